@@ -1,0 +1,260 @@
+package fastly
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/google/go-querystring/query"
+)
+
+// TokensService has the API's eight operations on tokens. It is reached as
+// [Client].Tokens and safe for concurrent use.
+//
+// Each method sends nothing, and returns an error that matches
+// [ErrInvalidArgument], if an argument can't be right. An answer that is not a
+// 2xx is a [*GenericTokenError]. Failures that may pass are retried as far as
+// that is safe: see [RetryPolicy].
+//
+// Source: https://www.fastly.com/documentation/reference/api/auth-tokens/
+type TokensService struct {
+	client *Client
+}
+
+// BulkRevokeTokens revokes tokens by their IDs, each sent once however often it
+// is in the list: DELETE /tokens. The list must not be empty.
+//
+// If an attempt was lost and the next one is answered 404, some of the tokens
+// may have been revoked: the error then matches [ErrOutcomeUnknown] too.
+//
+// Source: https://www.fastly.com/documentation/reference/api/auth-tokens/user/#bulk-revoke-tokens
+func (s *TokensService) BulkRevokeTokens(ctx context.Context, tokenIDs []string) error {
+	body, err := bulkBody(tokenIDs)
+	if err != nil {
+		return err
+	}
+	_, err = call(ctx, s.client, &operation{
+		kind: kindRevokeBulk, method: http.MethodDelete, path: tokensPath,
+		header: bulkHeader,
+		body:   body,
+		hint:   "an earlier attempt may have revoked some or all of the tokens: list them to see",
+	}, confirm)
+	return err
+}
+
+// CreateToken creates a token: POST /tokens. It is never sent a second time
+// once the API may have carried it out; an error that matches
+// [ErrOutcomeUnknown] then says that a token may exist.
+//
+// If the API created the token and its answer can't be read whole, the response
+// and an error come back together: the response holds what could be read, the
+// access token above all. So look at the response even if there is an error.
+//
+// Source: https://www.fastly.com/documentation/reference/api/auth-tokens/user/#create-token
+func (s *TokensService) CreateToken(ctx context.Context, req *CreateTokenRequest) (*TokenCreatedResponse, error) {
+	body, err := createBody(req)
+	if err != nil {
+		return nil, err
+	}
+	op := &operation{
+		kind: kindCreate, method: http.MethodPost, path: tokensPath,
+		header:  formHeader,
+		body:    body,
+		secrets: []string{req.Password.Reveal(), req.OTP.Reveal()},
+		hint:    fmt.Sprintf("a token may have been created: before you create it again, look for the name %q with ListTokensUser, and revoke what you find and don't hold", cutText(req.Name, 100)),
+	}
+	if req.OTP != "" {
+		op.header = http.Header{"Fastly-Otp": {req.OTP.Reveal()}, "Content-Type": formHeader["Content-Type"]}
+	}
+	created, err := call(ctx, s.client, op, decodeCreated)
+	if failed := (*callError)(nil); created != nil && created.AccessToken != "" && errors.As(err, &failed) {
+		failed.hint = "the token was created, and its access token is in the response: keep it, or revoke the token by its ID"
+		failed.unknown = errors.As(err, new(*cutError))
+	}
+	return created, err
+}
+
+// GetToken returns a token by its ID: GET /tokens/{token_id}.
+//
+// Source: https://www.fastly.com/documentation/reference/api/auth-tokens/user/#get-token
+func (s *TokensService) GetToken(ctx context.Context, tokenID string) (*TokenResponse, error) {
+	if err := checkTokenID(tokenID, "GetTokenCurrent"); err != nil {
+		return nil, err
+	}
+	return call(ctx, s.client, &operation{kind: kindRead, method: http.MethodGet, path: tokensPath + "/" + tokenID}, decodeToken)
+}
+
+// GetTokenCurrent returns the token that the client authenticates with: GET
+// /tokens/self.
+//
+// Source: https://www.fastly.com/documentation/reference/api/auth-tokens/user/#get-token-current
+func (s *TokensService) GetTokenCurrent(ctx context.Context) (*TokenResponse, error) {
+	return call(ctx, s.client, &operation{kind: kindRead, method: http.MethodGet, path: currentPath}, decodeToken)
+}
+
+// ListTokensCustomer returns the tokens of a customer, which takes a superuser:
+// GET /customer/{customer_id}/tokens. The list is whole, never a page, and
+// empty but not nil if there are none.
+//
+// Source: https://www.fastly.com/documentation/reference/api/auth-tokens/customer/#list-tokens-customer
+func (s *TokensService) ListTokensCustomer(ctx context.Context, customerID string) ([]TokenResponse, error) {
+	if err := checkID("the customer ID", customerID); err != nil {
+		return nil, err
+	}
+	return call(ctx, s.client, &operation{kind: kindRead, method: http.MethodGet, path: "/customer/" + customerID + tokensPath}, decodeTokens)
+}
+
+// ListTokensUser returns the tokens of the client's user: GET /tokens. The list
+// is whole, never a page, and empty but not nil if there are none.
+//
+// Source: https://www.fastly.com/documentation/reference/api/auth-tokens/user/#list-tokens-user
+func (s *TokensService) ListTokensUser(ctx context.Context) ([]TokenResponse, error) {
+	return call(ctx, s.client, &operation{kind: kindRead, method: http.MethodGet, path: tokensPath}, decodeTokens)
+}
+
+// RevokeToken revokes a token by its ID: DELETE /tokens/{token_id}. A 404 means
+// success if an earlier attempt of the same call may have been carried out, and
+// is an error otherwise.
+//
+// Source: https://www.fastly.com/documentation/reference/api/auth-tokens/user/#revoke-token
+func (s *TokensService) RevokeToken(ctx context.Context, tokenID string) error {
+	if err := checkTokenID(tokenID, "RevokeTokenCurrent"); err != nil {
+		return err
+	}
+	_, err := call(ctx, s.client, &operation{kind: kindRevoke, method: http.MethodDelete, path: tokensPath + "/" + tokenID}, confirm)
+	return err
+}
+
+// RevokeTokenCurrent revokes the token that the client authenticates with:
+// DELETE /tokens/self. The client is of no use afterwards.
+//
+// Source: https://www.fastly.com/documentation/reference/api/auth-tokens/user/#revoke-token-current
+func (s *TokensService) RevokeTokenCurrent(ctx context.Context) error {
+	_, err := call(ctx, s.client, &operation{kind: kindRevokeCurrent, method: http.MethodDelete, path: currentPath}, confirm)
+	return err
+}
+
+const (
+	tokensPath  = "/tokens"
+	currentPath = tokensPath + "/self"
+)
+
+var (
+	formHeader = http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}
+	bulkHeader = http.Header{"Content-Type": {bulkType}, "Accept": {bulkType}}
+)
+
+const bulkType = "application/vnd.api+json; ext=bulk"
+
+// confirm reads a 2xx to a revoke, whose body matters only if it shows that it
+// was not the API that answered.
+func confirm(body io.Reader) (struct{}, error) {
+	text, err := io.ReadAll(io.LimitReader(body, maxDrained))
+	if strings.HasPrefix(strings.TrimSpace(string(text)), "<") {
+		return struct{}{}, notAToken("it is a page of HTML or XML")
+	}
+	if err != nil {
+		err = &cutError{err}
+	}
+	return struct{}{}, err
+}
+
+// createForm is a CreateTokenRequest as the API wants it.
+type createForm struct {
+	Name      string    `url:"name,omitempty"`
+	Scope     string    `url:"scope,omitempty"`
+	Services  []string  `url:"services,brackets,omitempty"`
+	ExpiresAt time.Time `url:"expires_at,omitempty"`
+	Username  string    `url:"username,omitempty"`
+	Password  string    `url:"password,omitempty"`
+}
+
+func createBody(req *CreateTokenRequest) ([]byte, error) {
+	if req == nil {
+		return nil, invalid("the CreateTokenRequest is nil; CreateTokenRequest{} asks for a token with the API's defaults")
+	}
+	for i, scope := range req.Scopes {
+		if !isVisible(string(scope)) || scope == "" {
+			return nil, invalid("Scopes[%d] is not one scope, such as ScopePurgeAll", i)
+		}
+	}
+	for i, id := range req.Services {
+		if err := checkID(fmt.Sprintf("Services[%d]", i), id); err != nil {
+			return nil, err
+		}
+	}
+	expires := req.ExpiresAt.UTC()
+	if expires.Year() > 9999 {
+		return nil, invalid("ExpiresAt is later than the year 9999, which RFC 3339 can't say; the zero time means never")
+	}
+	if req.OTP != "" && !isVisible(req.OTP.Reveal()) {
+		return nil, invalid("the OTP holds a character that an HTTP header can't carry as it is (a line break or a space at its end?)")
+	}
+	values, err := query.Values(createForm{
+		Name:      req.Name,
+		Scope:     req.Scopes.String(),
+		Services:  req.Services,
+		ExpiresAt: expires,
+		Username:  req.Username,
+		Password:  req.Password.Reveal(),
+	})
+	if err != nil {
+		return nil, invalid("the CreateTokenRequest can't be encoded")
+	}
+	return []byte(values.Encode()), nil
+}
+
+// bulkBody needs no JSON encoder: the IDs are checked to be letters and digits.
+func bulkBody(tokenIDs []string) ([]byte, error) {
+	if len(tokenIDs) == 0 {
+		return nil, invalid("the list of token IDs is empty")
+	}
+	seen := make(map[string]bool, len(tokenIDs))
+	body := []byte(`{"data":[`)
+	for i, id := range tokenIDs {
+		if err := checkTokenID(id, "RevokeTokenCurrent"); err != nil {
+			return nil, fmt.Errorf("%w (number %d of the list)", err, i+1)
+		}
+		if seen[id] {
+			continue
+		}
+		if seen[id] = true; len(seen) > 1 {
+			body = append(body, ',')
+		}
+		body = append(body, `{"type":"token","id":"`+id+`"}`...)
+	}
+	return append(body, "]}"...), nil
+}
+
+// checkTokenID refuses what can't be a token ID. To the API "self" is the
+// caller's own token, which nobody should meet by accident.
+func checkTokenID(id, current string) error {
+	if strings.EqualFold(id, "self") {
+		return invalid("the token ID is %q, which means the client's own token: use %s", id, current)
+	}
+	return checkID("the token ID", id)
+}
+
+// maxIDLength leaves room: the API's IDs have 22 characters.
+const maxIDLength = 64
+
+// checkID refuses what is not 1 to 64 letters and digits. Its error does not
+// show the value: an access token may have been mistaken for its ID.
+func checkID(what, id string) error {
+	switch {
+	case id == "":
+		return invalid("%s is empty", what)
+	case len(id) > maxIDLength:
+		return invalid("%s has %d characters, and none has more than %d", what, len(id), maxIDLength)
+	}
+	for i := range len(id) {
+		if c := id[i]; (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') {
+			return invalid("%s holds something else than letters and digits (is it an access token, or padded?)", what)
+		}
+	}
+	return nil
+}
