@@ -1,0 +1,75 @@
+package fastlytest_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"time"
+
+	"github.com/fastly-tokens/fastly"
+	"github.com/fastly-tokens/fastly/fastlytest"
+)
+
+func Example() {
+	srv := fastlytest.NewServer()
+	defer srv.Close()
+	client := srv.Client()
+	ctx := context.Background()
+
+	created, err := client.Tokens.CreateToken(ctx, &fastly.CreateTokenRequest{
+		Name:   "deploy",
+		Scopes: fastly.Scopes{fastly.ScopePurgeAll, fastly.ScopePurgeSelect},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := client.Tokens.RevokeToken(ctx, created.ID); err != nil {
+		log.Fatal(err)
+	}
+
+	kept, _ := srv.Token(created.ID)
+	fmt.Println(kept.Name, "may", kept.Scopes)
+	fmt.Println("revoked:", !kept.DeletedAt.IsZero())
+	for _, r := range srv.Requests() {
+		fmt.Println(r.Method, r.Status)
+	}
+	// Output:
+	// deploy may purge_all purge_select
+	// revoked: true
+	// POST 200
+	// DELETE 204
+}
+
+func ExampleServer_Inject() {
+	srv := fastlytest.NewServer()
+	defer srv.Close()
+
+	// The token is created, and the answer never arrives.
+	srv.Inject(fastlytest.Fault{Kind: fastlytest.CutAfter, Method: "POST", Path: "/tokens"})
+
+	_, err := srv.Client().Tokens.CreateToken(context.Background(), &fastly.CreateTokenRequest{})
+	fmt.Println("may exist:", errors.Is(err, fastly.ErrOutcomeUnknown))
+	fmt.Println("tokens:", len(srv.Tokens())) // the server's own and the lost one
+	// Output:
+	// may exist: true
+	// tokens: 2
+}
+
+func ExampleServer_Advance() {
+	srv := fastlytest.NewServer()
+	defer srv.Close()
+	token := srv.AddToken(srv.User().ID, fastly.TokenCreatedResponse{
+		TokenResponse: fastly.TokenResponse{ExpiresAt: time.Now().Add(time.Hour)},
+	})
+	client := srv.Client(fastly.WithAPIKey(token.AccessToken.Reveal()))
+
+	_, err := client.Tokens.GetTokenCurrent(context.Background())
+	fmt.Println(err)
+	srv.Advance(2 * time.Hour)
+	_, err = client.Tokens.GetTokenCurrent(context.Background())
+	fmt.Println("expired:", errors.Is(err, fastly.ErrUnauthorized))
+	// Output:
+	// <nil>
+	// expired: true
+}
