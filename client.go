@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -36,9 +37,11 @@ type Client struct {
 	Tokens *TokensService
 
 	base      *url.URL
-	http      *http.Client
+	transport http.RoundTripper // authenticates
+	jar       http.CookieJar
 	timeout   time.Duration // of one attempt; zero: none
 	header    http.Header   // of every request
+	sharing   bool          // transport does not touch the header it is given
 	policy    RetryPolicy
 	logger    *slog.Logger
 	rateLimit atomic.Pointer[RateLimit]
@@ -286,43 +289,31 @@ func (c *config) build() (*Client, error) {
 	if c.base.Scheme == "http" && !c.plainHTTP && !isLoopback(c.base.Hostname()) {
 		return nil, invalid("the base URL is plain http: anybody on the way to %s could read the credentials; use https", c.base.Host)
 	}
-	hc, err := c.httpClient()
-	if err != nil {
-		return nil, err
-	}
-	client := &Client{
-		base:    c.base,
-		http:    hc,
-		timeout: hc.Timeout,
-		policy:  c.policy.withDefaults(),
-		logger:  c.logger,
-		header:  http.Header{"Accept": {"application/json"}, "User-Agent": {strings.TrimSpace(c.product + " " + product)}},
-		now:     time.Now,
-		pause:   pause,
-	}
-	// The client bounds each attempt by its context, which costs less and
-	// tells an attempt's end from the call's.
-	hc.Timeout = 0
-	client.Tokens = &TokensService{client: client}
-	return client, nil
-}
-
-// httpClient is a copy of the caller's http.Client, or a new one, that
-// authenticates and follows no redirect.
-func (c *config) httpClient() (*http.Client, error) {
-	hc := http.Client{Timeout: defaultTimeout}
-	if c.client != nil {
-		hc = *c.client
+	hc := c.client
+	if hc == nil {
+		hc = &http.Client{Timeout: defaultTimeout}
 	}
 	if c.authKind == "WithTransport" && hc.Transport != nil {
 		return nil, invalid("WithTransport and the transport of WithHTTPClient exclude each other: lay your transport over the other one, or leave the client's nil")
 	}
-	if hc.Transport == nil {
-		hc.Transport = pooledTransport()
+	base := hc.Transport
+	if base == nil {
+		base = pooledTransport()
 	}
-	hc.Transport = c.authorize(c, hc.Transport)
-	hc.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &hc, nil
+	client := &Client{
+		base:      c.base,
+		transport: c.authorize(c, base),
+		jar:       hc.Jar,
+		timeout:   hc.Timeout,
+		policy:    c.policy.withDefaults(),
+		logger:    c.logger,
+		header:    http.Header{"Accept": {"application/json"}, "User-Agent": {strings.TrimSpace(c.product + " " + product)}},
+		sharing:   c.authKind != "WithTransport",
+		now:       time.Now,
+		pause:     pause,
+	}
+	client.Tokens = &TokensService{client: client}
+	return client, nil
 }
 
 // pooledTransport is http.DefaultTransport with room for many goroutines. If
@@ -336,6 +327,7 @@ func pooledTransport() http.RoundTripper {
 	t.MaxConnsPerHost = 64
 	t.MaxIdleConnsPerHost = 64
 	t.MaxResponseHeaderBytes = 256 << 10
+	t.ReadBufferSize = 32 << 10 // lists are long
 	if t.TLSClientConfig == nil {
 		t.TLSClientConfig = new(tls.Config)
 	}
@@ -393,7 +385,7 @@ func call[T any](ctx context.Context, c *Client, op *operation, decode func(io.R
 		return value, invalid("the context is nil")
 	}
 	if err := ctx.Err(); err != nil {
-		return value, op.fail(0, "not sent", contextError(ctx, err))
+		return value, op.fail(0, "not sent: "+err.Error(), contextError(ctx, err))
 	}
 	prior := false
 	for attempt := 1; ; attempt++ {
@@ -441,7 +433,7 @@ func (c *Client) attempt(ctx context.Context, op *operation, decode func(io.Read
 	if op.kind != kindRead {
 		ctx = watch(ctx, &sent)
 	}
-	resp, err := c.http.Do(c.request(ctx, op))
+	resp, err := c.send(c.request(ctx, op))
 	if err != nil {
 		return outcome{event: classifyFailure(err, &sent), err: err}
 	}
@@ -455,6 +447,29 @@ func (c *Client) attempt(ctx context.Context, op *operation, decode func(io.Read
 		drain(resp.Body)
 	}
 	return outcome{event: classifyAnswer(err), status: resp.StatusCode, err: err}
+}
+
+// send goes to the transport directly, not by an http.Client: so there is no
+// redirect that could be followed, whoever asks for it.
+func (c *Client) send(req *http.Request) (*http.Response, error) {
+	if c.jar != nil {
+		for _, cookie := range c.jar.Cookies(req.URL) {
+			req.AddCookie(cookie)
+		}
+	}
+	resp, err := c.transport.RoundTrip(req)
+	switch {
+	case err != nil:
+		return nil, err
+	case resp == nil:
+		return nil, errors.New("the transport returned no answer and no error")
+	case resp.Body == nil:
+		resp.Body = http.NoBody
+	}
+	if c.jar != nil {
+		c.jar.SetCookies(req.URL, resp.Cookies())
+	}
+	return resp, nil
 }
 
 // classifyAnswer is the event that a 2xx stands for, by how reading it ended.
@@ -474,17 +489,16 @@ func (c *Client) request(ctx context.Context, op *operation) *http.Request {
 	if u.RawPath != "" {
 		u.RawPath += op.path
 	}
-	header := make(http.Header, len(c.header)+len(op.header)+1)
-	for _, from := range []http.Header{c.header, op.header} {
-		for name, values := range from {
-			header[name] = values
-		}
+	header := c.header
+	if !c.sharing || c.jar != nil || op.header != nil {
+		header = maps.Clone(c.header)
+		maps.Copy(header, op.header)
 	}
 	req := &http.Request{
 		Method: op.method, URL: &u, Host: u.Host, Header: header,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}
-	if op.body != nil {
+	if len(op.body) > 0 {
 		// With GetBody the transport can send again what it never sent at all,
 		// on a connection that turned out to be closed.
 		req.ContentLength = int64(len(op.body))
@@ -504,7 +518,11 @@ func drain(body io.Reader) {
 }
 
 func (c *Client) noteRateLimit(h http.Header) RateLimit {
-	remaining, err := strconv.Atoi(h.Get("Fastly-Ratelimit-Remaining"))
+	text := h.Get("Fastly-Ratelimit-Remaining")
+	if text == "" {
+		return RateLimit{} // a read
+	}
+	remaining, err := strconv.Atoi(text)
 	if err != nil {
 		return RateLimit{}
 	}
@@ -591,12 +609,8 @@ func (op *operation) explain(ctx context.Context, out outcome, attempts int, v v
 	return failed
 }
 
-// reason is the text of an error, without what its call says already.
+// reason is the text of an error of the transport or of a decoder.
 func reason(err error) string {
-	var wrapped *url.Error
-	if errors.As(err, &wrapped) {
-		err = wrapped.Err
-	}
 	switch err {
 	case io.EOF:
 		return "the connection was closed before an answer came"

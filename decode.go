@@ -7,8 +7,11 @@ import (
 	"fmt"
 	"html"
 	"io"
+	"iter"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	// The mirror of encoding/json/jsontext for toolchains before Go 1.27.
@@ -96,75 +99,68 @@ func (b *boundedReader) because(err error) error {
 	return err
 }
 
-// decoder reads token objects from JSON text, member by member and without a
-// copy of the text. Its methods do nothing once err is set.
-type decoder struct {
-	json *jsontext.Decoder
-	// err is what ended the reading: the body, or its JSON.
-	err error
-	// bad is the first member whose form is unknown. Reading goes on.
-	bad error
-	// name is that of the member being read.
+// reader turns the members of JSON objects into tokens.
+type reader struct {
+	pool *pool // where a list's strings and slices come from; nil for one token
+	bad  error // the first thing that is not as it should be
 	name []byte
-	// shared holds strings that come again and again in a list: users,
-	// customers, scopes, services, user agents. Nil for a single token.
-	shared map[string]string
+	// Collected before it is known how many there are.
+	texts []string
+	names []Scope
 }
 
-// maxShared bounds the memory spent on strings that turn out not to repeat.
-const maxShared = 1 << 10
-
-// object reads one token object. secret is where its access token goes, nil to
-// leave it. A member that can't be read is left at its zero value.
-func (d *decoder) object(t *TokenResponse, secret *Secret) {
-	if !d.open('{', "a JSON object") {
-		return
-	}
+// token reads a token from a valid JSON object. secret is where its access
+// token goes, nil to leave it. A member that can't be read is left at its zero
+// value.
+func (r *reader) token(object jsontext.Value, t *TokenResponse, secret *Secret) {
 	var scopes Scopes
 	var service string
-	for d.next('}') {
-		switch d.readName(); string(d.name) {
+	for name, value := range members(object) {
+		if value.Kind() == 'n' {
+			continue
+		}
+		r.name = name
+		switch string(name) {
 		case "id":
-			t.ID = d.text()
+			t.ID = r.text(value)
 		case "name":
-			t.Name = d.text()
+			t.Name = r.text(value)
 		case "user_id":
-			t.UserID = d.repeated()
+			t.UserID = r.repeated(value)
 		case "customer_id":
-			t.CustomerID = d.repeated()
+			t.CustomerID = r.repeated(value)
 		case "scope":
-			t.Scopes = d.scopes()
+			t.Scopes = r.scopes(value)
 		case "scopes":
-			scopes = d.scopes()
-		case "services":
-			t.Services = readArray[string](d)
-		case "service_id":
-			service = d.repeated()
-		case "created_at":
-			t.CreatedAt = d.time()
-		case "updated_at":
-			t.UpdatedAt = d.time()
-		case "deleted_at":
-			t.DeletedAt = d.time()
-		case "expires_at":
-			t.ExpiresAt = d.time()
-		case "last_used_at":
-			t.LastUsedAt = d.time()
-		case "sudo_expires_at":
-			t.SudoExpiresAt = d.time()
-		case "ip":
-			t.IP = d.repeated()
-		case "user_agent":
-			t.UserAgent = d.repeated()
-		case "access_token":
-			if token := d.text(); secret != nil {
-				*secret = Secret(token)
+			if len(t.Scopes) == 0 { // else it says the same
+				scopes = r.scopes(value)
 			}
-		default:
-			d.skip()
+		case "services":
+			t.Services = r.services(value)
+		case "service_id":
+			service = r.repeated(value)
+		case "created_at":
+			t.CreatedAt = r.time(value)
+		case "updated_at":
+			t.UpdatedAt = r.time(value)
+		case "deleted_at":
+			t.DeletedAt = r.time(value)
+		case "expires_at":
+			t.ExpiresAt = r.time(value)
+		case "last_used_at":
+			t.LastUsedAt = r.time(value)
+		case "sudo_expires_at":
+			t.SudoExpiresAt = r.time(value)
+		case "ip":
+			t.IP = r.text(value)
+		case "user_agent":
+			t.UserAgent = r.repeated(value)
+		case "access_token":
+			if secret != nil {
+				*secret = Secret(r.text(value))
+			}
 		}
 	}
-	d.close()
 	if len(t.Scopes) == 0 {
 		t.Scopes = scopes
 	}
@@ -174,226 +170,357 @@ func (d *decoder) object(t *TokenResponse, secret *Secret) {
 		t.Services = []string{service}
 	}
 	if t.ID == "" {
-		d.wrong(notAToken("it has no token ID"))
+		r.wrong("it has no token ID")
 	}
 }
 
-// open reads the start of an object or array.
-func (d *decoder) open(kind jsontext.Kind, what string) bool {
-	if d.err != nil {
-		return false
-	}
-	if found := d.json.PeekKind(); found != kind && found != 0 {
-		d.err = notAToken("it is not %s", what)
-		return false
-	}
-	_, d.err = d.json.ReadToken()
-	return d.err == nil
-}
-
-// next reports whether there is more before the closing kind.
-func (d *decoder) next(closing jsontext.Kind) bool {
-	return d.err == nil && d.json.PeekKind() != closing
-}
-
-// close reads the end of an object or array.
-func (d *decoder) close() {
-	if d.err == nil {
-		_, d.err = d.json.ReadToken()
+// wrong notes the first thing that is not as it should be.
+func (r *reader) wrong(format string, args ...any) {
+	if r.bad == nil {
+		r.bad = notAToken(format, args...)
 	}
 }
 
-// end makes sure that nothing comes after the answer.
-func (d *decoder) end() {
-	if d.err != nil {
-		return
+// str is what stands between the quotes of a string.
+func (r *reader) str(value jsontext.Value) []byte {
+	if value.Kind() != '"' {
+		r.wrong("the form of %q is unknown", r.name)
+		return nil
 	}
-	_, err := d.json.ReadToken()
-	switch {
-	case err == io.EOF:
-	case err == nil, errors.As(err, new(*jsontext.SyntacticError)):
-		d.err = notAToken("there is more after its end")
-	default:
-		d.err = err
-	}
+	return value[1 : len(value)-1]
 }
 
-func (d *decoder) skip() {
-	if d.err == nil {
-		d.err = d.json.SkipValue()
-	}
-}
+// text is a string that no other token is likely to have.
+func (r *reader) text(value jsontext.Value) string { return r.pool.text(unescape(r.str(value))) }
 
-func (d *decoder) wrong(err error) {
-	if d.err == nil && d.bad == nil {
-		d.bad = err
-	}
-}
-
-func (d *decoder) readName() {
-	d.name = d.name[:0]
-	var raw jsontext.Value
-	if raw, d.err = d.json.ReadValue(); d.err == nil {
-		text, _ := unquote(raw)
-		d.name = append(d.name, text...)
-	}
-}
-
-// str reads a string. It is valid until the next read. A null is none.
-func (d *decoder) str() (text []byte, ok bool) {
-	if d.err != nil {
-		return nil, false
-	}
-	switch d.json.PeekKind() {
-	case 'n':
-		d.skip()
-		return nil, false
-	case '"':
-		var raw jsontext.Value
-		if raw, d.err = d.json.ReadValue(); d.err != nil {
-			return nil, false
-		}
-		text, ok = unquote(raw)
-	default:
-		d.skip()
-	}
-	if !ok {
-		d.wrong(notAToken("the form of %q is unknown", d.name))
-	}
-	return text, ok
-}
-
-// unquote is the text of a JSON string, a part of it where that can be.
-func unquote(quoted jsontext.Value) ([]byte, bool) {
-	if bytes.IndexByte(quoted, '\\') < 0 {
-		return quoted[1 : len(quoted)-1], true
-	}
-	text, err := jsontext.AppendUnquote(nil, quoted)
-	return text, err == nil
-}
-
-// text reads a string that no other token is likely to have.
-func (d *decoder) text() string {
-	text, _ := d.str()
-	return string(text)
-}
-
-// repeated reads a string that other tokens of a list are likely to have.
-func (d *decoder) repeated() string {
-	text, _ := d.str()
-	return d.share(text)
-}
-
-func (d *decoder) share(text []byte) string {
-	if d.shared == nil {
-		return string(text)
-	}
-	if s, ok := d.shared[string(text)]; ok {
-		return s
-	}
-	s := string(text)
-	if len(d.shared) < maxShared {
-		d.shared[s] = s
-	}
-	return s
-}
+// repeated is a string that other tokens of a list are likely to have.
+func (r *reader) repeated(value jsontext.Value) string { return r.pool.repeated(r.str(value)) }
 
 // scopes reads the space-delimited form, or the array that some answers have
 // beside it.
-func (d *decoder) scopes() Scopes {
-	if d.err == nil && d.json.PeekKind() == '[' {
-		return readArray[Scope](d)
+func (r *reader) scopes(value jsontext.Value) Scopes {
+	r.names = r.names[:0]
+	if value.Kind() == '[' {
+		for item := range elements(value) {
+			r.names = append(r.names, scope(unescape(r.str(item))))
+		}
+	} else {
+		for name := range bytes.FieldsSeq(unescape(r.str(value))) {
+			r.names = append(r.names, scope(name))
+		}
 	}
-	text, ok := d.str()
-	if !ok {
-		return nil
-	}
-	scopes := make(Scopes, 0, 1+bytes.Count(text, []byte{' '}))
-	for name := range bytes.FieldsSeq(text) {
-		scopes = append(scopes, Scope(d.share(name)))
-	}
-	return scopes
+	return r.pool.scopes(r.names)
 }
 
-// readArray reads an array of strings. Nulls in it are left out.
-func readArray[S ~string](d *decoder) []S {
-	if d.err != nil || d.json.PeekKind() != '[' {
-		if _, ok := d.str(); ok {
-			d.wrong(notAToken("the form of %q is unknown", d.name))
-		}
+// scope copies the name only if it is none of the known ones.
+func scope(name []byte) Scope {
+	switch s := Scope(name); s {
+	case ScopeGlobal:
+		return ScopeGlobal
+	case ScopePurgeSelect:
+		return ScopePurgeSelect
+	case ScopePurgeAll:
+		return ScopePurgeAll
+	case ScopeGlobalRead:
+		return ScopeGlobalRead
+	}
+	return Scope(name)
+}
+
+func (r *reader) services(value jsontext.Value) []string {
+	if value.Kind() != '[' {
+		r.wrong("the form of %q is unknown", r.name)
 		return nil
 	}
-	var list []S
-	d.open('[', "a JSON array")
-	for d.next(']') {
-		if text, ok := d.str(); ok {
-			list = append(list, S(d.share(text)))
-		}
+	r.texts = r.texts[:0]
+	for item := range elements(value) {
+		r.texts = append(r.texts, r.repeated(item))
 	}
-	d.close()
-	return list
+	return r.pool.strings(r.texts)
 }
 
 // time reads an RFC 3339 time, as UTC.
-func (d *decoder) time() (t time.Time) {
-	text, ok := d.str()
-	if !ok {
-		return t
-	}
+func (r *reader) time(value jsontext.Value) (t time.Time) {
+	text := unescape(r.str(value))
 	// "+00:00" would cost a time zone for each.
 	var buf [40]byte
 	if utc, ok := bytes.CutSuffix(text, []byte("+00:00")); ok && len(utc) < len(buf) {
 		text = append(append(buf[:0], utc...), 'Z')
 	}
-	if err := t.UnmarshalText(text); err != nil {
-		d.wrong(notAToken("%q is not an RFC 3339 time", d.name))
+	if t.UnmarshalText(text) != nil {
+		r.wrong("%q is not an RFC 3339 time", r.name)
 		return time.Time{}
 	}
 	return t.UTC()
 }
 
-var decoders = sync.Pool{New: func() any { return &decoder{json: new(jsontext.Decoder)} }}
-
-// decode runs read on a pooled decoder over an answer of at most limit bytes.
-func decode(body io.Reader, limit int64, read func(*decoder)) error {
-	r := newBoundedReader(body, limit)
-	d := decoders.Get().(*decoder)
-	d.json.Reset(r)
-	read(d)
-	d.end()
-	if d.err != nil || d.bad != nil {
-		// Not back to the pool: the buffer may have grown to the bound.
-		return r.because(cmp.Or(d.err, d.bad))
+// unescape resolves the escapes in what stands between the quotes of a string.
+func unescape(text []byte) []byte {
+	if bytes.IndexByte(text, '\\') < 0 {
+		return text
 	}
-	d.shared = nil
-	decoders.Put(d)
+	quoted := slices.Concat([]byte{'"'}, text, []byte{'"'})
+	plain, _ := jsontext.AppendUnquote(nil, quoted)
+	return plain
+}
+
+// members yields the members of an object, and elements the values of an array
+// that are not null. Both take text that a jsontext.Decoder has found valid, so
+// that all that is left to do is to find where things end.
+func members(object jsontext.Value) iter.Seq2[[]byte, jsontext.Value] {
+	return func(yield func([]byte, jsontext.Value) bool) {
+		for rest := inside(object); len(rest) > 0; {
+			end := valueEnd(rest)
+			name := rest[1 : end-1]
+			rest = trim(trim(rest[end:])[1:]) // the colon
+			end = valueEnd(rest)
+			if !yield(unescape(name), rest[:end]) {
+				return
+			}
+			rest = next(rest[end:])
+		}
+	}
+}
+
+func elements(array jsontext.Value) iter.Seq[jsontext.Value] {
+	return func(yield func(jsontext.Value) bool) {
+		for rest := inside(array); len(rest) > 0; {
+			end := valueEnd(rest)
+			if value := rest[:end]; value.Kind() != 'n' && !yield(value) {
+				return
+			}
+			rest = next(rest[end:])
+		}
+	}
+}
+
+// inside is the text between the brackets of an object or array.
+func inside(value jsontext.Value) jsontext.Value { return trim(value[1 : len(value)-1]) }
+
+// next is the text after a comma, if there is one.
+func next(text jsontext.Value) jsontext.Value {
+	if text = trim(text); len(text) > 0 {
+		text = trim(text[1:])
+	}
+	return text
+}
+
+// trim cuts white space off the start.
+func trim(text jsontext.Value) jsontext.Value {
+	for len(text) > 0 && text[0] <= ' ' {
+		text = text[1:]
+	}
+	return text
+}
+
+// valueEnd is the length of the value that the text starts with.
+func valueEnd(text []byte) int {
+	switch text[0] {
+	case '"':
+		return stringEnd(text)
+	case '{', '[':
+		for i, depth := 0, 0; i < len(text); i++ {
+			switch text[i] {
+			case '"':
+				i += stringEnd(text[i:]) - 1
+			case '{', '[':
+				depth++
+			case '}', ']':
+				if depth--; depth == 0 {
+					return i + 1
+				}
+			}
+		}
+	}
+	if i := bytes.IndexAny(text, ", \t\r\n}]"); i >= 0 {
+		return i
+	}
+	return len(text)
+}
+
+// stringEnd is the length of the string that the text starts with.
+func stringEnd(text []byte) int {
+	for i := 1; i < len(text); i++ {
+		n := bytes.IndexByte(text[i:], '"')
+		if n < 0 {
+			break
+		}
+		i += n
+		// An odd number of backslashes before it makes it a part of the text.
+		plain := bytes.TrimRight(text[1:i], `\`)
+		if (i-1-len(plain))%2 == 0 {
+			return i + 1
+		}
+	}
+	return len(text)
+}
+
+// pool is the memory of a list. Tokens share strings that come again and again
+// (users, customers, services, user agents), and small chunks of memory for
+// the rest: one allocation for many tokens, and little that a token that is
+// kept holds on to. A nil pool allocates each on its own.
+type pool struct {
+	seen     map[string]string
+	chars    strings.Builder
+	services []string
+	names    []Scope
+}
+
+const (
+	// maxSeen bounds the memory for strings that turn out not to repeat.
+	maxSeen = 1 << 10
+	// maxChunk and maxItems bound a chunk, in bytes and in strings.
+	maxChunk = 4 << 10
+	maxItems = 128
+)
+
+func newPool() *pool { return &pool{seen: make(map[string]string)} }
+
+func (p *pool) text(text []byte) string {
+	if p == nil || len(text) > maxChunk/16 {
+		return string(text)
+	}
+	if p.chars.Cap()-p.chars.Len() < len(text) {
+		size := min(max(2*p.chars.Cap(), maxChunk/16), maxChunk)
+		p.chars.Reset()
+		p.chars.Grow(size)
+	}
+	start := p.chars.Len()
+	p.chars.Write(text)
+	return p.chars.String()[start:]
+}
+
+// repeated takes the text with its escapes: they need resolving only once.
+func (p *pool) repeated(escaped []byte) string {
+	if p == nil {
+		return string(unescape(escaped))
+	}
+	if s, ok := p.seen[string(escaped)]; ok {
+		return s
+	}
+	s := p.text(unescape(escaped))
+	if len(p.seen) < maxSeen {
+		p.seen[string(escaped)] = s
+	}
+	return s
+}
+
+func (p *pool) strings(list []string) []string {
+	if p == nil {
+		return carve(nil, list)
+	}
+	return carve(&p.services, list)
+}
+
+func (p *pool) scopes(list []Scope) Scopes {
+	if p == nil {
+		return carve(nil, list)
+	}
+	return carve(&p.names, list)
+}
+
+// carve copies list to the end of a chunk, with no room to grow into the next.
+func carve[T any](chunk *[]T, list []T) []T {
+	if len(list) == 0 {
+		return nil
+	}
+	if chunk == nil || len(list) > maxItems/16 {
+		return slices.Clone(list)
+	}
+	if cap(*chunk)-len(*chunk) < len(list) {
+		*chunk = make([]T, 0, min(max(2*cap(*chunk), maxItems/16), maxItems))
+	}
+	start := len(*chunk)
+	*chunk = append(*chunk, list...)
+	return (*chunk)[start:len(*chunk):len(*chunk)]
+}
+
+var decoders = sync.Pool{New: func() any { return new(jsontext.Decoder) }}
+
+// decode reads one JSON value of at most limit bytes, and makes sure that
+// nothing comes after it.
+func decode(body io.Reader, limit int64, read func(*jsontext.Decoder) error) error {
+	bounded := newBoundedReader(body, limit)
+	dec := decoders.Get().(*jsontext.Decoder)
+	dec.Reset(bounded)
+	err := read(dec)
+	if err == nil {
+		err = expectEnd(dec)
+	}
+	if err != nil {
+		// Not back to the pool: the buffer may have grown to the bound.
+		return bounded.because(err)
+	}
+	decoders.Put(dec)
 	return nil
 }
 
+func expectEnd(dec *jsontext.Decoder) error {
+	_, err := dec.ReadToken()
+	switch {
+	case err == io.EOF:
+		return nil
+	case err == nil, errors.As(err, new(*jsontext.SyntacticError)):
+		return notAToken("there is more after its end")
+	}
+	return err
+}
+
+// expect makes sure that a value of the kind comes next, or the input's error.
+func expect(dec *jsontext.Decoder, kind jsontext.Kind, what string) error {
+	if found := dec.PeekKind(); found != kind && found != 0 {
+		return notAToken("it is not %s", what)
+	}
+	return nil
+}
+
+// readToken reads the next value as a token object.
+func (r *reader) readToken(dec *jsontext.Decoder, t *TokenResponse, secret *Secret) error {
+	if err := expect(dec, '{', "a JSON object"); err != nil {
+		return err
+	}
+	object, err := dec.ReadValue()
+	if err == nil {
+		r.token(object, t, secret)
+	}
+	return err
+}
+
 func decodeToken(body io.Reader) (*TokenResponse, error) {
+	var r reader
 	t := new(TokenResponse)
-	if err := decode(body, maxAnswerBytes, func(d *decoder) { d.object(t, nil) }); err != nil {
+	err := decode(body, maxAnswerBytes, func(dec *jsontext.Decoder) error { return r.readToken(dec, t, nil) })
+	if err = cmp.Or(err, r.bad); err != nil {
 		return nil, err
 	}
 	return t, nil
 }
 
-func decodeTokens(body io.Reader) ([]TokenResponse, error) {
-	var list blocks
-	err := decode(body, maxListBytes, func(d *decoder) {
-		d.shared = make(map[string]string, 16)
-		if !d.open('[', "a JSON array") {
-			return
+// decodeTokens returns a decoder of lists. expected holds the length of the
+// last list and so, as a rule, about that of the next.
+func decodeTokens(expected *atomic.Int64) func(io.Reader) ([]TokenResponse, error) {
+	return func(body io.Reader) ([]TokenResponse, error) {
+		r := reader{pool: newPool()}
+		list := blocks{next: min(max(int(expected.Load()), minBlock), maxBlock)}
+		err := decode(body, maxListBytes, func(dec *jsontext.Decoder) error {
+			if err := expect(dec, '[', "a JSON array"); err != nil {
+				return err
+			}
+			_, err := dec.ReadToken()
+			for err == nil && r.bad == nil && dec.PeekKind() != ']' {
+				err = r.readToken(dec, list.add(), nil)
+			}
+			if err = cmp.Or(err, r.bad); err == nil {
+				_, err = dec.ReadToken()
+			}
+			return err
+		})
+		if err != nil {
+			return nil, err
 		}
-		for d.next(']') && d.bad == nil {
-			d.object(list.add(), nil)
-		}
-		d.close()
-	})
-	if err != nil {
-		return nil, err
+		expected.Store(int64(list.n))
+		return list.join(), nil
 	}
-	return list.join(), nil
 }
 
 // blocks is a list that grows without moving what it holds: a slice that grows
@@ -402,46 +529,58 @@ type blocks struct {
 	full [][]TokenResponse
 	last []TokenResponse
 	n    int
+	next int // size of the next block
 }
+
+// The size of a block, in tokens. The bound is for what a list much shorter
+// than the one before wastes.
+const (
+	minBlock = 8
+	maxBlock = 16 << 10
+)
 
 func (b *blocks) add() *TokenResponse {
 	if len(b.last) == cap(b.last) {
-		b.full = append(b.full, b.last)
-		b.last = make([]TokenResponse, 0, min(max(8, b.n), 4096))
+		if b.n > 0 {
+			b.full = append(b.full, b.last)
+			b.next = min(b.n, maxBlock)
+		}
+		b.last = make([]TokenResponse, 0, b.next)
 	}
 	b.n++
 	b.last = b.last[:len(b.last)+1]
 	return &b.last[len(b.last)-1]
 }
 
+// join returns the list in one piece, without a copy if it nearly fills one.
 func (b *blocks) join() []TokenResponse {
-	all := make([]TokenResponse, 0, b.n)
-	for _, block := range b.full {
-		all = append(all, block...)
+	switch {
+	case b.n == 0:
+		return []TokenResponse{}
+	case len(b.full) == 0 && b.n >= cap(b.last)/4*3:
+		return b.last[:b.n:b.n]
 	}
-	return append(all, b.last...)
+	return slices.Concat(append(b.full, b.last)...)
 }
 
 // decodeCreated returns what it could read of a created token together with
 // the error, if there is one: the access token is shown only once.
 func decodeCreated(body io.Reader) (*TokenCreatedResponse, error) {
-	text, readErr := io.ReadAll(newBoundedReader(body, maxAnswerBytes))
+	text, cut := io.ReadAll(newBoundedReader(body, maxAnswerBytes))
+	var r reader
 	created := new(TokenCreatedResponse)
-	whole := newBoundedReader(bytes.NewReader(text), maxAnswerBytes)
-	d := decoder{json: jsontext.NewDecoder(whole)}
-	d.object(&created.TokenResponse, &created.AccessToken)
-	d.end()
+	err := decode(bytes.NewReader(text), maxAnswerBytes, func(dec *jsontext.Decoder) error {
+		return r.readToken(dec, &created.TokenResponse, &created.AccessToken)
+	})
 	if created.AccessToken == "" {
-		d.wrong(notAToken("it has no access token"))
+		r.wrong("it has no access token")
 	}
-	err := readErr
-	if err == nil {
-		err = whole.because(cmp.Or(d.err, d.bad))
-	}
-	if err == nil {
+	if err = cmp.Or(cut, err, r.bad); err == nil {
 		return created, nil
 	}
-	salvage(text, created)
+	if created.AccessToken == "" || created.ID == "" {
+		salvage(text, created)
+	}
 	if created.AccessToken == "" && created.ID == "" {
 		return nil, err
 	}
@@ -451,11 +590,8 @@ func decodeCreated(body io.Reader) (*TokenCreatedResponse, error) {
 // salvage fills in what can be read of a created token whose JSON is broken,
 // first from what comes before the break, then from anywhere.
 func salvage(text []byte, created *TokenCreatedResponse) {
-	if created.AccessToken != "" && created.ID != "" {
-		return
-	}
-	d := decoder{json: jsontext.NewDecoder(bytes.NewReader(text), lenient...)}
-	d.object(&created.TokenResponse, &created.AccessToken)
+	var r reader
+	r.token(readable(text), &created.TokenResponse, &created.AccessToken)
 	if created.AccessToken == "" {
 		created.AccessToken = Secret(findString(text, "access_token"))
 	}
@@ -493,49 +629,67 @@ func decodeError(body []byte) said {
 	case len(text) == 0:
 		return said{}
 	case text[0] == '{':
-		return decodeErrorObject(text)
+		return decodeErrorObject(readable(text))
 	case text[0] == '<':
 		return said{msg: htmlTitle(string(text))}
 	}
 	return said{msg: string(text)}
 }
 
-func decodeErrorObject(text []byte) said {
-	members := readObject(text)
-	if list := members["errors"]; list.Kind() == '[' {
-		// JSON:API: the first error stands for all.
-		dec := jsontext.NewDecoder(bytes.NewReader(list), lenient...)
-		_, _ = dec.ReadToken()
-		if first, err := dec.ReadValue(); err == nil && first.Kind() == '{' {
-			members = readObject(first)
+func decodeErrorObject(object jsontext.Value) said {
+	var s said
+	var title string
+	for name, value := range members(object) {
+		switch string(name) {
+		case "msg":
+			s.msg = scalar(value)
+		case "title":
+			title = scalar(value)
+		case "detail":
+			s.detail = scalar(value)
+		case "code":
+			s.code = scalar(value)
+		case "errors":
+			// JSON:API: the first error stands for all.
+			if value.Kind() != '[' {
+				continue
+			}
+			for first := range elements(value) {
+				if first.Kind() == '{' {
+					return decodeErrorObject(first)
+				}
+				break
+			}
 		}
 	}
-	return said{
-		msg:    cmp.Or(scalar(members["msg"]), scalar(members["title"])),
-		detail: scalar(members["detail"]),
-		code:   scalar(members["code"]),
-	}
+	s.msg = cmp.Or(s.msg, title)
+	return s
 }
 
 // lenient is for texts whose faults are reported elsewhere, or don't matter.
 var lenient = []jsontext.Options{jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)}
 
-// readObject returns the members of a JSON object as far as they can be read.
-func readObject(text []byte) map[string]jsontext.Value {
-	members := make(map[string]jsontext.Value)
+// readable returns a JSON object of those members that can be read of one that
+// may break off or be broken.
+func readable(text []byte) jsontext.Value {
+	object := []byte{'{'}
 	dec := jsontext.NewDecoder(bytes.NewReader(text), lenient...)
-	_, err := dec.ReadToken()
-	for err == nil && dec.PeekKind() == '"' {
-		var name, value jsontext.Value
-		if name, err = dec.ReadValue(); err != nil {
-			break
-		}
-		key := scalar(name)
-		if value, err = dec.ReadValue(); err == nil {
-			members[key] = value.Clone()
+	if dec.PeekKind() == '{' {
+		_, err := dec.ReadToken()
+		for err == nil && dec.PeekKind() == '"' {
+			start := len(object)
+			var name, value jsontext.Value
+			if name, err = dec.ReadValue(); err == nil {
+				object = append(append(object, name...), ':')
+			}
+			if value, err = dec.ReadValue(); err == nil {
+				object = append(append(object, value...), ',')
+			} else {
+				object = object[:start]
+			}
 		}
 	}
-	return members
+	return append(bytes.TrimSuffix(object, []byte{','}), '}')
 }
 
 // scalar is a string or number as text.

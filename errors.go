@@ -1,6 +1,7 @@
 package fastly
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"html"
@@ -119,7 +120,7 @@ func (e *GenericTokenError) said() string {
 		text = strings.TrimSpace(e.Body)
 	}
 	if text == "" {
-		text = http.StatusText(e.StatusCode)
+		text = cmp.Or(http.StatusText(e.StatusCode), "(no reason given)")
 	}
 	if e.Code != "" && e.Code != e.Msg {
 		text += " (" + e.Code + ")"
@@ -160,7 +161,7 @@ func (e *GenericTokenError) comeBack() string {
 	if e.StatusCode == http.StatusTooManyRequests {
 		what = "the rate limit resets at"
 	}
-	return fmt.Sprintf("%s %s (in %s)", what, e.received.Add(wait).UTC().Format(time.RFC3339), wait.Round(time.Second))
+	return fmt.Sprintf("%s %s (in %s)", what, e.arrival().Add(wait).UTC().Format(time.RFC3339), wait.Round(time.Second))
 }
 
 // asksToWait is how long the API wants to be left alone, from its answer on:
@@ -169,13 +170,21 @@ func (e *GenericTokenError) asksToWait() time.Duration {
 	switch e.StatusCode {
 	case http.StatusTooManyRequests:
 		if reset := e.RateLimit.Reset; !reset.IsZero() {
-			return max(e.RetryAfter, reset.Sub(e.received), 0)
+			return max(e.RetryAfter, reset.Sub(e.arrival()), 0)
 		}
 		return e.RetryAfter
 	case http.StatusServiceUnavailable:
 		return e.RetryAfter
 	}
 	return 0
+}
+
+// arrival is when the answer came: now, for an error that a program made.
+func (e *GenericTokenError) arrival() time.Time {
+	if e.received.IsZero() {
+		return time.Now()
+	}
+	return e.received
 }
 
 // Is makes [errors.Is] find the sentinels.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/go-querystring/query"
@@ -23,6 +24,8 @@ import (
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/
 type TokensService struct {
 	client *Client
+	// How many tokens the last list held.
+	userTokens, customerTokens atomic.Int64
 }
 
 // BulkRevokeTokens revokes tokens by their IDs, each sent once however often it
@@ -105,7 +108,7 @@ func (s *TokensService) ListTokensCustomer(ctx context.Context, customerID strin
 	if err := checkID("the customer ID", customerID); err != nil {
 		return nil, err
 	}
-	return call(ctx, s.client, &operation{kind: kindRead, method: http.MethodGet, path: "/customer/" + customerID + tokensPath}, decodeTokens)
+	return call(ctx, s.client, &operation{kind: kindRead, method: http.MethodGet, path: "/customer/" + customerID + tokensPath}, decodeTokens(&s.customerTokens))
 }
 
 // ListTokensUser returns the tokens of the client's user: GET /tokens. The list
@@ -113,7 +116,7 @@ func (s *TokensService) ListTokensCustomer(ctx context.Context, customerID strin
 //
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/user/#list-tokens-user
 func (s *TokensService) ListTokensUser(ctx context.Context) ([]TokenResponse, error) {
-	return call(ctx, s.client, &operation{kind: kindRead, method: http.MethodGet, path: tokensPath}, decodeTokens)
+	return call(ctx, s.client, &operation{kind: kindRead, method: http.MethodGet, path: tokensPath}, decodeTokens(&s.userTokens))
 }
 
 // RevokeToken revokes a token by its ID: DELETE /tokens/{token_id}. A 404 means
