@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"maps"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -25,8 +26,8 @@ const DefaultBaseURL = "https://" + defaultHost
 // product is the library's own product token in the User-Agent header.
 const product = "fastly-tokens-go/0.1.0"
 
-// defaultTimeout bounds one attempt, from dialling to the end of the answer,
-// unless the caller's own http.Client has a say.
+// defaultTimeout is how long the other side may be silent, unless the caller's
+// own http.Client has a say.
 const defaultTimeout = 60 * time.Second
 
 // Client talks to the Fastly API. Make it with [NewClient] or
@@ -152,8 +153,8 @@ func WithTransport(rt http.RoundTripper) Option {
 // attempt, and zero means no bound but the context's. hc itself is never
 // changed. Redirects are not followed, whatever its CheckRedirect says.
 //
-// Without this option attempts are bounded by 60 s, and at most 64 connections
-// are open at a time.
+// Without a transport of the caller's, an attempt ends when nothing is heard from
+// the API for 60 s, and at most 64 connections are open at a time.
 func WithHTTPClient(hc *http.Client) Option {
 	return func(c *config) error {
 		if hc == nil {
@@ -289,16 +290,21 @@ func (c *config) build() (*Client, error) {
 	if c.base.Scheme == "http" && !c.plainHTTP && !isLoopback(c.base.Hostname()) {
 		return nil, invalid("the base URL is plain http: anybody on the way to %s could read the credentials; use https", c.base.Host)
 	}
-	hc := c.client
-	if hc == nil {
-		hc = &http.Client{Timeout: defaultTimeout}
+	var hc http.Client
+	if c.client != nil {
+		hc = *c.client
 	}
 	if c.authKind == "WithTransport" && hc.Transport != nil {
 		return nil, invalid("WithTransport and the transport of WithHTTPClient exclude each other: lay your transport over the other one, or leave the client's nil")
 	}
 	base := hc.Transport
-	if base == nil {
-		base = pooledTransport()
+	if shared, ok := http.DefaultTransport.(*http.Transport); ok && base == nil {
+		base = pooled(shared)
+	} else if base == nil {
+		base = http.DefaultTransport // the program has put one of its own there
+	}
+	if _, ours := base.(*pooledTransport); c.client == nil && (!ours || c.authKind == "WithTransport") {
+		hc.Timeout = defaultTimeout
 	}
 	client := &Client{
 		base:      c.base,
@@ -316,23 +322,51 @@ func (c *config) build() (*Client, error) {
 	return client, nil
 }
 
-// pooledTransport is http.DefaultTransport with room for many goroutines. If
-// the program has put a RoundTripper of its own there, it is left alone.
-func pooledTransport() http.RoundTripper {
-	shared, ok := http.DefaultTransport.(*http.Transport)
-	if !ok {
-		return http.DefaultTransport
-	}
+// pooledTransport is for many goroutines and for long lists, and gives up on a
+// silent connection. A deadline of the connection costs a call less than one of
+// its context does.
+type pooledTransport struct{ *http.Transport }
+
+func pooled(shared *http.Transport) *pooledTransport {
 	t := shared.Clone()
 	t.MaxConnsPerHost = 64
 	t.MaxIdleConnsPerHost = 64
+	t.IdleConnTimeout = defaultTimeout * 3 / 4 // before the deadline of its last read
 	t.MaxResponseHeaderBytes = 256 << 10
-	t.ReadBufferSize = 32 << 10 // lists are long
+	t.ReadBufferSize = 32 << 10
 	if t.TLSClientConfig == nil {
 		t.TLSClientConfig = new(tls.Config)
 	}
 	t.TLSClientConfig.MinVersion = max(t.TLSClientConfig.MinVersion, tls.VersionTLS12)
-	return t
+	dial := t.DialContext
+	if dial == nil {
+		dial = new(net.Dialer).DialContext
+	}
+	t.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := dial(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		return &deadlineConn{conn}, nil
+	}
+	return &pooledTransport{t}
+}
+
+// deadlineConn is a connection whose other side may not be silent for long.
+type deadlineConn struct{ net.Conn }
+
+func (c *deadlineConn) Read(p []byte) (int, error) {
+	if err := c.SetReadDeadline(time.Now().Add(defaultTimeout)); err != nil {
+		return 0, err
+	}
+	return c.Conn.Read(p)
+}
+
+func (c *deadlineConn) Write(p []byte) (int, error) {
+	if err := c.SetWriteDeadline(time.Now().Add(defaultTimeout)); err != nil {
+		return 0, err
+	}
+	return c.Conn.Write(p)
 }
 
 func parseBaseURL(rawURL string) (*url.URL, error) {
@@ -365,8 +399,16 @@ type operation struct {
 	body   []byte
 	// secrets in header and body, to be kept out of errors.
 	secrets []string
-	// hint is what to do if the outcome stays unknown.
-	hint string
+	// name of the token to be created, to be looked for if it may exist.
+	name string
+}
+
+// ifUnknown is what to do if the outcome stays unknown.
+func (op *operation) ifUnknown() string {
+	if op.kind == kindCreate {
+		return fmt.Sprintf("a token may have been created: before you create it again, look for the name %q with ListTokensUser, and revoke what you find and don't hold", cutText(op.name, 100))
+	}
+	return "an earlier attempt may have revoked some or all of the tokens: list them to see"
 }
 
 // outcome is what became of one attempt.
@@ -518,18 +560,21 @@ func drain(body io.Reader) {
 }
 
 func (c *Client) noteRateLimit(h http.Header) RateLimit {
+	var limit RateLimit
+	if text := h.Get("Fastly-Ratelimit-Reset"); text != "" {
+		if reset, err := strconv.ParseInt(text, 10, 64); err == nil {
+			limit.Reset = time.Unix(reset, 0)
+		}
+	}
 	text := h.Get("Fastly-Ratelimit-Remaining")
 	if text == "" {
-		return RateLimit{} // a read
+		return limit // a read, or a 429 that says no more than when
 	}
 	remaining, err := strconv.Atoi(text)
 	if err != nil {
-		return RateLimit{}
+		return limit
 	}
-	limit := RateLimit{Remaining: remaining}
-	if reset, err := strconv.ParseInt(h.Get("Fastly-Ratelimit-Reset"), 10, 64); err == nil {
-		limit.Reset = time.Unix(reset, 0)
-	}
+	limit.Remaining = remaining
 	c.rateLimit.Store(&limit)
 	return limit
 }
@@ -587,7 +632,7 @@ func (op *operation) explain(ctx context.Context, out outcome, attempts int, v v
 	hint := ""
 	switch {
 	case v.unknown:
-		hint = op.hint
+		hint = op.ifUnknown()
 	case prior && op.kind != kindRead:
 		hint = "it may have been carried out all the same; revoking again is safe"
 	}

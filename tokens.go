@@ -44,7 +44,6 @@ func (s *TokensService) BulkRevokeTokens(ctx context.Context, tokenIDs []string)
 		kind: kindRevokeBulk, method: http.MethodDelete, path: tokensPath,
 		header: bulkHeader,
 		body:   body,
-		hint:   "an earlier attempt may have revoked some or all of the tokens: list them to see",
 	}, confirm)
 	return err
 }
@@ -68,7 +67,7 @@ func (s *TokensService) CreateToken(ctx context.Context, req *CreateTokenRequest
 		header:  formHeader,
 		body:    body,
 		secrets: []string{req.Password.Reveal(), req.OTP.Reveal()},
-		hint:    fmt.Sprintf("a token may have been created: before you create it again, look for the name %q with ListTokensUser, and revoke what you find and don't hold", cutText(req.Name, 100)),
+		name:    req.Name,
 	}
 	if req.OTP != "" {
 		op.header = http.Header{"Fastly-Otp": {req.OTP.Reveal()}, "Content-Type": formHeader["Content-Type"]}
@@ -186,8 +185,8 @@ func createBody(req *CreateTokenRequest) ([]byte, error) {
 		}
 	}
 	for i, id := range req.Services {
-		if err := checkID(fmt.Sprintf("Services[%d]", i), id); err != nil {
-			return nil, err
+		if err := checkID("a service ID", id); err != nil {
+			return nil, fmt.Errorf("%w (Services[%d])", err, i)
 		}
 	}
 	expires := req.ExpiresAt.UTC()

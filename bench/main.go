@@ -1,6 +1,6 @@
 // Command bench measures the library beside a floor of bare net/http and
-// encoding/json, both against the same server in a process of its own, in
-// alternation, and prints the ratios with what they should reach:
+// encoding/json, both against the same local server, in alternation, and prints
+// the ratios with what they should reach:
 //
 //	go run ./bench           # all, about five minutes
 //	go run ./bench -short    # without the cold builds, about two
@@ -11,7 +11,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"flag"
 	"fmt"
@@ -19,6 +18,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
@@ -45,15 +45,8 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	short := flags.Bool("short", false, "leave out the cold builds")
 	rounds := flags.Int("rounds", 7, "how often each side is measured")
-	serve := flags.Bool("serve", false, "be the server (for the command's own use)")
-	tokens := flags.Int("tokens", 0, "with -serve: length of the list")
-	gzip := flags.Bool("gzip", false, "with -serve: compress the list")
-	latency := flags.Duration("latency", 0, "with -serve: wait before each answer")
 	if err := flags.Parse(args); err != nil {
 		return err
-	}
-	if *serve {
-		return serveUntilEOF(benchkit.Config{Tokens: *tokens, Gzip: *gzip, Latency: *latency}, out)
 	}
 	r := &report{ctx: ctx, out: out, rounds: *rounds}
 	fmt.Fprintf(out, "%s, %d CPUs\n\n| work | encoding | measure | floor | fastly | ratio | at most | |\n|---|---|---|---|---|---|---|---|\n", runtime.Version(), runtime.NumCPU())
@@ -67,65 +60,6 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		}
 	}
 	return ctx.Err()
-}
-
-// serveUntilEOF prints its address and, once standard input ends, how many
-// connections were opened.
-func serveUntilEOF(c benchkit.Config, out io.Writer) error {
-	srv := benchkit.NewServer(c)
-	defer srv.Close()
-	fmt.Fprintln(out, srv.URL)
-	_, err := io.Copy(io.Discard, os.Stdin)
-	fmt.Fprintln(out, srv.Connections.Load())
-	return err
-}
-
-// server is a benchkit.Server in another process, so that its allocations and
-// its collections are not counted.
-type server struct {
-	url   string
-	cmd   *exec.Cmd
-	stdin io.Closer
-	out   *bufio.Reader
-}
-
-func start(ctx context.Context, c benchkit.Config) (*server, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
-	cmd := exec.CommandContext(ctx, self, "-serve", "-tokens", strconv.Itoa(c.Tokens), fmt.Sprintf("-gzip=%t", c.Gzip), "-latency", c.Latency.String())
-	cmd.Stderr = os.Stderr
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		return nil, err
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	s := &server{cmd: cmd, stdin: stdin, out: bufio.NewReader(stdout)}
-	line, err := s.out.ReadString('\n')
-	s.url = strings.TrimSpace(line)
-	return s, err
-}
-
-// stop returns how many connections were opened.
-func (s *server) stop() (connections int, err error) {
-	if err := s.stdin.Close(); err != nil {
-		return 0, err
-	}
-	line, err := s.out.ReadString('\n')
-	if err != nil {
-		return 0, err
-	}
-	if connections, err = strconv.Atoi(strings.TrimSpace(line)); err != nil {
-		return 0, err
-	}
-	return connections, s.cmd.Wait()
 }
 
 type report struct {
@@ -179,15 +113,12 @@ func measure(f func() error) (cost, error) {
 
 // beside measures both sides in alternation against one server.
 func (r *report) beside(c benchkit.Config, floor func(*benchkit.Floor) error, ours func(*fastly.Client) error) (f, o cost, err error) {
-	srv, err := start(r.ctx, c)
+	srv, client, err := start(c)
 	if err != nil {
 		return f, o, err
 	}
-	client, err := fastly.NewClient(fastly.WithAPIKey(benchkit.Key), fastly.WithBaseURL(srv.url))
-	if err != nil {
-		return f, o, err
-	}
-	bare := benchkit.NewFloor(srv.url)
+	defer srv.Close()
+	bare := benchkit.NewFloor(srv.URL)
 	for i := range r.rounds {
 		nextFloor, err := measure(func() error { return floor(bare) })
 		if err != nil {
@@ -202,8 +133,13 @@ func (r *report) beside(c benchkit.Config, floor func(*benchkit.Floor) error, ou
 		}
 		f, o = least(f, nextFloor), least(o, nextOurs)
 	}
-	_, err = srv.stop()
-	return f, o, err
+	return f, o, r.ctx.Err()
+}
+
+func start(c benchkit.Config) (*benchkit.Server, *fastly.Client, error) {
+	srv := benchkit.NewServer(c)
+	client, err := fastly.NewClient(fastly.WithAPIKey(benchkit.Key), fastly.WithBaseURL(srv.URL))
+	return srv, client, err
 }
 
 func (r *report) costs(work, encoding string, f, o cost, time, bytes, allocations float64) {
@@ -290,15 +226,12 @@ func (r *report) longList() error {
 		}
 		r.row("list of 100,000 tokens", encoding(gzip), "time, to 10 × 10,000", duration(10*ten.seconds), duration(hundred.seconds), hundred.seconds/(10*ten.seconds), 1.15, "%.2f")
 	}
-	srv, err := start(r.ctx, benchkit.Config{Tokens: 100_000})
-	if err != nil {
-		return err
-	}
 	// A client that has never seen a list can't know how long it is.
-	client, err := fastly.NewClient(fastly.WithAPIKey(benchkit.Key), fastly.WithBaseURL(srv.url))
+	srv, client, err := start(benchkit.Config{Tokens: 100_000})
 	if err != nil {
 		return err
 	}
+	defer srv.Close()
 	var list []fastly.TokenResponse
 	before := live()
 	peak, err := peakLive(func() error {
@@ -314,8 +247,7 @@ func (r *report) longList() error {
 	runtime.KeepAlive(list)
 	r.row("list of 100,000 tokens", "plain", "live heap at its peak, to the slice with what it holds", size(kept), size(peak), peak/kept, 2.2, "%.2f")
 	fmt.Fprintf(r.out, "| | | (to the slice's own memory alone) | %s | %s | %.2f | | |\n", size(bare), size(peak), peak/bare)
-	_, err = srv.stop()
-	return err
+	return nil
 }
 
 func live() float64 {
@@ -349,14 +281,11 @@ func peakLive(f func() error) (peak float64, err error) {
 
 func (r *report) revokes() error {
 	const latency = 20 * time.Millisecond
-	srv, err := start(r.ctx, benchkit.Config{Latency: latency})
+	srv, client, err := start(benchkit.Config{Latency: latency})
 	if err != nil {
 		return err
 	}
-	client, err := fastly.NewClient(fastly.WithAPIKey(benchkit.Key), fastly.WithBaseURL(srv.url))
-	if err != nil {
-		return err
-	}
+	defer srv.Close()
 	var best time.Duration
 	for i := range r.rounds {
 		begin := time.Now()
@@ -370,25 +299,21 @@ func (r *report) revokes() error {
 	}
 	four := 4 * latency
 	r.row("256 revokes, 64 goroutines, 20 ms away", "", "time, to four round trips", four.String(), best.Round(100*time.Microsecond).String(), best.Seconds()/four.Seconds(), 1.3, "%.2f")
-	_, err = srv.stop()
-	return err
+	return nil
 }
 
 func (r *report) connections() error {
-	srv, err := start(r.ctx, benchkit.Config{})
+	srv, client, err := start(benchkit.Config{})
 	if err != nil {
 		return err
 	}
-	client, err := fastly.NewClient(fastly.WithAPIKey(benchkit.Key), fastly.WithBaseURL(srv.url))
-	if err != nil {
-		return err
-	}
+	defer srv.Close()
 	if err := parallel(64, 6400, func() error { _, err := client.Tokens.GetTokenCurrent(r.ctx); return err }); err != nil {
 		return err
 	}
-	opened, err := srv.stop()
-	r.row("6,400 calls over 64 goroutines", "", "connections", "", strconv.Itoa(opened), float64(opened), 64, "%.0f")
-	return err
+	opened := srv.Connections.Load()
+	r.row("6,400 calls over 64 goroutines", "", "connections", "", strconv.FormatInt(opened, 10), float64(opened), 64, "%.0f")
+	return nil
 }
 
 // parallel calls f calls times over so many goroutines, and returns an error of
@@ -484,7 +409,6 @@ func (r *report) builds() error {
 	}
 	defer os.RemoveAll(dir)
 	env := append(os.Environ(), "GOCACHE="+dir+"/cache", "GOFLAGS=-mod=mod", "GOWORK=off")
-	files := map[string]string{"bare/main.go": bareMain, "ours/main.go": ourMain}
 	goMod, err := os.ReadFile(root + "/go.mod")
 	if err != nil {
 		return err
@@ -494,13 +418,17 @@ func (r *report) builds() error {
 		return err
 	}
 	_, requires, _ := strings.Cut(string(goMod), "\n")
-	files["go.mod"] = "module example.com/user\n" + requires + "\nrequire github.com/fastly-tokens/fastly v0.0.0\nreplace github.com/fastly-tokens/fastly => " + root + "\n"
-	files["go.sum"] = string(goSum)
-	for name, text := range files {
-		if err := os.MkdirAll(dir+"/"+strings.TrimSuffix(name, "main.go"), 0o700); err != nil && strings.HasSuffix(name, "main.go") {
+	for name, text := range map[string]string{
+		"bare/main.go": bareMain,
+		"ours/main.go": ourMain,
+		"go.mod":       "module example.com/user\n" + requires + "\nrequire github.com/fastly-tokens/fastly v0.0.0\nreplace github.com/fastly-tokens/fastly => " + root + "\n",
+		"go.sum":       string(goSum),
+	} {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 			return err
 		}
-		if err := os.WriteFile(dir+"/"+name, []byte(text), 0o600); err != nil {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			return err
 		}
 	}
@@ -539,4 +467,3 @@ func output(ctx context.Context, dir string, env []string, name string, args ...
 	out, err := cmd.Output()
 	return strings.TrimSpace(string(out)), err
 }
-
