@@ -41,8 +41,8 @@ type Client struct {
 	transport http.RoundTripper // authenticates
 	jar       http.CookieJar
 	timeout   time.Duration // of one attempt; zero: none
-	header    http.Header   // of every request
-	sharing   bool          // transport does not touch the header it is given
+	header    map[bodyType]http.Header
+	sharing   bool // transport does not touch the header it is given
 	policy    RetryPolicy
 	logger    *slog.Logger
 	rateLimit atomic.Pointer[RateLimit]
@@ -313,7 +313,7 @@ func (c *config) build() (*Client, error) {
 		timeout:   hc.Timeout,
 		policy:    c.policy.withDefaults(),
 		logger:    c.logger,
-		header:    http.Header{"Accept": {"application/json"}, "User-Agent": {strings.TrimSpace(c.product + " " + product)}},
+		header:    headers(strings.TrimSpace(c.product + " " + product)),
 		sharing:   c.authKind != "WithTransport",
 		now:       time.Now,
 		pause:     pause,
@@ -390,13 +390,35 @@ func parseBaseURL(rawURL string) (*url.URL, error) {
 	return u, nil
 }
 
+// bodyType is what an operation sends.
+type bodyType int
+
+const (
+	noBody bodyType = iota
+	formBody
+	bulkBody
+)
+
+// headers are those of requests with each type of body.
+func headers(userAgent string) map[bodyType]http.Header {
+	const bulk = "application/vnd.api+json; ext=bulk"
+	plain := http.Header{"Accept": {"application/json"}, "User-Agent": {userAgent}}
+	form := maps.Clone(plain)
+	form.Set("Content-Type", "application/x-www-form-urlencoded")
+	list := maps.Clone(plain)
+	list.Set("Accept", bulk)
+	list.Set("Content-Type", bulk)
+	return map[bodyType]http.Header{noBody: plain, formBody: form, bulkBody: list}
+}
+
 // operation is one call, as its method describes it.
 type operation struct {
 	kind   kind
 	method string
 	path   string
-	header http.Header // beside that of every request
 	body   []byte
+	bodyType
+	otp string
 	// secrets in header and body, to be kept out of errors.
 	secrets []string
 	// name of the token to be created, to be looked for if it may exist.
@@ -531,10 +553,12 @@ func (c *Client) request(ctx context.Context, op *operation) *http.Request {
 	if u.RawPath != "" {
 		u.RawPath += op.path
 	}
-	header := c.header
-	if !c.sharing || c.jar != nil || op.header != nil {
-		header = maps.Clone(c.header)
-		maps.Copy(header, op.header)
+	header := c.header[op.bodyType]
+	if !c.sharing || c.jar != nil || op.otp != "" {
+		header = maps.Clone(header)
+	}
+	if op.otp != "" {
+		header.Set("Fastly-OTP", op.otp)
 	}
 	req := &http.Request{
 		Method: op.method, URL: &u, Host: u.Host, Header: header,

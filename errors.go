@@ -116,8 +116,8 @@ func (e *GenericTokenError) said() string {
 	} else if e.Detail != "" && e.Detail != e.Msg {
 		text += ": " + e.Detail
 	}
-	if text == "" {
-		text = strings.TrimSpace(e.Body)
+	if body := strings.TrimSpace(e.Body); text == "" && e.Code == "" && !strings.HasPrefix(body, "<") {
+		text = body
 	}
 	if text == "" {
 		text = cmp.Or(http.StatusText(e.StatusCode), "(no reason given)")
@@ -222,11 +222,10 @@ func (e *GenericTokenError) cause() error {
 			return ErrAccountLocked
 		}
 	}
-	msg := strings.ToLower(e.Msg)
-	switch {
-	case strings.Contains(msg, "post /sudo"):
+	switch text := strings.ToLower(e.Msg + " " + e.Detail); {
+	case strings.Contains(text, "post /sudo"):
 		return ErrSudoRequired
-	case strings.Contains(msg, "credentials are missing or invalid"):
+	case strings.Contains(text, "credentials are missing or invalid"):
 		return ErrInvalidCredentials
 	}
 	return nil

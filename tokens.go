@@ -36,14 +36,13 @@ type TokensService struct {
 //
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/user/#bulk-revoke-tokens
 func (s *TokensService) BulkRevokeTokens(ctx context.Context, tokenIDs []string) error {
-	body, err := bulkBody(tokenIDs)
+	body, err := encodeIDs(tokenIDs)
 	if err != nil {
 		return err
 	}
 	_, err = call(ctx, s.client, &operation{
 		kind: kindRevokeBulk, method: http.MethodDelete, path: tokensPath,
-		header: bulkHeader,
-		body:   body,
+		body: body, bodyType: bulkBody,
 	}, confirm)
 	return err
 }
@@ -58,19 +57,16 @@ func (s *TokensService) BulkRevokeTokens(ctx context.Context, tokenIDs []string)
 //
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/user/#create-token
 func (s *TokensService) CreateToken(ctx context.Context, req *CreateTokenRequest) (*TokenCreatedResponse, error) {
-	body, err := createBody(req)
+	body, err := encodeCreate(req)
 	if err != nil {
 		return nil, err
 	}
 	op := &operation{
 		kind: kindCreate, method: http.MethodPost, path: tokensPath,
-		header:  formHeader,
-		body:    body,
+		body: body, bodyType: formBody,
+		otp:     req.OTP.Reveal(),
 		secrets: []string{req.Password.Reveal(), req.OTP.Reveal()},
 		name:    req.Name,
-	}
-	if req.OTP != "" {
-		op.header = http.Header{"Fastly-Otp": {req.OTP.Reveal()}, "Content-Type": formHeader["Content-Type"]}
 	}
 	created, err := call(ctx, s.client, op, decodeCreated)
 	if failed := (*callError)(nil); created != nil && created.AccessToken != "" && errors.As(err, &failed) {
@@ -145,13 +141,6 @@ const (
 	currentPath = tokensPath + "/self"
 )
 
-var (
-	formHeader = http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}
-	bulkHeader = http.Header{"Content-Type": {bulkType}, "Accept": {bulkType}}
-)
-
-const bulkType = "application/vnd.api+json; ext=bulk"
-
 // confirm reads a 2xx to a revoke, whose body matters only if it shows that it
 // was not the API that answered.
 func confirm(body io.Reader) (struct{}, error) {
@@ -175,7 +164,7 @@ type createForm struct {
 	Password  string    `url:"password,omitempty"`
 }
 
-func createBody(req *CreateTokenRequest) ([]byte, error) {
+func encodeCreate(req *CreateTokenRequest) ([]byte, error) {
 	if req == nil {
 		return nil, invalid("the CreateTokenRequest is nil; CreateTokenRequest{} asks for a token with the API's defaults")
 	}
@@ -190,8 +179,8 @@ func createBody(req *CreateTokenRequest) ([]byte, error) {
 		}
 	}
 	expires := req.ExpiresAt.UTC()
-	if expires.Year() > 9999 {
-		return nil, invalid("ExpiresAt is later than the year 9999, which RFC 3339 can't say; the zero time means never")
+	if year := expires.Year(); year < 0 || year > 9999 {
+		return nil, invalid("ExpiresAt is in the year %d, which RFC 3339 can't say; the zero time means never", year)
 	}
 	if req.OTP != "" && !isVisible(req.OTP.Reveal()) {
 		return nil, invalid("the OTP holds a character that an HTTP header can't carry as it is (a line break or a space at its end?)")
@@ -210,8 +199,8 @@ func createBody(req *CreateTokenRequest) ([]byte, error) {
 	return []byte(values.Encode()), nil
 }
 
-// bulkBody needs no JSON encoder: the IDs are checked to be letters and digits.
-func bulkBody(tokenIDs []string) ([]byte, error) {
+// encodeIDs needs no JSON encoder: the IDs are checked to be letters and digits.
+func encodeIDs(tokenIDs []string) ([]byte, error) {
 	if len(tokenIDs) == 0 {
 		return nil, invalid("the list of token IDs is empty")
 	}

@@ -369,7 +369,7 @@ func TestRefusedArgumentsAreNotSent(t *testing.T) {
 		"scope beyond ASCII":      {fastly.CreateTokenRequest{Scopes: fastly.Scopes{"glöbal"}}, "Scopes[0] is not one scope", "glöbal"},
 		"expiry beyond year 9999": {fastly.CreateTokenRequest{ExpiresAt: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)}, "the zero time means never", ""},
 		"year 9999, but not in UTC": {
-			fastly.CreateTokenRequest{ExpiresAt: time.Date(9999, 12, 31, 23, 0, 0, 0, time.FixedZone("EST", -5*3600))}, "later than the year 9999", "",
+			fastly.CreateTokenRequest{ExpiresAt: time.Date(9999, 12, 31, 23, 0, 0, 0, time.FixedZone("EST", -5*3600))}, "in the year 10000", "",
 		},
 		"OTP with line break": {fastly.CreateTokenRequest{OTP: "314159\n"}, "the OTP holds a character that an HTTP header can't carry", "314159"},
 		"OTP with space":      {fastly.CreateTokenRequest{OTP: "314 159"}, "the OTP", "314"},
