@@ -706,9 +706,15 @@ func scalar(value jsontext.Value) string {
 
 // htmlTitle is the title of an HTML page, else nothing: its body is no message.
 func htmlTitle(page string) string {
-	lower := strings.ToLower(page)
+	page = strings.ToValidUTF8(page, "")
+	lower := strings.Map(func(r rune) rune { // of the same length
+		if 'A' <= r && r <= 'Z' {
+			r += 'a' - 'A'
+		}
+		return r
+	}, page)
 	start := strings.Index(lower, "<title")
-	if start < 0 || len(lower) != len(page) {
+	if start < 0 {
 		return ""
 	}
 	open := strings.IndexByte(lower[start:], '>')
