@@ -332,8 +332,10 @@ func valueEnd(text []byte) int {
 			}
 		}
 	}
-	if i := bytes.IndexAny(text, ", \t\r\n}]"); i >= 0 {
-		return i
+	for i, c := range text {
+		if c == ',' || c == '}' || c == ']' || c <= ' ' {
+			return i
+		}
 	}
 	return len(text)
 }
@@ -347,8 +349,7 @@ func stringEnd(text []byte) int {
 		}
 		i += n
 		// An odd number of backslashes before it makes it a part of the text.
-		plain := bytes.TrimRight(text[1:i], `\`)
-		if (i-1-len(plain))%2 == 0 {
+		if text[i-1] != '\\' || (i-1-len(bytes.TrimRight(text[1:i], `\`)))%2 == 0 {
 			return i + 1
 		}
 	}

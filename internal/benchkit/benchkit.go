@@ -75,14 +75,7 @@ func NewServer(c Config) *Server {
 			if c.Gzip {
 				h.Set("Content-Encoding", "gzip")
 			}
-			for rest := list; len(rest) > 0; {
-				n, err := w.Write(rest[:min(len(rest), 32<<10)])
-				if err != nil {
-					return
-				}
-				rest = rest[n:]
-				_ = http.NewResponseController(w).Flush()
-			}
+			_, _ = w.Write(list)
 		}
 	}))
 	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
