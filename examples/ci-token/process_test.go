@@ -1,0 +1,184 @@
+//go:build unix
+
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/fastly-tokens/fastly"
+	"github.com/fastly-tokens/fastly/examples/internal/demo"
+	"github.com/fastly-tokens/fastly/fastlytest"
+)
+
+var binary struct {
+	once sync.Once
+	dir  string
+	path string
+	err  error
+}
+
+// built is the program as users have it.
+func built(t *testing.T) string {
+	t.Helper()
+	b := &binary
+	b.once.Do(func() {
+		if b.dir, b.err = os.MkdirTemp("", "ci-token-test-*"); b.err != nil {
+			return
+		}
+		b.path = filepath.Join(b.dir, "ci-token")
+		out, err := exec.CommandContext(context.Background(), "go", "build", "-o", b.path, ".").CombinedOutput() // #nosec G204 -- a path of the test's own
+		if err != nil {
+			b.err = errors.Join(err, errors.New(string(out)))
+		}
+	})
+	require.NoError(t, b.err)
+	return b.path
+}
+
+func removeBinary() error {
+	if binary.dir == "" {
+		return nil
+	}
+	return os.RemoveAll(binary.dir)
+}
+
+// process is the program running, with an environment that is the caller's but
+// for what the arguments add.
+type process struct {
+	*exec.Cmd
+	stdout, stderr lockedBuffer
+}
+
+func command(t *testing.T, env []string, args ...string) *process {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	t.Cleanup(cancel)
+	p := &process{Cmd: exec.CommandContext(ctx, built(t), args...)} // #nosec G204 -- a path of the test's own
+	p.Env = append(os.Environ(), env...)
+	p.Stdout, p.Stderr = &p.stdout, &p.stderr
+	// No terminal, wherever the tests run.
+	p.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	return p
+}
+
+// code waits for the end.
+func (p *process) code(t *testing.T) int {
+	t.Helper()
+	var exit *exec.ExitError
+	if err := p.Wait(); !errors.As(err, &exit) {
+		require.NoError(t, err)
+		return 0
+	}
+	return exit.ExitCode()
+}
+
+// api is a server for a program in a process of its own.
+func api(t *testing.T) (srv *fastlytest.Server, env []string) {
+	t.Helper()
+	srv = fastlytest.NewServer()
+	t.Cleanup(srv.Close)
+	return srv, []string{"FASTLY_API_TOKEN=" + srv.Key().Reveal(), "FASTLY_API_URL=" + srv.URL}
+}
+
+func alive(srv *fastlytest.Server) (tokens []fastly.TokenCreatedResponse) {
+	for _, token := range srv.Tokens()[1:] {
+		if token.DeletedAt.IsZero() {
+			tokens = append(tokens, token)
+		}
+	}
+	return tokens
+}
+
+func TestProgramRevokesWhenSignalled(t *testing.T) {
+	t.Parallel()
+	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT} {
+		t.Run(sig.String(), func(t *testing.T) {
+			t.Parallel()
+			srv, env := api(t)
+			p := command(t, env, "--", "sh", "-c", "echo ready; exec sleep 30")
+			require.NoError(t, p.Start())
+			p.stdout.waitFor(t, "ready")
+			require.Len(t, alive(srv), 1)
+
+			require.NoError(t, p.Process.Signal(sig))
+
+			assert.Equal(t, 128+int(sig), p.code(t), p.stderr.String())
+			assert.Empty(t, alive(srv), p.stderr.String())
+		})
+	}
+}
+
+func TestProgramGivesTheCommandNoParentToken(t *testing.T) {
+	t.Parallel()
+	srv, env := api(t)
+	p := command(t, append(env, "FASTLY_API_KEY="+srv.Key().Reveal()), "--", "env")
+	require.NoError(t, p.Start())
+
+	require.Equal(t, 0, p.code(t), p.stderr.String())
+
+	assert.NotContains(t, p.stdout.String(), srv.Key().Reveal())
+	assert.Contains(t, p.stdout.String(), "FASTLY_API_TOKEN="+srv.Tokens()[1].AccessToken.Reveal())
+	assert.Empty(t, alive(srv))
+}
+
+func TestProgramOutlivesItsLog(t *testing.T) {
+	t.Parallel()
+	srv, env := api(t)
+	p := command(t, env, "--", "sh", "-c", "exit 9")
+	reader, writer, err := os.Pipe()
+	require.NoError(t, err)
+	require.NoError(t, reader.Close())
+	p.Stderr = writer
+	require.NoError(t, p.Start())
+	require.NoError(t, writer.Close())
+
+	assert.Equal(t, 9, p.code(t), "want the command's code, not an end by SIGPIPE")
+	assert.Len(t, srv.Tokens(), 2)
+	assert.Empty(t, alive(srv))
+}
+
+func TestDemoShowsTheTokenOfItsCommand(t *testing.T) {
+	t.Parallel()
+	p := command(t, nil, "-demo", "-service", demo.ServiceWWW, "-scope", "purge_select")
+	require.NoError(t, p.Start())
+
+	require.Equal(t, 0, p.code(t), p.stderr.String())
+
+	assert.Contains(t, p.stdout.String(), "purge_select on "+demo.ServiceWWW+", expires in 15 minutes")
+	assert.Contains(t, p.stderr.String(), "revoked")
+}
+
+func TestWithoutCredentialsTheDemoServerIsTheCommandsToo(t *testing.T) {
+	t.Parallel()
+	p := command(t, []string{"FASTLY_API_URL=https://api.example.com"}, "--", "env")
+	require.NoError(t, p.Start())
+
+	require.Equal(t, 0, p.code(t), p.stderr.String())
+
+	assert.Contains(t, p.stderr.String(), "embedded server")
+	assert.Contains(t, p.stdout.String(), "FASTLY_API_URL=http://127.0.0.1:")
+	assert.NotContains(t, p.stdout.String(), "api.example.com")
+	assert.Equal(t, 1, strings.Count(p.stdout.String(), "FASTLY_API_TOKEN="))
+}
+
+func TestProgramWithCredentialsWantsACommand(t *testing.T) {
+	t.Parallel()
+	srv, env := api(t)
+	p := command(t, env)
+	require.NoError(t, p.Start())
+
+	assert.Equal(t, exitFailed, p.code(t))
+	assert.Empty(t, srv.Requests())
+}
