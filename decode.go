@@ -236,6 +236,9 @@ func (r *reader) services(value jsontext.Value) []string {
 	for item := range elements(value) {
 		r.texts = append(r.texts, r.repeated(item))
 	}
+	if len(r.texts) == 0 {
+		return []string{} // marshals to what it was
+	}
 	return r.pool.strings(r.texts)
 }
 
