@@ -34,8 +34,9 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := run(ctx, os.Args[1:], os.Stdout); err != nil {
+	err := run(ctx, os.Args[1:], os.Stdout)
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -399,7 +400,7 @@ func main() {
 )
 
 func (r *report) builds() error {
-	root, err := output(r.ctx, "", nil, "go", "list", "-m", "-f", "{{.Dir}}")
+	root, err := goTool(r.ctx, "", nil, "list", "-m", "-f", "{{.Dir}}")
 	if err != nil {
 		return err
 	}
@@ -432,7 +433,7 @@ func (r *report) builds() error {
 			return err
 		}
 	}
-	if _, err := output(r.ctx, dir, env, "go", "build", "std"); err != nil {
+	if _, err := goTool(r.ctx, dir, env, "build", "std"); err != nil {
 		return err
 	}
 	took := map[string]float64{}
@@ -440,7 +441,7 @@ func (r *report) builds() error {
 	for _, name := range []string{"bare", "ours"} {
 		// The first build also brings in what has to be downloaded.
 		begin := time.Now()
-		if _, err := output(r.ctx, dir, env, "go", "build", "-o", name+".bin", "./"+name); err != nil {
+		if _, err := goTool(r.ctx, dir, env, "build", "-o", name+".bin", "./"+name); err != nil {
 			return err
 		}
 		took[name] = time.Since(begin).Seconds()
@@ -450,7 +451,7 @@ func (r *report) builds() error {
 		}
 		bytes[name] = float64(info.Size())
 	}
-	modules, err := output(r.ctx, dir, env, "go", "version", "-m", "ours.bin")
+	modules, err := goTool(r.ctx, dir, env, "version", "-m", "ours.bin")
 	if err != nil {
 		return err
 	}
@@ -461,8 +462,8 @@ func (r *report) builds() error {
 	return nil
 }
 
-func output(ctx context.Context, dir string, env []string, name string, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, name, args...)
+func goTool(ctx context.Context, dir string, env []string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, "go", args...) //nolint:gosec // the arguments are this program's own
 	cmd.Dir, cmd.Env, cmd.Stderr = dir, env, os.Stderr
 	out, err := cmd.Output()
 	return strings.TrimSpace(string(out)), err

@@ -52,7 +52,7 @@ func TestCreateTokenDefaults(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t)
 	got := decode[map[string]any](t, a.send("POST", "/tokens", key(a.Key())))
-	assert.Equal(t, "", got["name"])
+	assert.Empty(t, got["name"])
 	assert.Equal(t, "global", got["scope"])
 	assert.Equal(t, []any{}, got["services"])
 	assert.Nil(t, got["expires_at"])

@@ -76,7 +76,7 @@ func (a *audit) run(ctx context.Context, args []string) int {
 		return a.fail(ctx, err)
 	}
 
-	var said io.Writer = a.stderr // what is not the result
+	said := a.stderr // what is not the result
 	switch {
 	case *asJSON:
 		err = writeJSON(a.stdout, found)

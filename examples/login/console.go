@@ -25,7 +25,7 @@ type console struct {
 func newConsole(stdin io.Reader, prompts io.Writer) *console {
 	c := &console{in: bufio.NewReader(stdin), fd: -1, prompts: prompts}
 	if f, ok := stdin.(*os.File); ok {
-		if fd := int(f.Fd()); term.IsTerminal(fd) { //nolint:gosec // a file descriptor fits
+		if fd := int(f.Fd()); term.IsTerminal(fd) {
 			c.fd = fd
 		}
 	}
@@ -112,7 +112,7 @@ func (c *console) hidden() (string, error) {
 	if _, werr := io.WriteString(c.prompts, "\n"); err == nil {
 		err = werr
 	}
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		err = errors.New("the input has ended")
 	}
 	return string(text), err

@@ -281,7 +281,7 @@ func TestCreateWithUnknownOutcomeSaysWhatToDo(t *testing.T) {
 			token, ok := s.made()
 			require.True(t, ok, "the server has made it")
 			assert.Contains(t, s.errs.String(), `a token named "machine 7" may exist`)
-			assert.Equal(t, 1, len(s.srv.Requests()), "sent once")
+			assert.Len(t, s.srv.Requests(), 1, "sent once")
 			s.assertFiles()
 			demotest.AssertNoSecret(t, s.srv, s.errs.String())
 			assert.NotEmpty(t, token.ID)

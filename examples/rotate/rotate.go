@@ -82,7 +82,7 @@ func (r *rotation) begin(ctx context.Context) error {
 		return err
 	}
 	r.record = record{
-		Phase: phaseIdle, Started: time.Now().UTC(), Old: *old, Out: r.settings.out, Marker: rand.Text()[:16],
+		Phase: phaseIdle, Started: time.Now().UTC(), Old: *old, Out: r.out, Marker: rand.Text()[:16],
 	}
 	if old.ID == r.me.ID {
 		r.KeyProof = proof(r.Marker, r.key)
@@ -174,9 +174,9 @@ func (r *rotation) checkSame() error {
 		return fmt.Errorf("the state file %s is of a rotation of token %s, which is to be finished first, with -id %[2]s; or use another -state", r.path, r.Old.ID)
 	case r.me != nil && r.me.UserID != r.Old.UserID:
 		return fmt.Errorf("token %s belongs to another user than the key", r.Old.ID)
-	case r.Out != r.settings.out && r.Out != "":
+	case r.Out != r.out && r.Out != "":
 		return fmt.Errorf("the rotation of token %s was begun with -out %s", r.Old.ID, r.Out)
-	case r.Out != r.settings.out:
+	case r.Out != r.out:
 		return fmt.Errorf("the rotation of token %s was begun with a command, not with -out", r.Old.ID)
 	}
 	return nil

@@ -66,7 +66,7 @@ func AssertFits(t testing.TB, columns int, text string) {
 func Build(t testing.TB) string {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "program.exe")
-	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, ".").CombinedOutput() //nolint:gosec // a path of this test's
+	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, ".").CombinedOutput()
 	require.NoError(t, err, "go build: %s", out)
 	return binary
 }
@@ -83,7 +83,7 @@ func Command(t testing.TB, srv *fastlytest.Server, binary string, args ...string
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	t.Cleanup(cancel)
-	p := &Process{Cmd: exec.CommandContext(ctx, binary, args...)} //nolint:gosec // what Build made
+	p := &Process{Cmd: exec.CommandContext(ctx, binary, args...)}
 	p.Stdout, p.Stderr = &p.Out, &p.Err
 	p.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "FASTLY_") })
 	if srv != nil {

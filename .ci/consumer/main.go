@@ -1,0 +1,88 @@
+// Command consumer is a program outside the module that uses every name of the
+// public surface, with the types it is documented to have. It only has to
+// compile.
+package main
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/fastly-tokens/fastly"
+)
+
+var (
+	_ func(...fastly.Option) (*fastly.Client, error)                               = fastly.NewClient
+	_ func(...fastly.Option) (*fastly.Client, error)                               = fastly.NewClientFromEnv
+	_ func(string) fastly.Option                                                   = fastly.WithAPIKey
+	_ func(func(context.Context) (fastly.Secret, error)) fastly.Option             = fastly.WithAPIKeyFunc
+	_ func(string, string) fastly.Option                                           = fastly.WithBasicAuth
+	_ func(http.RoundTripper) fastly.Option                                        = fastly.WithTransport
+	_ func(*http.Client) fastly.Option                                             = fastly.WithHTTPClient
+	_ func(string) fastly.Option                                                   = fastly.WithBaseURL
+	_ func() fastly.Option                                                         = fastly.WithInsecurePlainHTTP
+	_ func(string) fastly.Option                                                   = fastly.WithUserAgent
+	_ func(fastly.RetryPolicy) fastly.Option                                       = fastly.WithRetryPolicy
+	_ func(*slog.Logger) fastly.Option                                             = fastly.WithLogger
+	_ func(*fastly.Client) (fastly.RateLimit, bool)                                = (*fastly.Client).RateLimit
+	_ func(*fastly.TokensService, context.Context, []string) error                 = (*fastly.TokensService).BulkRevokeTokens
+	_ func(*fastly.TokensService, context.Context, string) error                   = (*fastly.TokensService).RevokeToken
+	_ func(*fastly.TokensService, context.Context) error                           = (*fastly.TokensService).RevokeTokenCurrent
+	_ func(fastly.Scopes) string                                                   = fastly.Scopes.String
+	_ func(fastly.Scopes, fastly.Scope) bool                                       = fastly.Scopes.Has
+	_ func(fastly.Secret) string                                                   = fastly.Secret.Reveal
+	_ http.RoundTripper                                                            = (*fastly.APIKeyTransport)(nil)
+	_ http.RoundTripper                                                            = (*fastly.BasicAuthTransport)(nil)
+	_ error                                                                        = (*fastly.GenericTokenError)(nil)
+	_ func(*fastly.TokensService, context.Context) ([]fastly.TokenResponse, error) = (*fastly.TokensService).ListTokensUser
+)
+
+var (
+	_ func(*fastly.TokensService, context.Context, *fastly.CreateTokenRequest) (*fastly.TokenCreatedResponse, error) = (*fastly.TokensService).CreateToken
+
+	_ func(*fastly.TokensService, context.Context, string) (*fastly.TokenResponse, error)  = (*fastly.TokensService).GetToken
+	_ func(*fastly.TokensService, context.Context) (*fastly.TokenResponse, error)          = (*fastly.TokensService).GetTokenCurrent
+	_ func(*fastly.TokensService, context.Context, string) ([]fastly.TokenResponse, error) = (*fastly.TokensService).ListTokensCustomer
+)
+
+var errs = []error{
+	fastly.ErrBadRequest, fastly.ErrUnauthorized, fastly.ErrForbidden, fastly.ErrNotFound,
+	fastly.ErrUnprocessable, fastly.ErrRateLimited, fastly.ErrServer,
+	fastly.ErrOTPRequired, fastly.ErrInvalidCredentials, fastly.ErrInvalidScope,
+	fastly.ErrAccountLocked, fastly.ErrSudoRequired,
+	fastly.ErrInvalidArgument, fastly.ErrOutcomeUnknown,
+}
+
+func main() {
+	const base string = fastly.DefaultBaseURL
+	now := time.Now()
+	scopes := fastly.Scopes{fastly.ScopeGlobal, fastly.ScopePurgeSelect, fastly.ScopePurgeAll, fastly.ScopeGlobalRead}
+	_ = fastly.Client{Tokens: &fastly.TokensService{}}
+	_ = fastly.RateLimit{Remaining: 1, Reset: now}
+	_ = fastly.RetryPolicy{MaxAttempts: 1, MinBackoff: time.Second, MaxBackoff: time.Second, MaxWait: time.Second}
+	_ = fastly.APIKeyTransport{
+		Key:     "k",
+		KeyFunc: func(context.Context) (fastly.Secret, error) { return "k", nil },
+		Host:    "api.fastly.com",
+		Base:    http.DefaultTransport,
+	}
+	_ = fastly.BasicAuthTransport{Username: "u", Password: "p", Host: base, Base: http.DefaultTransport}
+	_ = fastly.TokenCreatedResponse{
+		TokenResponse: fastly.TokenResponse{
+			ID: "i", Name: "n", UserID: "u", CustomerID: "c", Scopes: scopes, Services: []string{"s"},
+			CreatedAt: now, UpdatedAt: now, DeletedAt: now, ExpiresAt: now, LastUsedAt: now, SudoExpiresAt: now,
+			IP: "192.0.2.1", UserAgent: "a",
+		},
+		AccessToken: "t",
+	}
+	_ = fastly.CreateTokenRequest{
+		Name: "n", Scopes: scopes, Services: []string{"s"}, ExpiresAt: now,
+		Username: "u", Password: "p", OTP: "123456",
+	}
+	_ = fastly.GenericTokenError{
+		StatusCode: 400, Msg: "m", Detail: "d", Code: "c", Method: http.MethodGet, Path: "/tokens",
+		RateLimit: fastly.RateLimit{}, RetryAfter: time.Second, Body: "b",
+	}
+	_ = errs
+}
