@@ -505,7 +505,7 @@ func decodeToken(body io.Reader) (*TokenResponse, error) {
 func decodeTokens(expected *atomic.Int64) func(io.Reader) ([]TokenResponse, error) {
 	return func(body io.Reader) ([]TokenResponse, error) {
 		r := reader{pool: newPool()}
-		list := blocks{next: min(max(int(expected.Load()), minBlock), maxBlock)}
+		list := blocks{expected: int(expected.Load())}
 		err := decode(body, maxListBytes, func(dec *jsontext.Decoder) error {
 			if err := expect(dec, '[', "a JSON array"); err != nil {
 				return err
@@ -530,26 +530,31 @@ func decodeTokens(expected *atomic.Int64) func(io.Reader) ([]TokenResponse, erro
 // blocks is a list that grows without moving what it holds: a slice that grows
 // by append leaves several times its size behind.
 type blocks struct {
-	full [][]TokenResponse
-	last []TokenResponse
-	n    int
-	next int // size of the next block
+	full     [][]TokenResponse
+	last     []TokenResponse
+	n        int
+	expected int
 }
 
-// The size of a block, in tokens. The bound is for what a list much shorter
-// than the one before wastes.
+// The size of a block, in tokens. No more than firstBlock is allocated for a
+// list that is expected to be long before it turns out not to be short.
 const (
-	minBlock = 8
-	maxBlock = 16 << 10
+	minBlock   = 8
+	firstBlock = 1 << 10
+	maxBlock   = 16 << 10
 )
 
 func (b *blocks) add() *TokenResponse {
 	if len(b.last) == cap(b.last) {
-		if b.n > 0 {
+		switch {
+		case b.n == 0:
+			b.last = make([]TokenResponse, 0, min(max(b.expected, minBlock), firstBlock))
+		case b.n < b.expected:
+			b.last = append(make([]TokenResponse, 0, b.expected), b.last...)
+		default:
 			b.full = append(b.full, b.last)
-			b.next = min(b.n, maxBlock)
+			b.last = make([]TokenResponse, 0, min(b.n, maxBlock))
 		}
-		b.last = make([]TokenResponse, 0, b.next)
 	}
 	b.n++
 	b.last = b.last[:len(b.last)+1]
