@@ -37,7 +37,7 @@ type result struct {
 func at(ctx context.Context, srv *fastlytest.Server, typed io.Reader, args ...string) result {
 	var out, errs bytes.Buffer
 	a := audit{
-		connect:    demo.To(srv, demotest.Impatient()),
+		connect: demo.To(srv, demotest.Impatient()), credentials: true,
 		isTerminal: func(any) bool { return typed != nil },
 		stdin:      typed, stdout: &out, stderr: &errs,
 	}
@@ -175,18 +175,19 @@ func TestCSV(t *testing.T) {
 	}
 	srv.AddToken(srv.User().ID, fastly.TokenCreatedResponse{TokenResponse: fastly.TokenResponse{
 		ID: "hostile", Name: "=HYPERLINK(\"http://x\",\"y\")\x1b[31m,\r\nnext", Services: services,
+		IP: "203.0.113.9", UserAgent: "@agent\x1b/1",
 	}})
 	res := at(t.Context(), srv, nil, "-csv")
 	assert.Equal(t, exitFindings, res.code, "stderr: %s", res.stderr)
 	assert.NotContains(t, res.out, "\x1b")
 	rows, err := csv.NewReader(strings.NewReader(res.out)).ReadAll()
 	require.NoError(t, err)
-	assert.Equal(t, []string{"id", "name", "user_id", "customer_id", "scope", "services", "created_at", "expires_at", "last_used_at", "findings"}, rows[0])
+	assert.Equal(t, []string{"id", "name", "user_id", "customer_id", "scope", "services", "created_at", "expires_at", "last_used_at", "ip", "user_agent", "findings"}, rows[0])
 	i := slices.IndexFunc(rows, func(row []string) bool { return row[0] == "hostile" })
 	require.Positive(t, i)
 	assert.Equal(t, `'=HYPERLINK("http://x","y")\x1b[31m,\r\nnext`, rows[i][1])
 	assert.Len(t, rows[i][5], 200*23-1, "services are cut")
-	assert.Equal(t, "never-expires global", rows[i][9])
+	assert.Equal(t, []string{"203.0.113.9", `'@agent\x1b/1`, "never-expires global"}, rows[i][9:])
 	demotest.AssertNoSecret(t, srv, res.out)
 }
 
@@ -331,7 +332,7 @@ func TestInterruptAtTheQuestionRevokesNothing(t *testing.T) {
 		}
 		return len(b), nil
 	})
-	a := audit{connect: demo.To(srv), isTerminal: func(any) bool { return true }, stdin: stdin, stdout: &out, stderr: stderr}
+	a := audit{connect: demo.To(srv), credentials: true, isTerminal: func(any) bool { return true }, stdin: stdin, stdout: &out, stderr: stderr}
 	assert.Equal(t, demo.ExitInterrupted, a.run(ctx, []string{"-revoke-unused"}))
 	assert.Empty(t, names(srv))
 }
@@ -393,6 +394,7 @@ func TestErrors(t *testing.T) {
 		res := at(t.Context(), srv, nil, tt.args...)
 		assert.Equal(t, exitError, res.code, "%v", tt.args)
 		assert.Contains(t, res.stderr, tt.says, "%v", tt.args)
+		assert.Equal(t, 1, strings.Count(res.stderr, "\n"), "want one line: %s", res.stderr)
 		assert.Empty(t, res.out, "%v", tt.args)
 	}
 }
@@ -415,7 +417,7 @@ func TestOutputThatFailsIsAnError(t *testing.T) {
 		srv := demotest.Start(t)
 		var errs bytes.Buffer
 		full := writerFunc(func([]byte) (int, error) { return 0, errors.New("disk full") })
-		a := audit{connect: demo.To(srv), isTerminal: demo.IsTerminal, stdout: full, stderr: &errs}
+		a := audit{connect: demo.To(srv), credentials: true, isTerminal: demo.IsTerminal, stdout: full, stderr: &errs}
 		assert.Equal(t, exitError, a.run(t.Context(), []string{format, "-revoke-unused", "-yes"}))
 		assert.Contains(t, errs.String(), "disk full")
 		assert.Empty(t, names(srv), "revoked although the report could not be written")
@@ -426,7 +428,39 @@ func TestHelp(t *testing.T) {
 	t.Parallel()
 	var out, errs bytes.Buffer
 	assert.Equal(t, 0, run(t.Context(), []string{"-h"}, nil, &out, &errs))
-	assert.Contains(t, errs.String(), "-revoke-unused")
+	demotest.AssertHelp(t, out.String(), "audit", "-revoke-unused")
+	assert.Contains(t, out.String(), `audit every token of this customer ID ("self": your own); default: only your user's tokens`)
+	assert.Empty(t, errs.String())
+}
+
+func TestMadeUpTokensAreNoResultUnlessAskedFor(t *testing.T) {
+	t.Parallel()
+	for _, named := range [][]string{{"-json"}, {"-csv"}, {"-revoke-unused", "-yes"}, {"-customer", "self"}} {
+		run := func(args ...string) result {
+			var out, errs bytes.Buffer
+			a := audit{connect: demo.Client, isTerminal: demo.IsTerminal, stdout: &out, stderr: &errs}
+			return result{a.run(t.Context(), args), out.String(), errs.String()}
+		}
+		res := run(append(named, "-expiring", "1h")...)
+		assert.Equal(t, exitError, res.code, "%v", named)
+		assert.Empty(t, res.out, "%v", named)
+		assert.Equal(t, "audit: there are no credentials: set FASTLY_API_TOKEN, or give -demo for made-up tokens\n", res.stderr, "%v", named)
+
+		res = run(append(named, "-demo")...)
+		assert.Equal(t, exitFindings, res.code, "%v: %s", named, res.stderr)
+		assert.NotEmpty(t, res.out, "%v", named)
+	}
+}
+
+func TestConclusionCountsInGoodEnglish(t *testing.T) {
+	t.Parallel()
+	r := rules{expiring: demo.Duration(30 * day), unused: demo.Duration(36 * time.Hour)}
+	one := report{Checked: 1, Tokens: []finding{{Findings: kinds}}}
+	assert.Equal(t, "Findings (!) about 1 of 1 token:\n    1 never expires\n    1 expires within 30d\n    1 was not used for 36h\n"+
+		"    1 has the scope global\n    1 reaches every service", conclusion(one, &r))
+	two := report{Checked: 3, Tokens: append(one.Tokens, one.Tokens...)}
+	assert.Equal(t, "Findings (!) about 2 of 3 tokens:\n    2 never expire\n    2 expire within 30d\n    2 were not used for 36h\n"+
+		"    2 have the scope global\n    2 reach every service", conclusion(two, &r))
 }
 
 func TestProcess(t *testing.T) {
@@ -435,10 +469,10 @@ func TestProcess(t *testing.T) {
 
 	t.Run("demo", func(t *testing.T) {
 		t.Parallel()
-		p := demotest.Command(t, nil, binary, "-customer", "self")
+		p := demotest.Command(t, nil, binary)
 		assert.Equal(t, exitFindings, p.Code(t), "stderr: %s", p.Err.String())
 		assert.Contains(t, p.Err.String(), "embedded server")
-		assert.Contains(t, p.Out.String(), "old-jenkins")
+		assert.Contains(t, p.Out.String(), "terraform-prod")
 		assert.NotContains(t, p.Out.String(), "\x1b", "a colour in what is no terminal")
 	})
 

@@ -9,20 +9,24 @@
 //	all-services   they reach every service of the account
 //
 // It is for a person at a terminal, who gets a table, and for CI, which goes by
-// the exit code and can have JSON or CSV:
+// the exit code and can have JSON or CSV. (Under go run each exit code but 0
+// becomes 1, which here means findings: a job has to build it first.)
 //
-//	go run ./examples/audit                              # your own tokens
-//	go run ./examples/audit -customer self               # those of your account
-//	go run ./examples/audit -ignore global -json
-//	go run ./examples/audit -unused 180d -revoke-unused  # asks first
+//	go install ./examples/audit
+//	audit                              # your own tokens
+//	audit -customer self               # those of your account
+//	audit -ignore global -json
+//	audit -unused 180d -revoke-unused  # asks first
 //
 // The credentials come from FASTLY_API_TOKEN (or FASTLY_API_KEY). Without them,
-// or with -demo, it audits the made-up tokens of an embedded server.
+// or with -demo, it audits the made-up tokens of an embedded server; but -json,
+// -csv, -customer and -revoke-unused are for real ones, unless -demo says
+// otherwise: a job that has lost its key must not go green.
 //
 // Flags:
 //
-//	-customer ID     all tokens of a customer, which takes a superuser; "self" is
-//	                 the customer of the token it runs with
+//	-customer ID     every token of this customer, which takes a superuser ("self":
+//	                 your own); default: only your user's tokens
 //	-expiring TIME   such as 30d, 12h or 90m; default 30d
 //	-unused TIME     default 90d
 //	-ignore LIST     comma-separated findings to leave out

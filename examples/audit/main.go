@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"strings"
@@ -20,50 +19,68 @@ const (
 	exitError    = 2
 )
 
+var usage = demo.Usage{
+	Name:     "audit",
+	Purpose:  "Finds the Fastly API tokens that are a risk or about to be a problem.",
+	Synopsis: []string{"[flags]"},
+	Codes: []string{
+		"0    nothing was found, or all of it was revoked",
+		"1    there are findings",
+		"2    an error, wrong flags included",
+		"130  interrupted",
+	},
+}
+
 func main() { demo.Main(run) }
 
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	a := audit{connect: demo.Client, isTerminal: demo.IsTerminal, stdin: stdin, stdout: stdout, stderr: stderr}
+	a := audit{
+		connect: demo.Client, credentials: demo.HasCredentials(), isTerminal: demo.IsTerminal,
+		stdin: stdin, stdout: stdout, stderr: stderr,
+	}
 	return a.run(ctx, args)
 }
 
 // audit is the program and its surroundings.
 type audit struct {
-	connect    demo.Connector
-	isTerminal func(stream any) bool
-	stdin      io.Reader
-	stdout     io.Writer
-	stderr     io.Writer
+	connect     demo.Connector
+	credentials bool // of the environment
+	isTerminal  func(stream any) bool
+	stdin       io.Reader
+	stdout      io.Writer
+	stderr      io.Writer
 
 	client   *fastly.Client
 	current  *fastly.TokenResponse
 	customer string // empty: the user's own tokens
 	rules    rules
+	demo     bool
+	json     bool
+	csv      bool
+	revoke   bool
 	yes      bool
 }
 
 func (a *audit) run(ctx context.Context, args []string) int {
 	a.rules = rules{expiring: demo.Duration(30 * 24 * time.Hour), unused: demo.Duration(90 * 24 * time.Hour)}
-	fs := flag.NewFlagSet("audit", flag.ContinueOnError)
-	fs.SetOutput(a.stderr)
-	useDemo := fs.Bool("demo", false, "use the embedded server even if the environment has credentials")
-	fs.StringVar(&a.customer, "customer", "", "audit all tokens of the customer `ID`, or of your own with \"self\"; default: the user's")
+	fs := usage.Flags()
+	fs.BoolVar(&a.demo, "demo", false, "use the embedded server even if the environment has credentials")
+	fs.StringVar(&a.customer, "customer", "", "audit every token of this customer `ID` (\"self\": your own); default: only your user's tokens")
 	fs.Var(&a.rules.expiring, "expiring", "report tokens that expire within this `time`, such as 30d or 12h")
 	fs.Var(&a.rules.unused, "unused", "report tokens that were not used for this `time`")
 	fs.Var(&a.rules.ignored, "ignore", "comma-separated `findings` to leave out: "+strings.Join(kindNames(), ", "))
-	asJSON := fs.Bool("json", false, "print JSON")
-	asCSV := fs.Bool("csv", false, "print CSV")
-	revoke := fs.Bool("revoke-unused", false, "revoke the tokens that are found unused, after asking")
+	fs.BoolVar(&a.json, "json", false, "print JSON")
+	fs.BoolVar(&a.csv, "csv", false, "print CSV")
+	fs.BoolVar(&a.revoke, "revoke-unused", false, "revoke the tokens that are found unused, after asking")
 	fs.BoolVar(&a.yes, "yes", false, "do not ask")
-	if code, ok := demo.Parse(fs, args); !ok {
+	if code, ok := usage.Parse(fs, args, a.stdout, a.stderr); !ok {
 		return code
 	}
-	if err := a.checkFlags(*asJSON && *asCSV, *revoke); err != nil {
-		demo.Fail(ctx, a.stderr, fs.Name(), err)
-		return exitError
+	if err := a.checkFlags(); err != nil {
+		return usage.Mistake(a.stderr, err)
 	}
 
-	client, server, err := a.connect(*useDemo, a.stderr)
+	client, server, err := a.connect(a.demo, a.stderr)
 	if err != nil {
 		return a.fail(ctx, err)
 	}
@@ -78,9 +95,9 @@ func (a *audit) run(ctx context.Context, args []string) int {
 
 	said := a.stderr // what is not the result
 	switch {
-	case *asJSON:
+	case a.json:
 		err = writeJSON(a.stdout, found)
-	case *asCSV:
+	case a.csv:
 		err = writeCSV(a.stdout, found)
 	default:
 		said = a.stdout
@@ -90,7 +107,7 @@ func (a *audit) run(ctx context.Context, args []string) int {
 		return a.fail(ctx, err)
 	}
 	left := len(found.Tokens)
-	if *revoke {
+	if a.revoke {
 		revoked, err := a.revokeUnused(ctx, found, said)
 		if err != nil {
 			return a.fail(ctx, err)
@@ -103,15 +120,18 @@ func (a *audit) run(ctx context.Context, args []string) int {
 	return exitClean
 }
 
-func (a *audit) checkFlags(twoFormats, revoke bool) error {
+func (a *audit) checkFlags() error {
 	switch {
-	case twoFormats:
+	case a.json && a.csv:
 		return errors.New("-json and -csv exclude each other")
-	case a.yes && !revoke:
+	case a.yes && !a.revoke:
 		return errors.New("-yes is the answer to -revoke-unused, which is not there")
-	case revoke && a.rules.ignored[unused]:
+	case a.revoke && a.rules.ignored[unused]:
 		return errors.New("-revoke-unused and -ignore unused exclude each other")
-	case revoke && !a.yes && !a.isTerminal(a.stdin):
+	case !a.credentials && !a.demo && (a.json || a.csv || a.revoke || a.customer != ""):
+		// A job that has lost its key must not pass on made-up tokens.
+		return demo.ErrNoCredentials
+	case a.revoke && !a.yes && !a.isTerminal(a.stdin):
 		return errors.New("-revoke-unused asks first, and there is no terminal to ask at: add -yes if you are sure")
 	}
 	return nil

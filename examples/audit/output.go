@@ -94,12 +94,12 @@ func conclusion(rep report, r *rules) string {
 	if len(rep.Tokens) == 0 {
 		return fmt.Sprintf("Nothing found; tokens checked: %d.", rep.Checked)
 	}
-	text := map[kind]string{
-		neverExpires: "never expire",
-		expiring:     "expire within " + r.expiring.String(),
-		unused:       "were not used for " + r.unused.String(),
-		global:       "have the scope global",
-		allServices:  "reach every service",
+	text := map[kind]struct{ one, more string }{
+		neverExpires: {"never expires", "never expire"},
+		expiring:     {"expires within " + r.expiring.String(), "expire within " + r.expiring.String()},
+		unused:       {"was not used for " + r.unused.String(), "were not used for " + r.unused.String()},
+		global:       {"has the scope global", "have the scope global"},
+		allServices:  {"reaches every service", "reach every service"},
 	}
 	var parts []string
 	for _, k := range kinds {
@@ -109,11 +109,19 @@ func conclusion(rep report, r *rules) string {
 				n++
 			}
 		}
-		if n > 0 {
-			parts = append(parts, fmt.Sprintf("  %3d %s", n, text[k]))
+		switch n {
+		case 0:
+		case 1:
+			parts = append(parts, "    1 "+text[k].one)
+		default:
+			parts = append(parts, fmt.Sprintf("  %3d %s", n, text[k].more))
 		}
 	}
-	return fmt.Sprintf("Findings (!) about %d of %d tokens:\n%s", len(rep.Tokens), rep.Checked, strings.Join(parts, "\n"))
+	tokens := "tokens"
+	if rep.Checked == 1 {
+		tokens = "token"
+	}
+	return fmt.Sprintf("Findings (!) about %d of %d %s:\n%s", len(rep.Tokens), rep.Checked, tokens, strings.Join(parts, "\n"))
 }
 
 // writeJSON writes the report as JSON. What a terminal might act on is escaped,
@@ -142,7 +150,7 @@ func writeJSON(w io.Writer, rep report) error {
 // writeCSV writes the report as CSV (RFC 4180), one line for each token.
 func writeCSV(w io.Writer, rep report) error {
 	out := csv.NewWriter(w)
-	rows := [][]string{{"id", "name", "user_id", "customer_id", "scope", "services", "created_at", "expires_at", "last_used_at", "findings"}}
+	rows := [][]string{{"id", "name", "user_id", "customer_id", "scope", "services", "created_at", "expires_at", "last_used_at", "ip", "user_agent", "findings"}}
 	for i := range rep.Tokens {
 		f := &rep.Tokens[i]
 		found := make([]string, len(f.Findings))
@@ -151,7 +159,7 @@ func writeCSV(w io.Writer, rep report) error {
 		}
 		row := []string{
 			f.ID, f.Name, f.UserID, f.CustomerID, f.Scopes.String(), strings.Join(f.Services, " "),
-			date(f.CreatedAt), date(f.ExpiresAt), date(f.LastUsedAt), strings.Join(found, " "),
+			date(f.CreatedAt), date(f.ExpiresAt), date(f.LastUsedAt), f.IP, f.UserAgent, strings.Join(found, " "),
 		}
 		for i := range row {
 			row[i] = cell(row[i])

@@ -2,6 +2,7 @@
 // limited to a scope and services, and revoked when it ends. It is for jobs
 // whose steps need less than the key that the job was given.
 //
+//	go install ./examples/ci-token
 //	FASTLY_API_TOKEN=… ci-token -service 6pQ3vWcZr1LkT8mYxN0bHd -scope purge_select -ttl 15m -- ./purge.sh
 //
 // The command finds the token in FASTLY_API_TOKEN, or the variable of -env. The
@@ -21,11 +22,12 @@
 // ci-token got it before the command was started), and otherwise 125 if
 // ci-token failed, 126 if the command can't be executed and 127 if there is no
 // such command, in which case no token is made. A failed revoke makes 125 of a
-// command's 0 only.
+// command's 0 only. (go run would make 1 of all that; hence the go install.)
 //
-// Without credentials in the environment, or with -demo, it uses an embedded
-// API, which the command finds in FASTLY_API_URL. The demo's own command, if
-// none is given, shows whose token it has:
+// With -demo it uses an embedded API, which the command finds in FASTLY_API_URL.
+// Without credentials in the environment, too, but only if there is no command:
+// a job that has lost its key must not go green. The demo's own command, if none
+// is given, shows whose token it has:
 //
 //	$ go run ./examples/ci-token -demo -service 6pQ3vWcZr1LkT8mYxN0bHd
 //	Using an embedded server with made-up tokens (-demo); nothing leaves this machine.

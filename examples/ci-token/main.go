@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"io/fs"
@@ -40,14 +39,15 @@ const (
 
 // world is what the program has to do with outside of it.
 type world struct {
-	connect    demo.Connector
-	environ    []string
-	stdin      io.Reader
-	stdout     io.Writer
-	stderr     io.Writer
-	signals    <-chan os.Signal
-	atTerminal func() bool
-	pause      time.Duration // between looks for a lost token
+	connect     demo.Connector
+	credentials bool // of the environment
+	environ     []string
+	stdin       io.Reader
+	stdout      io.Writer
+	stderr      io.Writer
+	signals     <-chan os.Signal
+	atTerminal  func() bool
+	pause       time.Duration // between looks for a lost token
 }
 
 func main() {
@@ -63,7 +63,7 @@ func main() {
 	// down to the command.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	os.Exit(run(os.Args[1:], world{
-		connect: demo.Client, environ: os.Environ(),
+		connect: demo.Client, credentials: demo.HasCredentials(), environ: os.Environ(),
 		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
 		signals: signals, atTerminal: atTerminal, pause: pauseOfLooks,
 	}))
@@ -86,7 +86,7 @@ type settings struct {
 
 func run(args []string, w world) int {
 	log := demo.NewPrinter(w.stderr)
-	set, code, ok := parse(args, w.stderr)
+	set, code, ok := parse(args, w)
 	if !ok {
 		return code
 	}
@@ -94,9 +94,8 @@ func run(args []string, w world) int {
 		return whoami(w, log)
 	}
 	if len(set.command) == 0 {
-		if demo.HasCredentials() && !set.demo {
-			log.Printf("ci-token: no command; -h shows how it is used\n")
-			return exitFailed
+		if w.credentials && !set.demo {
+			return usage.Mistake(log, errors.New("there is no command to run"))
 		}
 		self, err := os.Executable()
 		if err != nil {
@@ -149,45 +148,40 @@ func (f forgiving) Write(b []byte) (int, error) {
 
 var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
-func parse(args []string, stderr io.Writer) (set settings, code int, ok bool) {
-	flags := flag.NewFlagSet("ci-token", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	flags.Usage = func() {
-		demo.NewPrinter(stderr).Printf("%s", usage)
-		flags.PrintDefaults()
-	}
+func parse(args []string, w world) (set settings, code int, ok bool) {
+	flags := usage.Flags()
 	ttl := demo.Duration(15 * time.Minute)
 	flags.Func("service", "`ID` of a service that the token is limited to; may be repeated (default: every service of the account)", func(id string) error {
 		set.request.Services = append(set.request.Services, id)
 		return nil
 	})
-	flags.Func("scope", "`scope` of the token, or several between spaces or commas; may be repeated (default purge_select)", func(text string) error {
-		for name := range strings.FieldsFuncSeq(text, func(r rune) bool { return r == ' ' || r == ',' }) {
-			set.request.Scopes = append(set.request.Scopes, fastly.Scope(name))
-		}
-		return nil
+	flags.Func("scope", "`scope` of the token ("+demo.KnownScopes+"), or several between spaces or commas; may be repeated (default purge_select)", func(text string) error {
+		scopes, err := demo.ParseScopes(text)
+		set.request.Scopes = append(set.request.Scopes, scopes...)
+		return err
 	})
 	flags.Var(&ttl, "ttl", "the token expires by itself after this `time`, whatever happens")
 	name := flags.String("name", "ci-token", "what the token's `name` begins with; something random follows")
 	flags.StringVar(&set.variable, "env", "FASTLY_API_TOKEN", "environment `variable` that the command finds the token in")
 	flags.BoolVar(&set.demo, "demo", false, "use the embedded server even if the environment has credentials")
-	flags.BoolVar(&set.whoami, "whoami", false, "show the token of the environment instead: a command to try ci-token with")
+	flags.BoolVar(&set.whoami, "whoami", false, "only print which token the environment holds (try: ci-token -- ci-token -whoami)")
 
-	err := flags.Parse(args)
-	if errors.Is(err, flag.ErrHelp) {
-		return set, 0, false
+	if code, ok := usage.Parse(flags, args, w.stdout, w.stderr); !ok {
+		return set, code, false
 	}
+	set.command = flags.Args()
+	var err error
 	switch {
-	case err != nil: // which Parse has reported
-		return set, exitFailed, false
+	case !w.credentials && !set.demo && !set.whoami && len(set.command) > 0:
+		// A job that has lost its key must not go green.
+		err = demo.ErrNoCredentials
 	case time.Duration(ttl) < time.Second:
 		err = errors.New("-ttl has to be a second at least: the token is to expire by itself")
 	case !variableName.MatchString(set.variable):
 		err = errors.New("-env is not the name of an environment variable")
 	}
 	if err != nil {
-		demo.NewPrinter(stderr).Printf("ci-token: %v\n", err)
-		return set, exitFailed, false
+		return set, usage.Mistake(w.stderr, err), false
 	}
 	if len(set.request.Scopes) == 0 {
 		set.request.Scopes = fastly.Scopes{fastly.ScopePurgeSelect}
@@ -197,22 +191,23 @@ func parse(args []string, stderr io.Writer) (set settings, code int, ok bool) {
 	// Should the answer to the create be lost, the name tells the token from
 	// all others.
 	set.request.Name = *name + " " + rand.Text()[:16]
-	set.command = flags.Args()
 	return set, 0, true
 }
 
-const usage = `usage: ci-token [flags] -- command [argument…]
-
-Runs a command with a Fastly API token that lives no longer than the command.
-The token that makes it is that of FASTLY_API_TOKEN (or FASTLY_API_KEY); the
-command does not get to see that one.
-
-The exit code is the command's, 128+n if it died of signal n. Otherwise:
-  125  ci-token itself failed
-  126  the command can't be executed
-  127  there is no such command
-
-`
+var usage = demo.Usage{
+	Name:     "ci-token",
+	Purpose:  "Runs a command with a Fastly API token that lives no longer than the command.",
+	Synopsis: []string{"[flags] -- command [argument…]"},
+	Codes: []string{
+		"n      the command's own; otherwise:",
+		"125    ci-token itself failed",
+		"126    the command can't be executed",
+		"127    there is no such command",
+		"128+n  the command died of signal n",
+	},
+	Words: true,
+	Wrong: exitFailed,
+}
 
 // exitCodeOf is for an error of a command that was not started.
 func exitCodeOf(err error) int {

@@ -19,6 +19,7 @@ import (
 
 	"github.com/fastly-tokens/fastly"
 	"github.com/fastly-tokens/fastly/examples/internal/demo"
+	"github.com/fastly-tokens/fastly/examples/internal/demo/demotest"
 	"github.com/fastly-tokens/fastly/fastlytest"
 )
 
@@ -52,14 +53,15 @@ func newCI(t *testing.T) *ci {
 	c := &ci{Server: fastlytest.NewServer(), t: t, signals: make(chan os.Signal, 4)}
 	t.Cleanup(c.Close)
 	c.world = world{
-		connect:    demo.To(c.Server, fastly.WithRetryPolicy(fastly.RetryPolicy{MinBackoff: time.Millisecond})),
-		environ:    append(os.Environ(), "FASTLY_API_TOKEN="+c.Key().Reveal()),
-		stdin:      strings.NewReader(""),
-		stdout:     &c.stdout,
-		stderr:     &c.stderr,
-		signals:    c.signals,
-		atTerminal: func() bool { return false },
-		pause:      time.Millisecond,
+		connect:     demo.To(c.Server, fastly.WithRetryPolicy(fastly.RetryPolicy{MinBackoff: time.Millisecond})),
+		credentials: true,
+		environ:     append(os.Environ(), "FASTLY_API_TOKEN="+c.Key().Reveal()),
+		stdin:       strings.NewReader(""),
+		stdout:      &c.stdout,
+		stderr:      &c.stderr,
+		signals:     c.signals,
+		atTerminal:  func() bool { return false },
+		pause:       time.Millisecond,
 	}
 	return c
 }
@@ -206,15 +208,47 @@ func TestWrongUsage(t *testing.T) {
 		"bad variable":   {"-env", "A=B", "--", "true"},
 		"empty variable": {"-env", "", "--", "true"},
 		"bad service":    {"-service", "not an ID", "--", "true"},
+		"empty scope":    {"-scope", "", "--", "true"},
+		"blank scope":    {"-scope", "purge_all", "-scope", " , ", "--", "true"},
+		"not a scope":    {"-scope", "a;b", "--", "true"},
 	} {
 		c := newCI(t)
 		assert.Equal(t, exitFailed, c.run(args...), name)
-		assert.Contains(t, c.stderr.String(), "\n", name)
+		assert.Equal(t, 1, strings.Count(c.stderr.String(), "\n"), "%s: want one line: %s", name, c.stderr.String())
 		assert.Empty(t, c.Requests(), name)
 	}
 	c := newCI(t)
 	assert.Equal(t, 0, c.run("-h"))
-	assert.Contains(t, c.stderr.String(), "usage: ci-token")
+	demotest.AssertHelp(t, c.stdout.String(), "ci-token", "-scope scope")
+	assert.Contains(t, c.stdout.String(), "(default 15m)")
+	assert.Contains(t, c.stdout.String(), "only print which token the environment holds (try: ci-token -- ci-token -whoami)")
+	assert.Empty(t, c.stderr.String())
+}
+
+func TestDemoServerIsTheCommandsToo(t *testing.T) {
+	t.Parallel()
+	c := newCI(t)
+	c.world.connect = demo.Client
+	c.world.environ = append(c.world.environ, "FASTLY_API_URL=https://api.example.com")
+
+	require.Equal(t, 0, c.run("-demo", "--", "env"), c.stderr.String())
+
+	assert.Contains(t, c.stderr.String(), "embedded server")
+	assert.Contains(t, c.stdout.String(), "FASTLY_API_URL=http://127.0.0.1:")
+	assert.NotContains(t, c.stdout.String(), "api.example.com")
+	assert.Equal(t, 1, strings.Count(c.stdout.String(), "FASTLY_API_TOKEN="))
+	assert.NotContains(t, c.stdout.String(), c.Key().Reveal())
+	assert.Empty(t, c.Requests())
+}
+
+func TestCommandIsWantedWithCredentials(t *testing.T) {
+	t.Parallel()
+	c := newCI(t)
+
+	assert.Equal(t, exitFailed, c.run())
+
+	assert.Equal(t, "ci-token: there is no command to run; -h shows the flags\n", c.stderr.String())
+	assert.Empty(t, c.Requests())
 }
 
 func TestRevokeThatFailsIsSaid(t *testing.T) {
@@ -303,7 +337,8 @@ func TestCreateThatIsRefused(t *testing.T) {
 
 	assert.Equal(t, exitFailed, c.run("-scope", "everything", "--", "true"))
 
-	assert.Contains(t, c.stderr.String(), "invalid_scope")
+	assert.Contains(t, c.stderr.String(), `the API refuses the scope "everything" (400 invalid_scope): the scopes are global, purge_select, purge_all, global:read`)
+	assert.NotContains(t, c.stderr.String(), "ScopeGlobal")
 	assert.Empty(t, c.made())
 }
 

@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -160,17 +159,26 @@ func TestDemoShowsTheTokenOfItsCommand(t *testing.T) {
 	assert.Contains(t, p.stderr.String(), "revoked")
 }
 
-func TestWithoutCredentialsTheDemoServerIsTheCommandsToo(t *testing.T) {
+func TestWithoutCredentialsNoCommandRuns(t *testing.T) {
 	t.Parallel()
-	p := command(t, []string{"FASTLY_API_URL=https://api.example.com"}, "--", "env")
+	p := command(t, nil, "--", "echo", "it ran")
+	require.NoError(t, p.Start())
+
+	assert.Equal(t, exitFailed, p.code(t))
+
+	assert.Empty(t, p.stdout.String())
+	assert.Equal(t, "ci-token: there are no credentials: set FASTLY_API_TOKEN, or give -demo for made-up tokens\n", p.stderr.String())
+}
+
+func TestWithoutCredentialsAndCommandThereIsADemo(t *testing.T) {
+	t.Parallel()
+	p := command(t, nil)
 	require.NoError(t, p.Start())
 
 	require.Equal(t, 0, p.code(t), p.stderr.String())
 
-	assert.Contains(t, p.stderr.String(), "embedded server")
-	assert.Contains(t, p.stdout.String(), "FASTLY_API_URL=http://127.0.0.1:")
-	assert.NotContains(t, p.stdout.String(), "api.example.com")
-	assert.Equal(t, 1, strings.Count(p.stdout.String(), "FASTLY_API_TOKEN="))
+	assert.Contains(t, p.stderr.String(), "FASTLY_API_TOKEN is not set")
+	assert.Contains(t, p.stdout.String(), "purge_select on every service, expires in 15 minutes")
 }
 
 func TestProgramWithCredentialsWantsACommand(t *testing.T) {

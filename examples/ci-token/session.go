@@ -41,7 +41,7 @@ func (s *session) open(req *fastly.CreateTokenRequest, signals <-chan os.Signal)
 		s.log.Printf("ci-token: ended before the command was started: %v\n", sig)
 	}
 	if err != nil {
-		s.log.Printf("ci-token: %v\n", err)
+		s.log.Printf("ci-token: %v\n", demo.ExplainScope(err, req.Scopes))
 		s.undo(req, token, err)
 		return nil, code, false
 	}

@@ -18,7 +18,7 @@ type keeper interface {
 	keep(fastly.Secret) (place string, err error)
 }
 
-// printed writes the access token and nothing else.
+// printed writes the access token as a line, and nothing else.
 type printed struct{ w io.Writer }
 
 func (p *printed) keep(token fastly.Secret) (string, error) {
@@ -28,7 +28,8 @@ func (p *printed) keep(token fastly.Secret) (string, error) {
 	return "on standard output", nil
 }
 
-// tokenFile is a file that appears whole or not at all. Until it is kept it has
+// tokenFile is a file with the access token and nothing else, no line break
+// either, that appears whole or not at all. Until it is kept it has
 // a name of its own, beside its path.
 type tokenFile struct {
 	path  string
@@ -65,7 +66,7 @@ func (f *tokenFile) discard() {
 }
 
 func (f *tokenFile) keep(token fastly.Secret) (string, error) {
-	_, err := f.temp.WriteString(token.Reveal() + "\n")
+	_, err := f.temp.WriteString(token.Reveal())
 	if err == nil {
 		err = f.temp.Sync()
 	}

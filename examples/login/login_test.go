@@ -105,7 +105,7 @@ func TestTokenIsWrittenToTheFile(t *testing.T) {
 	require.Equal(t, exitCreated, code, "stderr: %s", s.errs.String())
 	token, ok := s.made()
 	require.True(t, ok)
-	assert.Equal(t, token.AccessToken.Reveal()+"\n", s.saved())
+	assert.Equal(t, token.AccessToken.Reveal(), s.saved())
 	assert.Equal(t, ada.ID, token.UserID)
 	assert.Equal(t, "ci", token.Name)
 	assert.Equal(t, fastly.Scopes{fastly.ScopePurgeAll, fastly.ScopePurgeSelect}, token.Scopes)
@@ -171,12 +171,16 @@ func TestRefusesBeforeAnythingIsSent(t *testing.T) {
 		{[]string{"-out", filepath.Join(existing, "token")}, "not a directory"},
 		{[]string{"-print", "-ttl", "long"}, "want a duration"},
 		{[]string{"-print", "word"}, "word"},
+		{[]string{"-print", "-scope", ""}, "global:read"},
+		{[]string{"-print", "-scope", " , "}, "global:read"},
+		{[]string{"-print", "-scope", "purge_all;purge_select"}, `"purge_all;purge_select" is no scope`},
 	} {
 		s := newSession(t)
 		assert.Equal(t, demo.ExitUsage, s.run(answers, tt.args...), "%v", tt.args)
 		assert.Contains(t, s.errs.String(), tt.says, "%v", tt.args)
 		assert.Empty(t, s.srv.Requests(), "%v", tt.args)
 		assert.Empty(t, s.out.String(), "%v", tt.args)
+		assert.Equal(t, 1, strings.Count(s.errs.String(), "\n"), "want one line: %s", s.errs.String())
 	}
 	text, err := os.ReadFile(existing)
 	require.NoError(t, err)
@@ -192,7 +196,7 @@ func TestForceReplacesTheFile(t *testing.T) {
 	require.NoError(t, os.WriteFile(s.file, []byte("old"), 0o600))
 	require.Equal(t, exitCreated, s.run(answers, "-out", s.file, "-force"), "stderr: %s", s.errs.String())
 	token, _ := s.made()
-	assert.Equal(t, token.AccessToken.Reveal()+"\n", s.saved())
+	assert.Equal(t, token.AccessToken.Reveal(), s.saved())
 	s.assertFiles("token")
 }
 
@@ -221,7 +225,7 @@ func TestFileThatCameMeanwhileIsNotReplaced(t *testing.T) {
 	assert.Contains(t, place, filepath.Base(f.temp.Name()))
 	text, err = os.ReadFile(f.temp.Name())
 	require.NoError(t, err)
-	assert.Equal(t, "the-access-token\n", string(text))
+	assert.Equal(t, "the-access-token", string(text))
 }
 
 func TestWrongCodesAreAskedForAgain(t *testing.T) {
@@ -304,7 +308,7 @@ func TestTokenOfABrokenAnswerIsKept(t *testing.T) {
 			code := s.run([]string{plain.Login, plain.Password}, "-out", s.file)
 			assert.Equal(t, exitLookInto, code, "the error is reported, too")
 			assert.Contains(t, s.errs.String(), "login: fastly: POST /tokens")
-			assert.Equal(t, "the-access-token-of-the-answer\n", s.saved())
+			assert.Equal(t, "the-access-token-of-the-answer", s.saved())
 			assert.NotContains(t, s.errs.String(), "the-access-token-of-the-answer")
 		})
 	}
@@ -379,16 +383,38 @@ func TestDemoNeedsNoTyping(t *testing.T) {
 	assert.Contains(t, errs.String(), ada.OTP)
 	text, err := os.ReadFile(file)
 	require.NoError(t, err)
-	assert.Len(t, strings.TrimSpace(string(text)), 32)
-	assert.NotContains(t, errs.String(), strings.TrimSpace(string(text)))
+	assert.Len(t, text, 32)
+	assert.NotContains(t, errs.String(), string(text))
+}
+
+func TestFileIsAnAPIKeyAsItIs(t *testing.T) {
+	t.Parallel()
+	s := newSession(t)
+	require.Equal(t, exitCreated, s.run(answers, "-out", s.file), "stderr: %s", s.errs.String())
+	key, err := os.ReadFile(s.file)
+	require.NoError(t, err)
+	client, err := fastly.NewClient(fastly.WithAPIKey(string(key)), fastly.WithBaseURL(s.srv.URL))
+	require.NoError(t, err)
+	_, err = client.Tokens.GetTokenCurrent(t.Context())
+	require.NoError(t, err)
+}
+
+func TestScopeThatTheAPIRefusesIsAnsweredWithTheScopesThereAre(t *testing.T) {
+	t.Parallel()
+	s := newSession(t)
+	assert.Equal(t, demo.ExitFailed, s.run(answers, "-out", s.file, "-scope", "everything"))
+	assert.Contains(t, s.errs.String(), `login: the API refuses the scope "everything" (400 invalid_scope): the scopes are global, purge_select, purge_all, global:read`)
+	assert.NotContains(t, s.errs.String(), "ScopeGlobal")
+	s.assertFiles()
 }
 
 func TestHelp(t *testing.T) {
 	t.Parallel()
 	var out, errs bytes.Buffer
 	assert.Equal(t, 0, run(t.Context(), []string{"-h"}, strings.NewReader(""), &out, &errs))
-	assert.Contains(t, errs.String(), "-out file")
-	assert.Empty(t, out.String())
+	demotest.AssertHelp(t, out.String(), "login", "-out file")
+	assert.Contains(t, out.String(), "0d: forever (default 90d)")
+	assert.Empty(t, errs.String())
 }
 
 func TestProcess(t *testing.T) {

@@ -7,12 +7,24 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"strings"
 	"time"
 
 	"github.com/fastly-tokens/fastly"
 	"github.com/fastly-tokens/fastly/examples/internal/demo"
 )
+
+var usage = demo.Usage{
+	Name:     "login",
+	Purpose:  "Creates a Fastly API token from a user name and a password.",
+	Synopsis: []string{"[flags] -out FILE", "[flags] -print"},
+	Codes: []string{
+		"0    the token was created and kept",
+		"1    no token was created",
+		"2    wrong flags, or a file that can't be written",
+		"3    a token was or may have been created, and needs looking into",
+		"130  interrupted",
+	},
+}
 
 // Exit codes, beside those of package demo.
 const (
@@ -54,28 +66,25 @@ type asker interface {
 }
 
 func (l *login) run(ctx context.Context, args []string) int {
-	fs := flag.NewFlagSet("login", flag.ContinueOnError)
-	fs.SetOutput(l.stderr)
+	fs := usage.Flags()
 	useDemo := fs.Bool("demo", false, "use an embedded server with a made-up user")
 	fs.StringVar(&l.username, "username", "", "the user `name`; default: ask")
 	fs.StringVar(&l.out, "out", "", "write the access token to this new `file`, readable by you alone")
 	fs.BoolVar(&l.force, "force", false, "replace the file of -out")
 	fs.BoolVar(&l.print, "print", false, "print the access token to standard output")
 	want := requestFlags(fs)
-	if code, ok := demo.Parse(fs, args); !ok {
+	if code, ok := usage.Parse(fs, args, l.stdout, l.stderr); !ok {
 		return code
 	}
 	if err := l.checkFlags(); err != nil {
-		l.report(err)
-		return demo.ExitUsage
+		return usage.Mistake(l.stderr, err)
 	}
 	// Before anything is created, so that it is sure to have a place.
 	keep := keeper(&printed{l.stdout})
 	if !l.print {
 		file, err := newTokenFile(l.out, l.force)
 		if err != nil {
-			l.report(err)
-			return demo.ExitUsage
+			return usage.Mistake(l.stderr, err)
 		}
 		defer file.discard()
 		keep = file
@@ -94,8 +103,12 @@ func requestFlags(fs *flag.FlagSet) func(now time.Time) *fastly.CreateTokenReque
 	ttl := demo.Duration(90 * 24 * time.Hour)
 	var services []string
 	name := fs.String("name", "", "the `name` of the token; default: one with the time in it")
-	scope := fs.String("scope", string(fastly.ScopeGlobalRead), "its `scopes`, separated by commas or spaces")
-	fs.Var(&ttl, "ttl", "for what `time` it works, such as 12h or 90d; 0d is for ever")
+	scopes := fastly.Scopes{fastly.ScopeGlobalRead}
+	fs.Func("scope", "its `scopes`, between commas or spaces: "+demo.KnownScopes+" (default "+scopes.String()+")", func(text string) (err error) {
+		scopes, err = demo.ParseScopes(text)
+		return err
+	})
+	fs.Var(&ttl, "ttl", "how long the token works, a `time` such as 12h or 90d; 0d: forever")
 	fs.Func("service", "limit it to the service `ID`; can be repeated", func(id string) error {
 		services = append(services, id)
 		return nil
@@ -103,10 +116,8 @@ func requestFlags(fs *flag.FlagSet) func(now time.Time) *fastly.CreateTokenReque
 	return func(now time.Time) *fastly.CreateTokenRequest {
 		req := &fastly.CreateTokenRequest{
 			Name:     cmp.Or(*name, "login "+now.UTC().Format(time.RFC3339)),
+			Scopes:   scopes,
 			Services: services,
-		}
-		for s := range strings.FieldsSeq(strings.ReplaceAll(*scope, ",", " ")) {
-			req.Scopes = append(req.Scopes, fastly.Scope(s))
 		}
 		if ttl > 0 {
 			req.ExpiresAt = now.Add(time.Duration(ttl))
@@ -208,7 +219,7 @@ func (l *login) createWithCode(ctx context.Context, client *fastly.Client, req *
 // notCreated reports that there is no token, or none that anybody holds.
 func (l *login) notCreated(ctx context.Context, req *fastly.CreateTokenRequest, created *fastly.TokenCreatedResponse, err error) int {
 	if created == nil && !errors.Is(err, fastly.ErrOutcomeUnknown) {
-		return l.fail(ctx, err)
+		return l.fail(ctx, demo.ExplainScope(err, req.Scopes))
 	}
 	l.report(err)
 	l.stderr.Printf("Do not just try again: a token named %q may exist now, and nobody holds it. Look for\n", req.Name)

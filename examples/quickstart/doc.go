@@ -19,7 +19,8 @@
 //
 // It exits with 0, with 1 if an operation failed, with 2 if its flags are wrong
 // and with 130 after Ctrl-C. An operation that the token's scope or user does
-// not allow is reported as such, and no failure.
+// not allow is reported as such, and no failure. (go run makes 1 of each code but
+// 0; go install ./examples/quickstart is for who needs to know.)
 //
 // A run with the embedded server:
 //
@@ -42,7 +43,7 @@
 //
 //	4  GetToken            GET    /tokens/7rLoKw3CzVd6HxJf8iSp5E
 //	   One token by its ID; here the one that has been around longest.
-//	   → "old-jenkins": global, every service, never expires; last used never
+//	   → "old-jenkins": global, every service, never expires, never used
 //
 //	5  CreateToken         POST   /tokens
 //	   Four tokens that live for 10 minutes. Only this answer has the access token.
@@ -80,8 +81,8 @@
 //	Summary
 //
 //	   operations    8 of 8, in 2ms
-//	   tokens seen   13: 6 never expire, 4 expire within 30 days, 5 have the scope global
-//	   tokens made   4, of which 4 are revoked
+//	   tokens seen   13: 6 without an end, 4 ending within 30 days, 5 with the scope global
+//	   tokens made   4, 4 revoked
 //	   rate limit    993 changes left, until 19:00 UTC
 //	   next          go run ./examples/audit
 package main

@@ -2,11 +2,22 @@ package main
 
 import (
 	"context"
-	"flag"
 	"io"
 
 	"github.com/fastly-tokens/fastly/examples/internal/demo"
 )
+
+var usage = demo.Usage{
+	Name:     "quickstart",
+	Purpose:  "Shows every operation of the Fastly Tokens API, one after the other.",
+	Synopsis: []string{"[flags]"},
+	Codes: []string{
+		"0    done; what the token may not do is reported, and no failure",
+		"1    an operation failed",
+		"2    wrong flags",
+		"130  interrupted",
+	},
+}
 
 func main() { demo.Main(run) }
 
@@ -15,11 +26,10 @@ func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writ
 }
 
 func quickstart(ctx context.Context, connect demo.Connector, args []string, stdout, stderr io.Writer) int {
-	fs := flag.NewFlagSet("quickstart", flag.ContinueOnError)
-	fs.SetOutput(stderr)
+	fs := usage.Flags()
 	useDemo := fs.Bool("demo", false, "use the embedded server even if the environment has credentials")
 	write := fs.Bool("write", false, "with a real API: make four tokens that live ten minutes, and revoke them")
-	if code, ok := demo.Parse(fs, args); !ok {
+	if code, ok := usage.Parse(fs, args, stdout, stderr); !ok {
 		return code
 	}
 	// Which API it is stands in the heading.

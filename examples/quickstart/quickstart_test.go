@@ -65,7 +65,8 @@ func TestDemoShowsAllEightOperations(t *testing.T) {
 	text := out.String()
 	assert.Contains(t, text, "embedded server")
 	assert.Contains(t, text, "8 of 8")
-	assert.Contains(t, text, "4, of which 4 are revoked")
+	assert.Contains(t, text, "4, 4 revoked")
+	assert.Contains(t, text, "13: 6 without an end, 4 ending within 30 days, 5 with the scope global\n")
 	assert.Contains(t, text, "[REDACTED]")
 	assert.Contains(t, text, "terraform-prod")
 	last := 0
@@ -84,6 +85,8 @@ func TestRealAPIIsOnlyReadWithoutWrite(t *testing.T) {
 	require.Equal(t, demo.ExitOK, code, "stderr: %s", errs)
 	assert.Zero(t, changes(srv), "requests that change something")
 	assert.NotContains(t, out, "embedded")
+	assert.Contains(t, out, "Only read operations run; -write also creates tokens\nthat live 10 minutes, and revokes them.\n")
+	assert.Contains(t, out, `"old-jenkins": global, every service, never expires, never used`)
 	assert.Equal(t, 4, strings.Count(out, "run with -write"))
 	assert.Contains(t, out, "4 of 8")
 	for _, name := range operations {
@@ -211,12 +214,12 @@ func TestHostileNamesDoNotReachTheTerminal(t *testing.T) {
 	t.Parallel()
 	srv := demotest.Start(t)
 	srv.AddToken(srv.User().ID, fastly.TokenCreatedResponse{TokenResponse: fastly.TokenResponse{
-		Name: "\x1b[2Jx\n" + strings.Repeat("y", 300), CreatedAt: time.Now().AddDate(-9, 0, 0),
+		Name: "\x1b[2Jx\n" + strings.Repeat("y", 300), CreatedAt: time.Now().AddDate(-9, 0, 0), LastUsedAt: time.Now().Add(-2 * time.Hour),
 	}})
 	code, out, errs := onAPI(t.Context(), srv)
 	require.Equal(t, demo.ExitOK, code, "stderr: %s", errs)
 	assert.NotContains(t, out, "\x1b")
-	assert.Contains(t, out, `"\x1b[2Jx\nyyyyyyyyyyy…"`)
+	assert.Regexp(t, `"\\x1b\[2Jx\\nyyyyyyyyyyy…": .*never expires, last used 2 hours ago\n`, out)
 	demotest.AssertFits(t, 100, out)
 }
 
@@ -237,13 +240,21 @@ func TestFlags(t *testing.T) {
 		code int
 		says string
 	}{
-		{[]string{"-h"}, demo.ExitOK, "-write"},
 		{[]string{"-nope"}, demo.ExitUsage, "-nope"},
 		{[]string{"word"}, demo.ExitUsage, "word"},
 	} {
 		var out, errs bytes.Buffer
 		assert.Equal(t, tt.code, run(t.Context(), tt.args, strings.NewReader(""), &out, &errs), "%v", tt.args)
 		assert.Contains(t, errs.String(), tt.says)
+		assert.Equal(t, 1, strings.Count(errs.String(), "\n"), "want one line: %s", errs.String())
 		assert.Empty(t, out.String())
 	}
+}
+
+func TestHelp(t *testing.T) {
+	t.Parallel()
+	var out, errs bytes.Buffer
+	assert.Equal(t, demo.ExitOK, run(t.Context(), []string{"-h"}, strings.NewReader(""), &out, &errs))
+	demotest.AssertHelp(t, out.String(), "quickstart", "-write")
+	assert.Empty(t, errs.String())
 }

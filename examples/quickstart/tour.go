@@ -88,8 +88,8 @@ func (t *tour) heading() {
 		t.out.Printf("This is the API at %s. -write: four tokens are made that live for\n", demo.Text(demo.BaseURL()))
 		t.out.Printf("%d minutes, and revoked again. Your own tokens are not touched.\n\n", int(lifetime.Minutes()))
 	default:
-		t.out.Printf("This is the API at %s. Only what reads is called; with -write\n", demo.Text(demo.BaseURL()))
-		t.out.Printf("tokens that live for %d minutes are made and revoked, too.\n\n", int(lifetime.Minutes()))
+		t.out.Printf("This is the API at %s. Only read operations run; -write also creates tokens\n", demo.Text(demo.BaseURL()))
+		t.out.Printf("that live %d minutes, and revokes them.\n\n", int(lifetime.Minutes()))
 	}
 }
 
@@ -145,7 +145,11 @@ func (t *tour) reads(ctx context.Context) (err error) {
 	id := t.oldest()
 	t.operation("GetToken", "GET", "/tokens/"+demo.Text(id), "One token by its ID; here the one that has been around longest.")
 	if token, err := t.client.Tokens.GetToken(ctx, id); err == nil {
-		t.result("%s; last used %s", describe(token), demo.Until(token.LastUsedAt, t.start))
+		used := "never used"
+		if !token.LastUsedAt.IsZero() {
+			used = "last used " + demo.Until(token.LastUsedAt, t.start)
+		}
+		t.result("%s, %s", describe(token), used)
 	} else if !t.passed(err, "the token's scope does not let it look at tokens") {
 		return err
 	}
@@ -303,8 +307,8 @@ func (t *tour) summary() {
 			global++
 		}
 	}
-	line("tokens seen", "%d: %d never expire, %d expire within 30 days, %d have the scope global", len(t.tokens), never, soon, global)
-	line("tokens made", "%d, of which %d are revoked", len(t.made), len(t.revoked))
+	line("tokens seen", "%d: %d without an end, %d ending within 30 days, %d with the scope global", len(t.tokens), never, soon, global)
+	line("tokens made", "%d, %d revoked", len(t.made), len(t.revoked))
 	if limit, ok := t.client.RateLimit(); ok {
 		reset := ""
 		if !limit.Reset.IsZero() {

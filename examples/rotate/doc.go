@@ -2,6 +2,7 @@
 // and lifetime: it makes the new one, checks that it works, hands it over, and
 // only then revokes the old one.
 //
+//	go install ./examples/rotate
 //	FASTLY_API_TOKEN=… rotate -out /etc/deploy/fastly-token
 //	FASTLY_API_TOKEN=… rotate -id 5sNpEx2UkYf9WdTa6mJv4G -ttl 90d -- vault kv put secret/fastly token=-
 //
@@ -24,13 +25,15 @@
 // It is found by its name, rights and exact expiry among those that were not
 // there before, and revoked. One that never expires, or whatever else might be
 // somebody else's, is not: the program says which it may be, and is told by
-// -leftover what to do.
+// -leftover what to do; when nothing is left over, -leftover is refused.
 //
 // Exit codes: 0 done, 1 failed and nothing has changed, 2 wrong usage, 3
-// unfinished, to be run again.
+// unfinished, to be run again. (go run would make 1 of all but 0; hence the go
+// install.)
 //
-// Without credentials in the environment, or with -demo, it uses an embedded API
-// (but puts no made-up token in the place of a real one unless -demo says so):
+// With -demo it uses an embedded API. Without credentials in the environment,
+// too, but only if neither -out nor a command is given: a job that has lost its
+// key must not hand over a made-up token.
 //
 //	$ go run ./examples/rotate -demo -id 5sNpEx2UkYf9WdTa6mJv4G -- wc -c
 //	Using an embedded server with made-up tokens (-demo); nothing leaves this machine.

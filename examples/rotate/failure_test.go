@@ -5,7 +5,9 @@ package main
 import (
 	"context"
 	"os"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -13,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/fastly-tokens/fastly"
+	"github.com/fastly-tokens/fastly/examples/internal/demo"
 	"github.com/fastly-tokens/fastly/fastlytest"
 )
 
@@ -119,6 +122,7 @@ func TestCommandThatWasKilledMayHaveTakenTheToken(t *testing.T) {
 
 	require.Len(t, b.alive(), 2, "both have to work: nobody knows which is in use")
 	assert.Contains(t, b.stderr.String(), "token "+b.alive()[1].ID+" may have been handed over; token "+b.old.ID+" still works")
+	assert.Contains(t, b.stderr.String(), "the command was killed (signal: killed)")
 
 	require.Equal(t, 0, b.run(append([]string{"-id", b.old.ID, "--"}, b.store()...)...), b.output())
 	b.assertRotated()
@@ -323,6 +327,45 @@ func TestLostTokenThatNeverExpiresIsRevokedOnTheUsersWord(t *testing.T) {
 	b.assertRotated()
 }
 
+func TestLeftoverIsRefusedWhenNothingIsLeftOver(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	other := b.AddToken(b.User().ID, fastly.TokenCreatedResponse{})
+	for _, leftover := range []string{other.ID, "none"} {
+		assert.Equal(t, exitFailed, b.run(append([]string{"-leftover", leftover}, b.args()...)...))
+		assert.Contains(t, b.stderr.String(), "rotate: -leftover: there is nothing left over")
+		b.assertUntouched("")
+	}
+
+	b.Inject(fastlytest.Fault{Kind: fastlytest.Status, Status: 403, Method: "DELETE", Times: 2})
+	require.Equal(t, exitUnfinished, b.run(b.args()...))
+	assert.Equal(t, exitUnfinished, b.run(append([]string{"-leftover", other.ID}, b.args()...)...))
+	assert.Contains(t, b.stderr.String(), "rotate: -leftover: there is nothing left over")
+	assert.Contains(t, b.stderr.String(), "to finish, run again: rotate -id "+b.old.ID, "the advice should not be refused again")
+
+	require.Equal(t, 0, b.run(b.args()...), b.output())
+	b.assertRotated()
+	got, _ := b.Token(other.ID)
+	assert.Zero(t, got.DeletedAt)
+}
+
+func TestLeftoverThatIsNotOneIsRefused(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	other := b.AddToken(b.User().ID, fastly.TokenCreatedResponse{})
+	b.Inject(fastlytest.Fault{Kind: fastlytest.CutBefore, Method: "POST", Times: 2})
+	require.Equal(t, exitUnfinished, b.run(b.args()...))
+	b.ClearFaults()
+
+	assert.Equal(t, exitUnfinished, b.run(append([]string{"-leftover", other.ID}, b.args()...)...))
+	assert.Contains(t, b.stderr.String(), "token "+other.ID+" is not left over from this rotation")
+
+	require.Equal(t, 0, b.run(b.args()...), b.output())
+	b.assertRotated()
+	got, _ := b.Token(other.ID)
+	assert.Zero(t, got.DeletedAt)
+}
+
 func TestTokenOfSomebodyElseIsNeverRevoked(t *testing.T) {
 	t.Parallel()
 	twin := func(b *bench, expires time.Time) fastly.TokenCreatedResponse {
@@ -429,6 +472,24 @@ func TestTwoRunsAtATimeDoNotMeet(t *testing.T) {
 
 	require.Equal(t, 0, b.run(b.args()...), b.output())
 	b.assertRotated()
+}
+
+func TestLockEndsAlthoughAChildThatIsBeingStartedHasTheFileOpen(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "state")
+	j, err := openJournal(path)
+	require.NoError(t, err)
+	inChild, err := syscall.Dup(int(j.file.Fd()))
+	require.NoError(t, err)
+	defer func() { assert.NoError(t, syscall.Close(inChild)) }()
+	_, err = openJournal(path)
+	require.ErrorIs(t, err, errLocked)
+	j.size = 1 // so that the file stays
+	require.NoError(t, j.close())
+
+	j, err = openJournal(path)
+	require.NoError(t, err)
+	require.NoError(t, j.close())
 }
 
 func TestUnfinishedRotationIsFinishedInItsOwnWay(t *testing.T) {
@@ -566,7 +627,21 @@ func TestExpiryIsAsFarAwayAsThatOfTheOldTokenWas(t *testing.T) {
 	}
 }
 
+func TestUnfinishedDemoCannotBeFinished(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.world.connect = demo.Client
+
+	assert.Equal(t, exitUnfinished, b.run("-demo", "--", "sh", "-c", "kill -KILL $$"), b.output())
+
+	assert.Contains(t, b.stderr.String(), "rotate: this was the demo: its tokens are gone with it, and there is nothing to finish\n")
+	assert.NotContains(t, b.stderr.String(), "run again")
+	b.assertClean()
+}
+
 func TestCommandLineCanBePasted(t *testing.T) {
 	t.Parallel()
 	assert.Equal(t, `rotate -out '/a b/it'\''s' -- sh -c 'cat >"$1"'`, commandLine([]string{"-out", "/a b/it's", "--", "sh", "-c", `cat >"$1"`}))
+	assert.Equal(t, "rotate -id a", commandLine(withoutLeftover([]string{"-leftover", "none", "-id", "a"}, 4)))
+	assert.Equal(t, "rotate -id a -- x -leftover y", commandLine(withoutLeftover([]string{"-id", "a", "--leftover=none", "--", "x", "-leftover", "y"}, 4)))
 }

@@ -98,8 +98,10 @@ func (w world) runCommand(ctx context.Context, command []string, token fastly.Se
 	switch state := cmd.ProcessState; {
 	case err == nil:
 		return nil
-	case state != nil && (ctx.Err() != nil || !state.Exited()):
-		return fmt.Errorf("%w: the command was ended: %w", errPerhaps, err)
+	case state != nil && ctx.Err() != nil:
+		return fmt.Errorf("%w: the command was interrupted (%w)", errPerhaps, err)
+	case state != nil && !state.Exited():
+		return fmt.Errorf("%w: the command was killed (%w)", errPerhaps, err)
 	}
 	return fmt.Errorf("the command did not take the token: %w", err)
 }

@@ -73,7 +73,7 @@ func openJournal(path string) (*journal, error) {
 		if err == nil && j != nil {
 			return j, nil
 		}
-		if err = errors.Join(err, f.Close()); err != nil {
+		if err = errors.Join(err, unlock(f), f.Close()); err != nil {
 			return nil, fmt.Errorf("the state file %s: %w", path, err)
 		}
 	}
@@ -153,7 +153,7 @@ func (j *journal) close() error {
 			err = nil
 		}
 	}
-	return errors.Join(err, j.file.Close())
+	return errors.Join(err, unlock(j.file), j.file.Close())
 }
 
 // syncDir makes sure that a new name, or the lack of an old one, outlives a

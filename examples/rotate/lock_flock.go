@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// lock takes the file for this process, until it is closed or the process ends
+// lock takes the file for this process, until it is unlocked or the process ends
 // in whatever way.
 func lock(f *os.File) error {
 	err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) // #nosec G115 -- a file descriptor is an int
@@ -16,4 +16,10 @@ func lock(f *os.File) error {
 		return errLocked
 	}
 	return err
+}
+
+// unlock lets go of the file. To close it is not enough: a child that is being
+// started has it open until it becomes another program, and holds the lock.
+func unlock(f *os.File) error {
+	return syscall.Flock(int(f.Fd()), syscall.LOCK_UN) // #nosec G115 -- a file descriptor is an int
 }

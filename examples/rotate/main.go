@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -124,7 +123,15 @@ func rotate(ctx context.Context, args []string, w world) int {
 		errs.Printf("rotate: nothing has changed\n")
 		return exitFailed
 	}
-	errs.Printf("rotate: unfinished: %s\nrotate: to finish, run again: %s\n", left, commandLine(args))
+	errs.Printf("rotate: unfinished: %s\n", left)
+	if server != nil {
+		errs.Printf("rotate: this was the demo: its tokens are gone with it, and there is nothing to finish\n")
+		return exitUnfinished
+	}
+	if len(r.Asked) == 0 {
+		args = withoutLeftover(args, len(args)-len(set.command))
+	}
+	errs.Printf("rotate: to finish, run again: %s\n", commandLine(args))
 	return exitUnfinished
 }
 
@@ -154,36 +161,26 @@ func (s *settings) stateFile(cacheDir func() (string, error)) error {
 		name = "current"
 	}
 	s.state = filepath.Join(dir, "fastly-rotate", name)
-	return os.MkdirAll(filepath.Dir(s.state), 0o700)
+	return os.MkdirAll(filepath.Dir(s.state), 0o700) // #nosec G703 -- the user's own directory
 }
 
-const usage = `usage: rotate [flags] -out FILE
-       rotate [flags] -- command [argument…]
-
-Replaces an API token by a new one with the same name, scopes, services and
-lifetime. The new one is checked, then written to FILE or given to the command
-on its standard input, and then the old one is revoked. FASTLY_API_TOKEN (or
-FASTLY_API_KEY) is the key that does this, and the token that is rotated unless
--id names another one of the same user.
-
-Exit codes:
-  0  done
-  1  failed, and nothing has changed
-  2  wrong usage
-  3  unfinished: run it again, the same way, to finish
-
-`
+var usage = demo.Usage{
+	Name:     "rotate",
+	Purpose:  "Replaces a Fastly API token by a new one with the same name, rights and lifetime.",
+	Synopsis: []string{"[flags] -out FILE", "[flags] -- command [argument…]"},
+	Codes: []string{
+		"0  done",
+		"1  failed, and nothing has changed",
+		"2  wrong usage",
+		"3  unfinished: run it again, the same way, to finish",
+	},
+	Words: true,
+}
 
 var idForm = regexp.MustCompile(`^[A-Za-z0-9]{1,64}$`)
 
 func parse(args []string, w world) (set settings, code int, ok bool) {
-	flags := flag.NewFlagSet("rotate", flag.ContinueOnError)
-	flags.SetOutput(w.stderr)
-	errs := demo.NewPrinter(w.stderr)
-	flags.Usage = func() {
-		errs.Printf("%s", usage)
-		flags.PrintDefaults()
-	}
+	flags := usage.Flags()
 	var ttl demo.Duration
 	flags.StringVar(&set.id, "id", "", "`ID` of the token to rotate (default: the token of the environment)")
 	flags.Var(&ttl, "ttl", "`lifetime` of the new token, such as 90d (default: that of the old one)")
@@ -195,20 +192,16 @@ func parse(args []string, w world) (set settings, code int, ok bool) {
 	otpFile := flags.String("otp-file", "", "`file` with a one-time password (/dev/stdin to type it)")
 	flags.BoolVar(&set.demo, "demo", false, "use the embedded server even if the environment has credentials")
 
-	err := flags.Parse(args)
-	if errors.Is(err, flag.ErrHelp) {
-		return set, demo.ExitOK, false
-	}
-	if err != nil { // which Parse has reported
-		return set, exitUsage, false
+	if code, ok := usage.Parse(flags, args, w.stdout, w.stderr); !ok {
+		return set, code, false
 	}
 	set.ttl, set.command = time.Duration(ttl), slices.Clone(flags.Args())
-	if err = set.check(w.credentials); err == nil {
+	err := set.check(w.credentials)
+	if err == nil {
 		err = set.readLogin(*passwordFile, *otpFile)
 	}
 	if err != nil {
-		errs.Printf("rotate: %v\n", err)
-		return set, exitUsage, false
+		return set, usage.Mistake(w.stderr, err), false
 	}
 	return set, 0, true
 }
@@ -216,10 +209,14 @@ func parse(args []string, w world) (set settings, code int, ok bool) {
 // check finds what is wrong before anything has been done.
 func (s *settings) check(credentials bool) (err error) {
 	switch {
+	case !credentials && !s.demo && (s.out != "" || len(s.command) > 0):
+		// A job that has lost its key must not put a made-up token in the place
+		// of a real one.
+		return demo.ErrNoCredentials
 	case s.out != "" && len(s.command) > 0:
 		return errors.New("-out and a command are two ways to hand the token over: use one")
 	case s.out == "" && len(s.command) == 0 && credentials && !s.demo:
-		return errors.New("where should the token go? Use -out FILE, or a command; -h shows more")
+		return errors.New("where should the token go? Use -out FILE, or a command")
 	case s.id != "" && !idForm.MatchString(s.id):
 		return errors.New("-id is not the ID of a token")
 	case s.ttl < 0 || s.ttl > 0 && s.ttl < time.Second:
@@ -230,37 +227,29 @@ func (s *settings) check(credentials bool) (err error) {
 			return err
 		}
 	}
-	exists := false
 	if s.out != "" {
-		if s.out, exists, err = target(s.out); err != nil {
-			return err
-		}
+		s.out, err = target(s.out)
 	}
-	// A job that has lost its key must not put a made-up token in the place
-	// of a real one.
-	if !credentials && !s.demo && (exists || len(s.command) > 0) {
-		return errors.New("there are no credentials: set FASTLY_API_TOKEN, or use -demo to hand over a made-up token")
-	}
-	return nil
+	return err
 }
 
 // target is the absolute path of the file that a token is written to. Behind a
 // symbolic link the file is replaced, not the link.
-func target(path string) (abs string, exists bool, err error) {
+func target(path string) (abs string, err error) {
 	if abs, err = filepath.Abs(path); err != nil {
-		return "", false, err
+		return "", err
 	}
 	if _, err := os.Lstat(abs); errors.Is(err, os.ErrNotExist) {
-		return abs, false, nil
+		return abs, nil
 	}
 	if abs, err = filepath.EvalSymlinks(abs); err != nil {
-		return "", false, err
+		return "", err
 	}
 	info, err := os.Stat(abs)
 	if err == nil && !info.Mode().IsRegular() {
 		err = fmt.Errorf("%s is not a regular file", path)
 	}
-	return abs, true, err
+	return abs, err
 }
 
 func (s *settings) readLogin(passwordFile, otpFile string) (err error) {
@@ -279,6 +268,21 @@ func (s *settings) readLogin(passwordFile, otpFile string) (err error) {
 }
 
 var plainWord = regexp.MustCompile(`^[A-Za-z0-9_./:=@%+,-]+$`)
+
+// withoutLeftover is args without -leftover, which is refused once there is no
+// use for it. The first so many are flags, and the command's stay as they are.
+func withoutLeftover(args []string, flags int) (kept []string) {
+	for i := 0; i < flags; i++ {
+		name, _, whole := strings.Cut(args[i], "=")
+		switch {
+		case name != "-leftover" && name != "--leftover":
+			kept = append(kept, args[i])
+		case !whole:
+			i++ // its value
+		}
+	}
+	return append(kept, args[flags:]...)
+}
 
 // commandLine is how to run the program again, for a shell.
 func commandLine(args []string) string {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -19,6 +20,7 @@ import (
 
 	"github.com/fastly-tokens/fastly"
 	"github.com/fastly-tokens/fastly/examples/internal/demo"
+	"github.com/fastly-tokens/fastly/examples/internal/demo/demotest"
 	"github.com/fastly-tokens/fastly/fastlytest"
 )
 
@@ -337,27 +339,30 @@ func TestWrongUsage(t *testing.T) {
 	} {
 		b := newBench(t)
 		assert.Equal(t, exitUsage, b.run(args...), name)
-		assert.NotEmpty(t, b.stderr.String(), name)
+		assert.Equal(t, 1, strings.Count(b.stderr.String(), "\n"), "%s: want one line: %s", name, b.stderr.String())
 		assert.Empty(t, b.Requests(), name)
 		b.assertUntouched("")
 	}
 	b := newBench(t)
 	assert.Equal(t, 0, b.run("-h"))
-	assert.Contains(t, b.stderr.String(), "usage: rotate")
+	demotest.AssertHelp(t, b.stdout.String(), "rotate", "-leftover ID")
+	assert.Empty(t, b.stderr.String())
 }
 
 func TestMadeUpTokenNeverTakesThePlaceOfARealOne(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	b.world.credentials = false
-	require.NoError(t, os.WriteFile(b.out, []byte("real"), 0o600))
-
-	assert.Equal(t, exitUsage, b.run("-out", b.out))
-	assert.Equal(t, "real", b.stored())
-	assert.Contains(t, b.stderr.String(), "no credentials")
-
-	assert.Equal(t, exitUsage, b.run(append([]string{"--"}, b.store()...)...))
-	assert.Equal(t, "real", b.stored())
+	for _, stored := range []string{"", "real"} {
+		if stored != "" {
+			b.put(stored)
+		}
+		for _, args := range [][]string{{"-out", b.out}, append([]string{"--"}, b.store()...)} {
+			assert.Equal(t, exitUsage, b.run(args...), "%v", args)
+			assert.Equal(t, stored, b.stored())
+			assert.Equal(t, "rotate: there are no credentials: set FASTLY_API_TOKEN, or give -demo for made-up tokens\n", b.stderr.String())
+		}
+	}
 }
 
 func TestTokenThatCannotBeReplacedAlike(t *testing.T) {

@@ -191,7 +191,7 @@ func TestInterruptedCommandMayHaveTakenTheToken(t *testing.T) {
 
 	// The command was ended, and nobody knows what it has done.
 	assert.Equal(t, exitUnfinished, state.ExitCode(), b.output())
-	assert.Contains(t, b.stderr.String(), "may have been handed over")
+	assert.Contains(t, b.stderr.String(), "the new token may have been handed over: the command was interrupted (signal: terminated)")
 	assert.Len(t, b.alive(), 2)
 
 	state = b.process(built(t), b.credentials(b.Key()), append([]string{"--"}, b.store()...)...)

@@ -42,6 +42,9 @@ type rotation struct {
 }
 
 func (r *rotation) run(ctx context.Context) error {
+	if r.leftover != "" && len(r.Asked) == 0 {
+		return errors.New("-leftover: there is nothing left over: run again without it")
+	}
 	me, err := r.client.Tokens.GetTokenCurrent(ctx)
 	if err == nil {
 		r.me = me
@@ -367,6 +370,13 @@ func (r *rotation) decide(own, unsure []fastly.TokenResponse) ([]fastly.TokenRes
 		} else {
 			r.Known = append(r.Known, t.ID)
 		}
+	}
+	switch {
+	case r.leftover == "none" || r.leftover == "":
+	case slices.ContainsFunc(own, func(t fastly.TokenResponse) bool { return t.ID == r.leftover }):
+		r.leftover = "" // that was all it was for
+	default:
+		return nil, fmt.Errorf("-leftover: token %s is not left over from this rotation: run again without it", r.leftover)
 	}
 	return own, nil
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"flag"
 	"io"
 	"math"
 	"os"
@@ -134,28 +133,92 @@ func TestClientReportsABadOption(t *testing.T) {
 	require.ErrorIs(t, err, fastly.ErrInvalidArgument)
 }
 
+var tool = Usage{
+	Name: "tool", Purpose: "Does something.", Synopsis: []string{"[flags] FILE", "-x"},
+	Codes: []string{"0  done", "1  failed"},
+}
+
 func TestParse(t *testing.T) {
 	t.Parallel()
+	words := tool
+	words.Words, words.Wrong = true, 125
 	for _, tt := range []struct {
-		args []string
-		code int
-		ok   bool
+		usage Usage
+		args  []string
+		code  int
+		ok    bool
+		says  string
 	}{
-		{nil, ExitOK, true},
-		{[]string{"-x"}, ExitOK, true},
-		{[]string{"-h"}, ExitOK, false},
-		{[]string{"-y"}, ExitUsage, false},
-		{[]string{"word"}, ExitUsage, false},
+		{tool, nil, ExitOK, true, ""},
+		{tool, []string{"-x"}, ExitOK, true, ""},
+		{tool, []string{"-y"}, ExitUsage, false, "tool: flag provided but not defined: -y; -h shows the flags\n"},
+		{tool, []string{"-\x1b"}, ExitUsage, false, "tool: flag provided but not defined: -\\x1b; -h shows the flags\n"},
+		{tool, []string{"-d", "1"}, ExitUsage, false, "tool: invalid value \"1\" for flag -d: want a duration such as \"30d\" or \"36h\"; -h shows the flags\n"},
+		{tool, []string{"word"}, ExitUsage, false, "tool: unexpected argument \"word\"; -h shows the flags\n"},
+		{words, []string{"word", "-y"}, ExitOK, true, ""},
+		{words, []string{"-y"}, 125, false, "tool: flag provided but not defined: -y; -h shows the flags\n"},
 	} {
-		var out bytes.Buffer
-		fs := flag.NewFlagSet("prog", flag.ContinueOnError)
-		fs.SetOutput(&out)
+		var out, errs bytes.Buffer
+		fs := tool.Flags()
 		fs.Bool("x", false, "")
-		code, ok := Parse(fs, tt.args)
+		fs.Var(new(Duration), "d", "")
+		code, ok := tt.usage.Parse(fs, tt.args, &out, &errs)
 		assert.Equal(t, tt.code, code, "%v", tt.args)
 		assert.Equal(t, tt.ok, ok, "%v", tt.args)
-		assert.Equal(t, tt.ok, out.Len() == 0, "%v printed %q", tt.args, out.String())
+		assert.Equal(t, tt.says, errs.String(), "%v", tt.args)
+		assert.Empty(t, out.String(), "%v", tt.args)
 	}
+}
+
+func TestHelpIsTheResultAskedFor(t *testing.T) {
+	t.Parallel()
+	for _, arg := range []string{"-h", "-help", "--help"} {
+		var out, errs bytes.Buffer
+		fs := tool.Flags()
+		fs.Bool("x", false, "do it with `care`")
+		code, ok := tool.Parse(fs, []string{arg}, &out, &errs)
+		assert.Equal(t, ExitOK, code)
+		assert.False(t, ok)
+		assert.Empty(t, errs.String())
+		assert.Equal(t, "Does something.\n\nusage: tool [flags] FILE\n       tool -x\n\nFlags:\n  -x care\n    \tdo it with care\n\nExit codes:\n  0  done\n  1  failed\n", out.String())
+	}
+	code, _ := tool.Parse(tool.Flags(), []string{"-h"}, new(fullDisk), io.Discard)
+	assert.Equal(t, ExitUsage, code)
+}
+
+func TestScopesAreReadByTheirForm(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]fastly.Scopes{
+		"global":                                 {"global"},
+		",purge_all, purge_select\tglobal:read,": {"purge_all", "purge_select", "global:read"},
+		"some-new.scope:2":                       {"some-new.scope:2"},
+	} {
+		got, err := ParseScopes(text)
+		require.NoError(t, err)
+		assert.Equal(t, want, got)
+	}
+	for text, says := range map[string]string{
+		"":            "want scopes, such as global, purge_select, purge_all, global:read",
+		" ,,":         "want scopes",
+		"a;b":         `"a;b" is no scope`,
+		"global \x1b": `"\x1b" is no scope`,
+	} {
+		_, err := ParseScopes(text)
+		assert.ErrorContains(t, err, says)
+	}
+}
+
+func TestRefusedScopeIsExplainedWithoutGo(t *testing.T) {
+	t.Parallel()
+	srv := Start()
+	defer srv.Close()
+	_, err := srv.Client().Tokens.CreateToken(t.Context(), &fastly.CreateTokenRequest{Scopes: fastly.Scopes{"everything"}})
+	require.ErrorIs(t, err, fastly.ErrInvalidScope)
+	got := ExplainScope(err, fastly.Scopes{"everything"})
+	assert.EqualError(t, got, `the API refuses the scope "everything" (400 invalid_scope): the scopes are global, purge_select, purge_all, global:read`)
+	assert.ErrorIs(t, got, fastly.ErrInvalidScope)
+	assert.Equal(t, io.EOF, ExplainScope(io.EOF, nil))
+	assert.NoError(t, ExplainScope(nil, nil))
 }
 
 func TestFail(t *testing.T) {
@@ -275,8 +338,11 @@ func TestDuration(t *testing.T) {
 	}
 	ninety, hours := Duration(90*day), Duration(36*time.Hour)
 	assert.Equal(t, "90d", ninety.String())
-	assert.Equal(t, "36h0m0s", hours.String())
-	assert.Equal(t, "0s", new(Duration).String())
+	assert.Equal(t, "36h", hours.String())
+	for d, want := range map[time.Duration]string{0: "0s", 15 * time.Minute: "15m", 90 * time.Minute: "1h30m", 10 * time.Second: "10s", time.Hour + 20*time.Second: "1h0m20s"} {
+		value := Duration(d)
+		assert.Equal(t, want, value.String())
+	}
 }
 
 func TestStyleColoursTerminalsOnly(t *testing.T) {

@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -32,22 +33,78 @@ func Main(run func(ctx context.Context, args []string, stdin io.Reader, stdout, 
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
-// Parse parses the arguments of a program that takes flags only. If it returns
-// false the program is done, with the exit code: after -h, or after a mistake,
-// which fs has reported to its output.
-func Parse(fs *flag.FlagSet, args []string) (code int, ok bool) {
+// ErrNoCredentials is for a program that is told to do something real, and has
+// no credentials: made-up tokens would pass for real ones.
+var ErrNoCredentials = errors.New("there are no credentials: set FASTLY_API_TOKEN, or give -demo for made-up tokens")
+
+// Usage is how a program is used.
+type Usage struct {
+	Name    string
+	Purpose string // in one line
+	// Synopsis is what follows the name, for each way to call it.
+	Synopsis []string
+	Codes    []string // each exit code, and what it means
+	// Words are taken after the flags; without it they are a mistake.
+	Words bool
+	// Wrong is the exit code after a mistake; zero means ExitUsage.
+	Wrong int
+}
+
+// Flags returns a flag set for [Usage.Parse].
+func (u *Usage) Flags() *flag.FlagSet {
+	fs := flag.NewFlagSet(u.Name, flag.ContinueOnError)
+	fs.SetOutput(io.Discard) // Parse says what there is to say
+	return fs
+}
+
+// Parse parses the arguments of a program. If it returns false the program is
+// done, with the exit code: after -h, which shows on stdout how it is used, or
+// after a mistake, which was reported in one line.
+func (u *Usage) Parse(fs *flag.FlagSet, args []string, stdout, stderr io.Writer) (code int, ok bool) {
 	err := fs.Parse(args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
+		if u.help(fs, stdout) != nil {
+			return u.wrong(), false
+		}
 		return ExitOK, false
 	case err != nil:
-		return ExitUsage, false
-	case fs.NArg() > 0:
-		p := NewPrinter(fs.Output())
-		p.Printf("%s: unexpected argument %q; -h shows the flags\n", fs.Name(), fs.Arg(0))
-		return ExitUsage, false
+		return u.Mistake(stderr, err), false
+	case fs.NArg() > 0 && !u.Words:
+		return u.Mistake(stderr, fmt.Errorf("unexpected argument %q", fs.Arg(0))), false
 	}
 	return ExitOK, true
+}
+
+// Mistake reports what is wrong with the arguments, in one line, and returns the
+// exit code.
+func (u *Usage) Mistake(stderr io.Writer, err error) int {
+	hint := "; -h shows the flags"
+	if errors.Is(err, ErrNoCredentials) {
+		hint = ""
+	}
+	NewPrinter(stderr).Printf("%s: %s%s\n", u.Name, Text(err.Error()), hint)
+	return u.wrong()
+}
+
+func (u *Usage) wrong() int { return cmp.Or(u.Wrong, ExitUsage) }
+
+func (u *Usage) help(fs *flag.FlagSet, stdout io.Writer) error {
+	p := NewPrinter(stdout)
+	p.Printf("%s\n", u.Purpose)
+	before := "\nusage:"
+	for _, way := range u.Synopsis {
+		p.Printf("%s %s %s\n", before, u.Name, way)
+		before = "      "
+	}
+	p.Printf("\nFlags:\n")
+	fs.SetOutput(p)
+	fs.PrintDefaults()
+	p.Printf("\nExit codes:\n")
+	for _, code := range u.Codes {
+		p.Printf("  %s\n", code)
+	}
+	return p.Err()
 }
 
 // Fail reports err in one line that starts with the program's name, and returns

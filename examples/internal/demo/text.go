@@ -1,10 +1,12 @@
 package demo
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"math"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -161,6 +163,47 @@ func ScopesText(scopes fastly.Scopes) string {
 	return fmt.Sprintf("%s +%d", Text(string(scopes[0])), len(scopes)-1)
 }
 
+// ParseScopes reads one or more scopes between spaces or commas. Whether there
+// are such scopes is up to the API.
+func ParseScopes(text string) (scopes fastly.Scopes, err error) {
+	for name := range strings.FieldsFuncSeq(text, func(r rune) bool { return unicode.IsSpace(r) || r == ',' }) {
+		if !scopeForm.MatchString(name) {
+			return nil, fmt.Errorf("%q is no scope: want some of %s", name, KnownScopes)
+		}
+		scopes = append(scopes, fastly.Scope(name))
+	}
+	if len(scopes) == 0 {
+		return nil, errors.New("want scopes, such as " + KnownScopes)
+	}
+	return scopes, nil
+}
+
+var scopeForm = regexp.MustCompile(`^[A-Za-z0-9_.:-]+$`)
+
+// KnownScopes are the scopes that the API documents.
+var KnownScopes = fmt.Sprintf("%s, %s, %s, %s", fastly.ScopeGlobal, fastly.ScopePurgeSelect, fastly.ScopePurgeAll, fastly.ScopeGlobalRead)
+
+// ExplainScope returns err, of a create, for the user of a program: with scopes
+// as they are typed, and not as Go has them.
+func ExplainScope(err error, asked fastly.Scopes) error {
+	var answer *fastly.GenericTokenError
+	if !errors.Is(err, fastly.ErrInvalidScope) || !errors.As(err, &answer) {
+		return err
+	}
+	said := Text(cmp.Or(answer.Code, answer.Msg))
+	return &refusedScopeError{fmt.Sprintf("the API refuses the scope %q (%d %s): the scopes are %s", asked.String(), answer.StatusCode, said, KnownScopes), err}
+}
+
+// refusedScopeError says something else than the error it is.
+type refusedScopeError struct {
+	text string
+	err  error
+}
+
+func (e *refusedScopeError) Error() string { return e.text }
+
+func (e *refusedScopeError) Unwrap() error { return e.err }
+
 // ServicesText is how many services a token is limited to.
 func ServicesText(services []string) string {
 	if len(services) == 0 {
@@ -219,7 +262,13 @@ func (d *Duration) String() string {
 	if value != 0 && value%day == 0 {
 		return strconv.FormatInt(int64(value/day), 10) + "d"
 	}
-	return value.String()
+	text := value.String()
+	for _, zero := range []string{"m0s", "h0m"} {
+		if strings.HasSuffix(text, zero) {
+			text = text[:len(text)-2]
+		}
+	}
+	return text
 }
 
 // Set implements [flag.Value].

@@ -62,6 +62,18 @@ func AssertFits(t testing.TB, columns int, text string) {
 	}
 }
 
+// AssertHelp checks what -h of a program shows: what it is for in one line, how
+// it is called, its flags, the given one among them, and its exit codes.
+func AssertHelp(t testing.TB, text, program, flag string) {
+	t.Helper()
+	purpose, rest, _ := strings.Cut(text, "\n\n")
+	assert.NotEmpty(t, purpose)
+	assert.NotContains(t, purpose, "\n", "the purpose takes more than a line")
+	for _, part := range []string{"usage: " + program + " ", "\nFlags:\n", "\n  " + flag + "\n", "\nExit codes:\n  "} {
+		assert.Contains(t, rest, part)
+	}
+}
+
 // Build compiles the program in the current directory and returns its path.
 func Build(t testing.TB) string {
 	t.Helper()
