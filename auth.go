@@ -26,7 +26,7 @@ const defaultHost = "api.fastly.com"
 //
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/
 type APIKeyTransport struct {
-	// Key is the API token. Used if KeyFunc is nil.
+	// Key is the API token. Used if KeyFunc is nil. Empty, it fails the request.
 	Key Secret
 	// KeyFunc, if not nil, is called for each request with its context, by
 	// many goroutines at a time. Its error fails the request.
@@ -38,31 +38,37 @@ type APIKeyTransport struct {
 	Base http.RoundTripper
 
 	plainHTTP bool // for WithInsecurePlainHTTP alone
+	checked   bool // the TLS settings of Base, by a Client
 }
 
-// RoundTrip implements [http.RoundTripper].
+// RoundTrip implements [http.RoundTripper]. The error for a key that no header can
+// carry matches [ErrInvalidArgument].
 func (t *APIKeyTransport) RoundTrip(req *http.Request) (*http.Response, error) {
-	if err := admit(req.URL, t.Host, t.plainHTTP); err != nil {
+	if err := admit(req, t.Host, t.plainHTTP); err != nil {
 		return refuse(req, err)
 	}
 	key := t.Key
 	if t.KeyFunc != nil {
 		var err error
 		if key, err = t.KeyFunc(req.Context()); err != nil {
-			return refuse(req, fmt.Errorf("fastly: the key function failed: %w", err))
+			return refuse(req, fmt.Errorf("fastly: the key function failed: %w", hideError(err, key.Reveal())))
 		}
 	}
 	if err := checkKey(key.Reveal()); err != nil {
 		return refuse(req, err)
 	}
-	return sendWith(t.Base, req, "Fastly-Key", key.Reveal(), key.Reveal())
+	return sendWith(t.Base, t.checked, req, "Fastly-Key", key.Reveal(), key.Reveal())
 }
 
 // BasicAuthTransport is an [http.RoundTripper] that adds a user name and
 // password to requests as HTTP Basic authentication (RFC 7617), which the API
 // takes for [TokensService.CreateToken]. In all else it is like
 // [APIKeyTransport].
+//
+// Source: https://www.fastly.com/documentation/reference/api/auth-tokens/user/#create-token
 type BasicAuthTransport struct {
+	// Username and Password are those of a Fastly user. Either one empty, or a
+	// colon in the Username, fails the request.
 	Username string
 	Password Secret
 	// Host is the only host[:port] that is sent the password. Empty means
@@ -72,18 +78,20 @@ type BasicAuthTransport struct {
 	Base http.RoundTripper
 
 	plainHTTP bool // for WithInsecurePlainHTTP alone
+	checked   bool // the TLS settings of Base, by a Client
 }
 
-// RoundTrip implements [http.RoundTripper].
+// RoundTrip implements [http.RoundTripper]. The error for a user name or password
+// that can't be sent matches [ErrInvalidArgument].
 func (t *BasicAuthTransport) RoundTrip(req *http.Request) (*http.Response, error) {
-	if err := admit(req.URL, t.Host, t.plainHTTP); err != nil {
+	if err := admit(req, t.Host, t.plainHTTP); err != nil {
 		return refuse(req, err)
 	}
 	if err := checkLogin(t.Username, t.Password.Reveal()); err != nil {
 		return refuse(req, err)
 	}
 	pair := base64.StdEncoding.EncodeToString([]byte(t.Username + ":" + t.Password.Reveal()))
-	return sendWith(t.Base, req, "Authorization", "Basic "+pair, pair, t.Password.Reveal())
+	return sendWith(t.Base, t.checked, req, "Authorization", "Basic "+pair, pair, t.Password.Reveal())
 }
 
 // refusedError is a request that a transport would not send, and would not
@@ -103,12 +111,16 @@ func refuse(req *http.Request, err error) (*http.Response, error) {
 
 // sendWith sends a copy of req with one more header: a RoundTripper may not
 // modify the request it is given.
-func sendWith(base http.RoundTripper, req *http.Request, name, value string, secrets ...string) (*http.Response, error) {
+func sendWith(base http.RoundTripper, checked bool, req *http.Request, name, value string, secrets ...string) (*http.Response, error) {
 	if base == nil {
 		base = http.DefaultTransport
 	}
-	if err := checkTLS(base); err != nil {
-		return refuse(req, err)
+	if t, ok := base.(*http.Transport); ok && !checked {
+		// At its first use a transport changes its settings, which only Clone
+		// knows to wait for.
+		if err := checkTLS(t.Clone()); err != nil {
+			return refuse(req, err)
+		}
 	}
 	sent := new(http.Request)
 	*sent = *req
@@ -119,27 +131,39 @@ func sendWith(base http.RoundTripper, req *http.Request, name, value string, sec
 	sent.Header[name] = []string{value}
 	resp, err := base.RoundTrip(sent)
 	if err != nil {
-		err = hideError(err, secrets...)
+		return resp, hideError(err, secrets...)
 	}
-	return resp, err
+	if resp != nil {
+		// As net/http does it. What this was is needed to hide it in errors.
+		resp.Request = sent
+	}
+	return resp, nil
 }
 
-// admit refuses a URL that credentials for host must not be sent to.
-func admit(u *url.URL, host string, plainHTTP bool) error {
+// admit refuses a request to where credentials for host must not be sent.
+func admit(req *http.Request, host string, plainHTTP bool) error {
 	if host == "" {
 		host = defaultHost
 	}
-	switch {
+	switch u := req.URL; {
 	case u == nil:
 		return errors.New("fastly: the request has no URL")
 	case u.Scheme == "http" && !plainHTTP && !isLoopback(u.Hostname()):
 		return fmt.Errorf("fastly: request to %s refused: over plain http anybody on the way could read the credentials", oneLine(u.Host))
+	case u.Scheme == "http" && wasSecure(req.Response):
+		return fmt.Errorf("fastly: request to %s refused: it is a redirect from https to plain http", oneLine(u.Host))
 	case u.Scheme != "http" && u.Scheme != "https":
 		return fmt.Errorf("fastly: request to %s refused: its scheme is not https", oneLine(u.Host))
 	case u.Host != host && canonicalHost(u.Host, u.Scheme) != canonicalHost(host, u.Scheme):
 		return fmt.Errorf("fastly: request to %s refused: the credentials are for %s only", oneLine(u.Host), host)
 	}
 	return nil
+}
+
+// wasSecure reports whether resp, the redirect that led to a request, came by
+// https.
+func wasSecure(resp *http.Response) bool {
+	return resp != nil && resp.Request != nil && resp.Request.URL != nil && resp.Request.URL.Scheme == "https"
 }
 
 // canonicalHost is host:port in one form, so that spelling makes no difference.
@@ -214,4 +238,16 @@ func isVisible(s string) bool {
 		}
 	}
 	return true
+}
+
+// Format implements [fmt.Formatter]: the fields, Key redacted, for every verb.
+func (t APIKeyTransport) Format(f fmt.State, verb rune) {
+	type plain APIKeyTransport
+	formatFields(f, verb, "APIKeyTransport", plain(t))
+}
+
+// Format implements [fmt.Formatter]: the fields, Password redacted, for every verb.
+func (t BasicAuthTransport) Format(f fmt.State, verb rune) {
+	type plain BasicAuthTransport
+	formatFields(f, verb, "BasicAuthTransport", plain(t))
 }

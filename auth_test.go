@@ -333,7 +333,7 @@ func TestKeyFuncIsNotAskedForARequestThatIsRefused(t *testing.T) {
 		asked = true
 		return someKey, nil
 	}}
-	resp, err := tr.RoundTrip(newRequest(t, "https://example.com/")) //nolint:bodyclose // there is none
+	resp, err := tr.RoundTrip(newRequest(t, "https://example.com/"))
 	require.Error(t, err)
 	assert.Nil(t, resp)
 	assert.False(t, asked)
@@ -342,7 +342,7 @@ func TestKeyFuncIsNotAskedForARequestThatIsRefused(t *testing.T) {
 func TestRefusalsOfATransportAreFoundThroughTheHTTPClient(t *testing.T) {
 	t.Parallel()
 	hc := &http.Client{Transport: &fastly.APIKeyTransport{}}
-	resp, err := hc.Do(newRequest(t, "https://api.fastly.com/tokens")) //nolint:bodyclose // there is none
+	resp, err := hc.Do(newRequest(t, "https://api.fastly.com/tokens"))
 	require.ErrorIs(t, err, fastly.ErrInvalidArgument)
 	assert.Nil(t, resp)
 }

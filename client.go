@@ -39,6 +39,7 @@ type Client struct {
 
 	base      *url.URL
 	transport http.RoundTripper // authenticates
+	wire      http.RoundTripper // below transport
 	jar       http.CookieJar
 	timeout   time.Duration // of one attempt; zero: none
 	header    map[bodyType]http.Header
@@ -51,6 +52,16 @@ type Client struct {
 	pause func(context.Context, time.Duration) error
 }
 
+// Format implements [fmt.Formatter]: the base URL, for every verb.
+func (c *Client) Format(f fmt.State, _ rune) {
+	base := "none"
+	if c != nil && c.base != nil {
+		base = c.base.String()
+	}
+	// A failed write has nowhere to be reported to.
+	_, _ = fmt.Fprintf(f, "fastly.Client(%s)", base)
+}
+
 // RateLimit is what the API says of its hourly limit, which requests that
 // change something count towards.
 //
@@ -58,7 +69,8 @@ type Client struct {
 type RateLimit struct {
 	// Remaining is how many more such requests the API takes before Reset.
 	Remaining int
-	// Reset is when the limit starts anew. Zero if the API did not say.
+	// Reset is when the limit starts anew, to the second. Zero if the API did
+	// not say.
 	Reset time.Time
 }
 
@@ -69,6 +81,17 @@ func (c *Client) RateLimit() (rl RateLimit, ok bool) {
 		return *last, true
 	}
 	return RateLimit{}, false
+}
+
+// CloseIdleConnections closes the connections that are kept for later calls and
+// not in use, as [http.Client.CloseIdleConnections] does. A program that keeps
+// one Client needs it as little as a test whose server closes them; one that
+// makes many clients ends each with it. Unused connections close by themselves
+// after 45 s. Safe for concurrent use.
+func (c *Client) CloseIdleConnections() {
+	if base, ok := c.wire.(interface{ CloseIdleConnections() }); ok {
+		base.CloseIdleConnections()
+	}
 }
 
 // Option configures a [Client]. Given twice, the later one holds; but two ways
@@ -101,7 +124,7 @@ func WithAPIKey(key string) Option {
 			return err
 		}
 		return c.auth("WithAPIKey", func(c *config, base http.RoundTripper) http.RoundTripper {
-			return &APIKeyTransport{Key: Secret(key), Host: c.base.Host, Base: base, plainHTTP: c.plainHTTP}
+			return &APIKeyTransport{Key: Secret(key), Host: c.base.Host, Base: base, plainHTTP: c.plainHTTP, checked: true}
 		})
 	}
 }
@@ -116,7 +139,7 @@ func WithAPIKeyFunc(f func(context.Context) (Secret, error)) Option {
 			return invalid("WithAPIKeyFunc was given nil")
 		}
 		return c.auth("WithAPIKeyFunc", func(c *config, base http.RoundTripper) http.RoundTripper {
-			return &APIKeyTransport{KeyFunc: f, Host: c.base.Host, Base: base, plainHTTP: c.plainHTTP}
+			return &APIKeyTransport{KeyFunc: f, Host: c.base.Host, Base: base, plainHTTP: c.plainHTTP, checked: true}
 		})
 	}
 }
@@ -129,7 +152,7 @@ func WithBasicAuth(username, password string) Option {
 			return err
 		}
 		return c.auth("WithBasicAuth", func(c *config, base http.RoundTripper) http.RoundTripper {
-			return &BasicAuthTransport{Username: username, Password: Secret(password), Host: c.base.Host, Base: base, plainHTTP: c.plainHTTP}
+			return &BasicAuthTransport{Username: username, Password: Secret(password), Host: c.base.Host, Base: base, plainHTTP: c.plainHTTP, checked: true}
 		})
 	}
 }
@@ -149,7 +172,8 @@ func WithTransport(rt http.RoundTripper) Option {
 }
 
 // WithHTTPClient lays the authentication over the transport of hc (for proxies,
-// TLS settings, tracing), and uses its Jar and Timeout: the Timeout bounds each
+// TLS settings, tracing), which so sees each request with its credentials and
+// its body, and uses its Jar and Timeout: the Timeout bounds each
 // attempt, and zero means no bound but the context's. hc itself is never
 // changed. Redirects are not followed, whatever its CheckRedirect says.
 //
@@ -166,7 +190,8 @@ func WithHTTPClient(hc *http.Client) Option {
 }
 
 // WithBaseURL replaces [DefaultBaseURL]. A path in it is put before those of
-// the API. It has to be https, unless its host is loopback.
+// the API. It has to be https, unless its host is loopback, with no user name,
+// query or fragment.
 func WithBaseURL(rawURL string) Option {
 	return func(c *config) (err error) {
 		c.base, err = parseBaseURL(rawURL)
@@ -185,7 +210,7 @@ func WithInsecurePlainHTTP() Option {
 }
 
 // WithUserAgent puts a product token, such as "deploy-tool/1.4", before the
-// library's own in the User-Agent header.
+// library's own in the User-Agent header. By default that one stands alone.
 func WithUserAgent(product string) Option {
 	return func(c *config) error {
 		if !isVisible(strings.ReplaceAll(product, " ", "")) || strings.TrimSpace(product) != product || product == "" {
@@ -196,7 +221,8 @@ func WithUserAgent(product string) Option {
 	}
 }
 
-// WithRetryPolicy replaces the default [RetryPolicy].
+// WithRetryPolicy replaces the default [RetryPolicy]. A negative field is an error,
+// and so is a MinBackoff longer than MaxBackoff.
 func WithRetryPolicy(p RetryPolicy) Option {
 	return func(c *config) error {
 		c.policy = p
@@ -204,7 +230,8 @@ func WithRetryPolicy(p RetryPolicy) Option {
 	}
 }
 
-// WithLogger logs each attempt at debug level: method, path, status, duration,
+// WithLogger logs each attempt at debug level: method, path, status (0 if there
+// was no answer), outcome (such as "done", "lost" or "rate limited"), duration,
 // attempt, and the wait before the next. Headers and bodies are never logged.
 // A nil logger logs nothing, as does the default.
 func WithLogger(l *slog.Logger) Option {
@@ -227,7 +254,9 @@ func NewClient(opts ...Option) (*Client, error) {
 
 // NewClientFromEnv is [NewClient] with the API token in the environment
 // variable FASTLY_API_TOKEN, or else FASTLY_API_KEY, and the base URL in
-// FASTLY_API_URL if that is set. An option goes before the environment.
+// FASTLY_API_URL if that is set. An option goes before the environment. With no
+// API token at all, or one that can't be sent, the error matches
+// [ErrInvalidArgument] and names the variable. The environment is read once.
 func NewClientFromEnv(opts ...Option) (*Client, error) {
 	c, err := configure(opts)
 	if err != nil {
@@ -309,6 +338,7 @@ func (c *config) build() (*Client, error) {
 	client := &Client{
 		base:      c.base,
 		transport: c.authorize(c, base),
+		wire:      base,
 		jar:       hc.Jar,
 		timeout:   hc.Timeout,
 		policy:    c.policy.withDefaults(),
@@ -381,7 +411,11 @@ func parseBaseURL(rawURL string) (*url.URL, error) {
 	case u.User != nil:
 		return nil, invalid("the base URL holds a user name: use WithBasicAuth for credentials")
 	case u.Scheme != "https" && u.Scheme != "http", u.Hostname() == "":
-		return nil, invalid("the base URL %s is not an absolute http or https URL: it should look like %s", strconv.Quote(cutText(rawURL, 200)), DefaultBaseURL)
+		shown := ""
+		if rawURL == "" || strings.ContainsAny(rawURL, "./:") && !strings.Contains(rawURL, "@") {
+			shown = " " + strconv.Quote(cutText(rawURL, 200))
+		} // else it may be a credential in the wrong place
+		return nil, invalid("the base URL%s is not an absolute http or https URL: it should look like %s", shown, DefaultBaseURL)
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
 		return nil, invalid("the base URL has a query or a fragment: leave them out")
 	}
@@ -425,9 +459,15 @@ type operation struct {
 	name string
 }
 
-// ifUnknown is what to do if the outcome stays unknown.
-func (op *operation) ifUnknown() string {
-	if op.kind == kindCreate {
+// whatNext is what to do if the operation may have been carried out; prior says
+// so of an attempt that was sent again.
+func (op *operation) whatNext(unknown, prior bool) string {
+	switch {
+	case !unknown && prior && op.kind != kindRead:
+		return "it may have been carried out all the same; revoking again is safe"
+	case !unknown:
+		return ""
+	case op.kind == kindCreate:
 		return fmt.Sprintf("a token may have been created: before you create it again, look for the name %q with ListTokensUser, and revoke what you find and don't hold", cutText(op.name, 100))
 	}
 	return "an earlier attempt may have revoked some or all of the tokens: list them to see"
@@ -475,7 +515,9 @@ func call[T any](ctx context.Context, c *Client, op *operation, decode func(io.R
 			return value, op.explain(ctx, out, attempt, v, prior)
 		}
 		if err := c.pause(ctx, wait); err != nil {
-			return value, op.fail(attempt, "ended while waiting to try again: "+err.Error(), contextError(ctx, err), out.err)
+			failed := op.fail(attempt, "ended while waiting to try again: "+err.Error(), contextError(ctx, err), out.err)
+			failed.hint = op.whatNext(false, prior)
+			return value, failed
 		}
 	}
 }
@@ -499,7 +541,7 @@ func (c *Client) attempt(ctx context.Context, op *operation, decode func(io.Read
 	}
 	resp, err := c.send(c.request(ctx, op))
 	if err != nil {
-		return outcome{event: classifyFailure(err, &sent), err: err}
+		return outcome{event: classifyFailure(err, &sent), err: hideError(err, op.secrets...)}
 	}
 	defer resp.Body.Close()
 	limit := c.noteRateLimit(resp.Header)
@@ -509,6 +551,7 @@ func (c *Client) attempt(ctx context.Context, op *operation, decode func(io.Read
 	}
 	if err = decode(resp.Body); err != nil {
 		drain(resp.Body)
+		err = hideError(err, op.sentSecrets(resp)...)
 	}
 	return outcome{event: classifyAnswer(err), status: resp.StatusCode, err: err}
 }
@@ -617,20 +660,30 @@ func retryAfter(value string, now time.Time) time.Duration {
 	return min(max(at.Sub(now), 0), longest)
 }
 
+// sentSecrets is every secret of the request that resp answers.
+func (op *operation) sentSecrets(resp *http.Response) []string {
+	secrets := slices.Clip(op.secrets)
+	if resp.Request == nil {
+		return secrets
+	}
+	// The request as it was sent, authenticated.
+	_, credentials, _ := strings.Cut(resp.Request.Header.Get("Authorization"), " ")
+	_, password, _ := resp.Request.BasicAuth()
+	return append(secrets, resp.Request.Header.Get("Fastly-Key"), credentials, password)
+}
+
 // answerError makes the error of an answer that is not a 2xx.
 func (c *Client) answerError(op *operation, resp *http.Response, limit RateLimit) *GenericTokenError {
-	secrets := slices.Clip(op.secrets)
-	if resp.Request != nil {
-		// The request as it was sent, authenticated.
-		for _, name := range []string{"Fastly-Key", "Authorization"} {
-			secrets = append(secrets, strings.TrimPrefix(resp.Request.Header.Get(name), "Basic "))
-		}
-		if _, password, ok := resp.Request.BasicAuth(); ok {
-			secrets = append(secrets, password)
+	secrets := op.sentSecrets(resp)
+	var body []byte
+	if resp.StatusCode != http.StatusSwitchingProtocols { // whose body is the connection, which nothing would end
+		// What could be read of a body that breaks off is better than nothing.
+		var err error
+		body, err = io.ReadAll(io.LimitReader(resp.Body, maxErrorBytes))
+		if err != nil || len(body) == maxErrorBytes {
+			body = []byte(hideEnd(string(body), secrets...))
 		}
 	}
-	// What could be read of a body that breaks off is better than nothing.
-	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBytes))
 	s := decodeError(body)
 	e := &GenericTokenError{
 		StatusCode: resp.StatusCode,
@@ -653,22 +706,14 @@ func (c *Client) answerError(op *operation, resp *http.Response, limit RateLimit
 
 // explain makes the error of a call from its last attempt's.
 func (op *operation) explain(ctx context.Context, out outcome, attempts int, v verdict, prior bool) error {
-	hint := ""
-	switch {
-	case v.unknown:
-		hint = op.ifUnknown()
-	case prior && op.kind != kindRead:
-		hint = "it may have been carried out all the same; revoking again is safe"
-	}
-	text := ""
-	if answer, ok := out.err.(*GenericTokenError); ok {
+	hint := op.whatNext(v.unknown, prior)
+	text := oneLine(reason(out.err))
+	if answer := (*GenericTokenError)(nil); errors.As(out.err, &answer) {
 		answer.attempts, answer.hint, answer.unknown = attempts, hint, v.unknown
 		if ctx.Err() == nil {
 			return answer
 		}
 		text = fmt.Sprintf("%v; the last answer was %d %s", ctx.Err(), answer.StatusCode, oneLine(answer.said()))
-	} else {
-		text = oneLine(hide(reason(out.err), op.secrets...))
 	}
 	failed := op.fail(attempts, text, out.err)
 	if ended := ctx.Err(); ended != nil {
@@ -680,10 +725,10 @@ func (op *operation) explain(ctx context.Context, out outcome, attempts int, v v
 
 // reason is the text of an error of the transport or of a decoder.
 func reason(err error) string {
-	switch err {
-	case io.EOF:
+	switch err.Error() {
+	case io.EOF.Error():
 		return "the connection was closed before an answer came"
-	case context.DeadlineExceeded:
+	case context.DeadlineExceeded.Error():
 		return "no answer in time"
 	}
 	return strings.TrimPrefix(err.Error(), "fastly: ")
@@ -712,6 +757,7 @@ func (c *Client) log(ctx context.Context, op *operation, out outcome, attempt in
 		slog.String("method", op.method),
 		slog.String("path", op.path),
 		slog.Int("status", out.status),
+		slog.String("outcome", out.event.String()),
 		slog.Duration("duration", took),
 		slog.Int("attempt", attempt),
 		slog.Duration("wait", wait),

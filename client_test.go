@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
@@ -15,6 +16,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -651,7 +653,7 @@ func TestLoggerIsToldOfEachAttempt(t *testing.T) {
 	}))
 	require.Error(t, srv.client(t, fastly.WithLogger(logger)).Tokens.RevokeToken(t.Context(), someID))
 	assert.Equal(t, `time=some level=DEBUG msg="fastly: attempt" method=DELETE path=/tokens/`+someID+
-		" status=404 duration=some attempt=1 wait=0s\n", out.String())
+		" status=404 outcome=refused duration=some attempt=1 wait=0s\n", out.String())
 
 	out.Reset()
 	quiet := slog.New(slog.NewTextHandler(&out, nil))
@@ -677,4 +679,51 @@ func answering(status int, body string) roundTripFunc {
 			Body: io.NopCloser(strings.NewReader(body)), ContentLength: int64(len(body)), Request: r,
 		}, nil
 	}
+}
+
+func TestCloseIdleConnectionsLeavesNothingBehind(t *testing.T) {
+	t.Parallel()
+	open := make(map[net.Conn]bool)
+	var mu sync.Mutex
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, `{"id":"5Yo3XX"}`)
+	}))
+	srv.Config.ConnState = func(conn net.Conn, state http.ConnState) {
+		mu.Lock()
+		defer mu.Unlock()
+		switch state {
+		case http.StateNew:
+			open[conn] = true
+		case http.StateClosed:
+			delete(open, conn)
+		}
+	}
+	srv.Start()
+	t.Cleanup(srv.Close)
+	count := func() int {
+		mu.Lock()
+		defer mu.Unlock()
+		return len(open)
+	}
+
+	client, err := fastly.NewClient(fastly.WithAPIKey("key"), fastly.WithBaseURL(srv.URL))
+	require.NoError(t, err)
+	_, err = client.Tokens.GetTokenCurrent(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, 1, count())
+	client.CloseIdleConnections()
+	assert.Eventually(t, func() bool { return count() == 0 }, 5*time.Second, time.Millisecond)
+	_, err = client.Tokens.GetTokenCurrent(t.Context())
+	require.NoError(t, err, "the client goes on working")
+}
+
+func TestSudoAdviceFitsTheOperation(t *testing.T) {
+	t.Parallel()
+	srv := newStub(t, http.StatusForbidden, nil, `{"msg":"You must POST /sudo to access this endpoint"}`)
+	_, err := srv.client(t).Tokens.CreateToken(t.Context(), &fastly.CreateTokenRequest{})
+	require.ErrorIs(t, err, fastly.ErrSudoRequired)
+	require.ErrorContains(t, err, "send Username and Password in the CreateTokenRequest")
+	err = srv.client(t).Tokens.RevokeToken(t.Context(), someID)
+	require.ErrorIs(t, err, fastly.ErrSudoRequired)
+	assert.NotContains(t, err.Error(), "CreateTokenRequest")
 }

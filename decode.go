@@ -67,11 +67,11 @@ func (b *boundedReader) Read(p []byte) (int, error) {
 	n, err := b.r.Read(p)
 	if int64(n) > b.left {
 		n, err = int(b.left), notAToken("it is longer than %d MiB", b.limit>>20)
-	} else if err != nil && err != io.EOF {
+	} else if err != nil && !errors.Is(err, io.EOF) {
 		err = &cutError{err}
 	}
 	b.left -= int64(n)
-	if err != io.EOF {
+	if !errors.Is(err, io.EOF) {
 		b.err = err
 	}
 	return n, err
@@ -462,7 +462,7 @@ func decode(body io.Reader, limit int64, read func(*jsontext.Decoder) error) err
 func expectEnd(dec *jsontext.Decoder) error {
 	_, err := dec.ReadToken()
 	switch {
-	case err == io.EOF:
+	case errors.Is(err, io.EOF):
 		return nil
 	case err == nil, errors.As(err, new(*jsontext.SyntacticError)):
 		return notAToken("there is more after its end")
@@ -732,13 +732,4 @@ func htmlTitle(page string) string {
 		return ""
 	}
 	return strings.Join(strings.Fields(html.UnescapeString(page[start+open+1:start+end])), " ")
-}
-
-// jsonEscape is s as it stands between the quotes of a JSON string.
-func jsonEscape(s string) string {
-	quoted, err := jsontext.AppendQuote(nil, s)
-	if err != nil {
-		return s // not UTF-8: it can't stand in JSON
-	}
-	return string(quoted[1 : len(quoted)-1])
 }

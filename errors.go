@@ -4,9 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"html"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -65,10 +63,12 @@ var ErrOutcomeUnknown = errors.New("fastly: outcome unknown")
 // shown, as Error does. Credentials of the request that the answer repeats are
 // replaced by [REDACTED].
 type GenericTokenError struct {
+	// StatusCode is that of HTTP, such as 404.
 	StatusCode int
-	Msg        string
-	Detail     string
-	Code       string
+	// Msg, Detail and Code are empty as far as the API sent none.
+	Msg    string
+	Detail string
+	Code   string
 	// Method and Path are those of the request, the path without that of the
 	// base URL.
 	Method string
@@ -130,17 +130,22 @@ func (e *GenericTokenError) said() string {
 
 // advice tells a person what to do next.
 func (e *GenericTokenError) advice() string {
-	switch e.cause() {
-	case ErrOTPRequired:
+	switch cause := e.cause(); {
+	case errors.Is(cause, ErrOTPRequired):
 		return "send the account's current one-time password in CreateTokenRequest.OTP"
-	case ErrSudoRequired:
-		return "the account wants its password again: send Username and Password in the CreateTokenRequest, or confirm the password in the Fastly web interface"
-	case ErrInvalidScope:
+	case errors.Is(cause, ErrSudoRequired):
+		if e.Method == http.MethodPost {
+			return "the account wants its password again: send Username and Password in the CreateTokenRequest, or confirm the password in the Fastly web interface"
+		}
+		return "the account wants its password again: confirm it in the Fastly web interface, and try again"
+	case errors.Is(cause, ErrInvalidScope):
 		return "use ScopeGlobal, ScopePurgeSelect, ScopePurgeAll or ScopeGlobalRead"
-	case ErrAccountLocked:
+	case errors.Is(cause, ErrAccountLocked):
 		return "unlock the account in the Fastly web interface, or wait, before another login"
-	}
-	switch {
+	case errors.Is(cause, ErrInvalidCredentials):
+		return "check that the credentials are right, and neither expired nor revoked"
+	case e.redirectTo == e.home && e.home != "":
+		return "the API does not redirect: check the base URL"
 	case e.redirectTo != "":
 		return "credentials are only sent to " + e.home + ": check the base URL"
 	case e.StatusCode == http.StatusUnauthorized:
@@ -187,7 +192,8 @@ func (e *GenericTokenError) arrival() time.Time {
 	return e.received
 }
 
-// Is makes [errors.Is] find the sentinels.
+// Is makes [errors.Is] find the sentinels: that of the status, that of the code or
+// message, and [ErrOutcomeUnknown].
 func (e *GenericTokenError) Is(target error) bool {
 	switch target {
 	case ErrServer:
@@ -255,6 +261,7 @@ func (e *callError) Error() string {
 
 func (e *callError) Unwrap() error { return e.err }
 
+// Is makes [errors.Is] find ErrOutcomeUnknown.
 func (e *callError) Is(target error) bool { return target == ErrOutcomeUnknown && e.unknown }
 
 // invalid is the error for an argument or option that cannot be right.
@@ -291,40 +298,4 @@ func cutText(s string, n int) string {
 		n--
 	}
 	return s[:n]
-}
-
-// minHidden is the length from which a secret is looked for in foreign text.
-// Shorter ones would tear words apart and are no secrets.
-const minHidden = 4
-
-// hide replaces secrets in a foreign text, in each form that a server or a
-// proxy might repeat them.
-func hide(text string, secrets ...string) string {
-	for _, secret := range secrets {
-		if len(secret) < minHidden {
-			continue
-		}
-		for _, form := range []string{secret, jsonEscape(secret), url.QueryEscape(secret), url.PathEscape(secret), html.EscapeString(secret)} {
-			text = strings.ReplaceAll(text, form, redacted)
-		}
-	}
-	return text
-}
-
-// hiddenError is an error of a transport whose text held a secret.
-type hiddenError struct {
-	text string
-	err  error
-}
-
-func (e *hiddenError) Error() string { return e.text }
-func (e *hiddenError) Unwrap() error { return e.err }
-
-// hideError returns err, its text without the secrets.
-func hideError(err error, secrets ...string) error {
-	text := err.Error()
-	if clean := hide(text, secrets...); clean != text {
-		return &hiddenError{clean, err}
-	}
-	return err
 }

@@ -22,7 +22,7 @@ import (
 // What errors say to do next.
 const (
 	sayOTP         = "; send the account's current one-time password in CreateTokenRequest.OTP"
-	saySudo        = "; the account wants its password again: send Username and Password in the CreateTokenRequest, or confirm the password in the Fastly web interface"
+	saySudo        = "; the account wants its password again: confirm it in the Fastly web interface, and try again"
 	sayScope       = "; use ScopeGlobal, ScopePurgeSelect, ScopePurgeAll or ScopeGlobalRead"
 	sayLocked      = "; unlock the account in the Fastly web interface, or wait, before another login"
 	sayCredentials = "; check that the credentials are right, and neither expired nor revoked"
@@ -99,7 +99,7 @@ var errorAnswers = map[string]struct {
 	},
 	"wrong password": {
 		400, typeJSON, `{"msg":"Bad request","code":"invalid_grant"}`, "Bad request", "", "invalid_grant",
-		[]error{fastly.ErrBadRequest, fastly.ErrInvalidCredentials}, "400 Bad request (invalid_grant)",
+		[]error{fastly.ErrBadRequest, fastly.ErrInvalidCredentials}, "400 Bad request (invalid_grant)" + sayCredentials,
 	},
 	"no password": {
 		400, typeJSON, `{"msg":"Bad request","code":"invalid_request"}`, "Bad request", "", "invalid_request",
@@ -381,8 +381,8 @@ func TestRateLimitErrorSaysWhenItResets(t *testing.T) {
 		header http.Header
 		says   string // a pattern, of the end
 	}{
-		"reset":                      {429, limit(""), `; the rate limit resets at ` + stamp + ` \(in (40m0s|39m5\ds)\)`},
-		"earlier Retry-After":        {429, limit("1"), `; the rate limit resets at ` + stamp + ` \(in (40m0s|39m5\ds)\)`},
+		"reset":                      {429, limit(""), `; the rate limit resets at ` + stamp + ` \(in (40m0s|3\dm\d+s)\)`},
+		"earlier Retry-After":        {429, limit("1"), `; the rate limit resets at ` + stamp + ` \(in (40m0s|3\dm\d+s)\)`},
 		"later Retry-After":          {429, limit("7200"), `; the rate limit resets at \S+Z \(in 2h0m0s\)`},
 		"Retry-After alone":          {429, http.Header{"Retry-After": {"90"}}, `; the rate limit resets at \S+Z \(in 1m30s\)`},
 		"neither":                    {429, nil, `429 slow down`},

@@ -12,23 +12,28 @@ import (
 // access token itself, which only a create returns ([TokenCreatedResponse]).
 //
 // It holds plain values. What the API sends as null or leaves out is the zero
-// value, and members that this library does not know are ignored. With
-// encoding/json it marshals to the API's own names, zero times left out, and
-// unmarshals from them.
+// value, and members that this library does not know are ignored. Times that a
+// [TokensService] returns are in UTC. With encoding/json it marshals to the API's
+// own names, zero times left out, and unmarshals from them.
 //
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/
 type TokenResponse struct {
 	// ID identifies the token in calls such as [TokensService.RevokeToken]. It
 	// is not a secret.
-	ID         string `json:"id"`
-	Name       string `json:"name"`
+	ID string `json:"id"`
+	// Name is what its maker called it. Several tokens can have the same.
+	Name string `json:"name"`
+	// UserID and CustomerID are those of the token's user and of that user's
+	// account.
 	UserID     string `json:"user_id"`
 	CustomerID string `json:"customer_id"`
 	// Scopes is what the token may do; the API joins them with spaces.
 	Scopes Scopes `json:"scope"`
 	// Services holds the IDs of the services the token is limited to. Empty
 	// means every service of the account.
-	Services  []string  `json:"services"`
+	Services []string `json:"services"`
+	// CreatedAt, UpdatedAt and DeletedAt are when the token was made, last
+	// changed and revoked. Zero means never, or not reported.
 	CreatedAt time.Time `json:"created_at,omitzero"`
 	UpdatedAt time.Time `json:"updated_at,omitzero"`
 	DeletedAt time.Time `json:"deleted_at,omitzero"`
@@ -44,19 +49,26 @@ type TokenResponse struct {
 	UserAgent string `json:"user_agent"`
 }
 
-// TokenCreatedResponse is a new token together with its access token.
+// TokenCreatedResponse is a new token together with its access token. Next to an
+// error it can be incomplete: see [TokensService.CreateToken].
+//
+// Source: https://www.fastly.com/documentation/reference/api/auth-tokens/user/#create-token
 type TokenCreatedResponse struct {
 	TokenResponse
 	// AccessToken is the credential itself. The API shows it once, in the
-	// answer to the create, and never again: store it before anything else.
+	// answer to the create, and never again: store it before anything else. As
+	// a Secret it marshals as [REDACTED]: store what Reveal returns.
 	AccessToken Secret `json:"access_token"`
 }
 
 // CreateTokenRequest says what token to create. Every field is optional and
-// the zero value is a valid request; a field that is not set is not sent.
+// the zero value is a valid request; a field that is not set is not sent. A call
+// reads it and is done with it before anything is sent.
 //
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/user/#create-token
 type CreateTokenRequest struct {
+	// Name is what to call the token. With a name that no other token has, one
+	// whose answer was lost can be found: see [ErrOutcomeUnknown].
 	Name string
 	// Scopes is what the token may do. Empty leaves it to the API, which
 	// gives [ScopeGlobal].
@@ -81,6 +93,8 @@ type CreateTokenRequest struct {
 type Scope string
 
 // The scopes the API documents.
+//
+// Source: https://www.fastly.com/documentation/reference/api/auth-tokens/
 const (
 	ScopeGlobal      Scope = "global"       // everything its user may do
 	ScopePurgeSelect Scope = "purge_select" // purge by surrogate key and by URL
@@ -114,10 +128,11 @@ func (s Scopes) String() string {
 // [ScopeGlobal] may purge, and yet does not have [ScopePurgeAll].
 func (s Scopes) Has(scope Scope) bool { return slices.Contains(s, scope) }
 
-// MarshalText returns what [Scopes.String] does.
+// MarshalText returns what [Scopes.String] does, and never an error.
 func (s Scopes) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// UnmarshalText reads the space-delimited form.
+// UnmarshalText reads the space-delimited form, in place of what s held. Every
+// text will do: there is no error.
 func (s *Scopes) UnmarshalText(text []byte) error {
 	*s = nil
 	for name := range strings.FieldsSeq(string(text)) {
@@ -132,13 +147,14 @@ const redacted = "[REDACTED]"
 // formatting verb, logs, and marshals (JSON, XML, text, gob) as [REDACTED].
 // [Secret.Reveal] is the one way to its value. It unmarshals like a string.
 //
-// Package fmt gives a type no say in two misuses, both reported by go vet: the
-// verb %p, and %w with something that is no error. Nor can it call methods on
-// the unexported fields of a struct: print such a struct only if it has a
-// String or Format method of its own.
+// What looks at a string past its methods shows it all the same: package fmt in
+// two misuses that go vet reports (the verb %p, and %w with what is no error) and
+// in the unexported fields of a struct; encoding/json in the keys of a map; and
+// what prints by reflection, such as a failing assertion of some test libraries.
 type Secret string
 
-// Reveal returns the value.
+// Reveal returns the value, for where it is needed. The result is a plain string,
+// and prints.
 func (s Secret) Reveal() string { return string(s) }
 
 // String returns [REDACTED].
@@ -163,4 +179,30 @@ func (s Secret) GobEncode() ([]byte, error) { return []byte(redacted), nil }
 func (s *Secret) GobDecode(text []byte) error {
 	*s = Secret(text)
 	return nil
+}
+
+// Format implements [fmt.Formatter]: the fields, AccessToken redacted, for every verb.
+func (r TokenCreatedResponse) Format(f fmt.State, verb rune) {
+	type plain TokenCreatedResponse
+	formatFields(f, verb, "TokenCreatedResponse", plain(r))
+}
+
+// Format implements [fmt.Formatter]: the fields, Password and OTP redacted, for every verb.
+func (r CreateTokenRequest) Format(f fmt.State, verb rune) {
+	type plain CreateTokenRequest
+	formatFields(f, verb, "CreateTokenRequest", plain(r))
+}
+
+// formatFields prints the fields of a type that holds credentials. Left to
+// package fmt, a verb that does not fit a pointer to one, such as %s, would show
+// a Secret in it: fmt then calls no methods at all. The fields come as a type
+// without methods, which must not show either.
+func formatFields(f fmt.State, verb rune, name string, fields any) {
+	format := "%+v"
+	if verb == 'v' {
+		format = fmt.FormatString(f, verb)
+	}
+	text := fmt.Sprintf(format, fields)
+	// A failed write has nowhere to be reported to.
+	_, _ = f.Write([]byte(strings.Replace(text, "fastly.plain{", "fastly."+name+"{", 1)))
 }

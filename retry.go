@@ -14,15 +14,17 @@ import (
 )
 
 // RetryPolicy says how often and after what wait a request is sent again. What
-// is sent again, and what never is, does not depend on it: see the table in
-// the README. The zero value of each field is its default.
+// is sent again, and what never is, does not depend on it: see the package
+// comment, and the table in the README for every case. The zero value of each
+// field is its default; a negative one is an error of [NewClient].
 type RetryPolicy struct {
 	// MaxAttempts is how often a request is sent in all. Default 4; 1 means
 	// that nothing is ever sent again.
 	MaxAttempts int
 	// MinBackoff and MaxBackoff bound the exponential back-off: before the
 	// nth retry there is a random wait between zero and MinBackoff doubled
-	// n-1 times, at most MaxBackoff. Defaults 250 ms and 8 s.
+	// n-1 times, at most MaxBackoff. Defaults 250 ms and 8 s; a default gives way
+	// if the other one, set, is beyond it.
 	MinBackoff, MaxBackoff time.Duration
 	// MaxWait is the longest wait that is begun. If the API asks for a longer
 	// one (a rate limit can take an hour to reset), the call fails at once.
@@ -97,6 +99,10 @@ const (
 	eventFailed                // anything that would fail again, nothing done
 )
 
+func (e event) String() string {
+	return [...]string{"done", "not sent", "lost", "server busy", "cut", "rate limited", "refused", "unusable", "failed"}[e]
+}
+
 // verdict is what follows from an event.
 type verdict struct {
 	again   bool // send again, attempts and time permitting
@@ -149,7 +155,7 @@ func classifyStatus(status int) event {
 		return eventBusy
 	case status >= 400 && status < 500:
 		return eventRefused
-	case status >= 500, status == http.StatusSeeOther:
+	case status >= 500, status < 200, status == http.StatusSeeOther:
 		// See Other is the answer to a POST that was carried out (RFC 9110,
 		// section 15.4.4).
 		return eventUnusable
@@ -226,7 +232,7 @@ func waitFor(p RetryPolicy, asked time.Duration, n int) time.Duration {
 	if asked > 0 {
 		return asked
 	}
-	return p.backoff(n, rand.Float64())
+	return p.backoff(n, rand.Float64()) //nolint:gosec // jitter is no secret
 }
 
 // pause waits for d or until ctx ends.

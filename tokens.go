@@ -18,8 +18,9 @@ import (
 //
 // Each method sends nothing, and returns an error that matches
 // [ErrInvalidArgument], if an argument can't be right. An answer that is not a
-// 2xx is a [*GenericTokenError]. Failures that may pass are retried as far as
-// that is safe: see [RetryPolicy].
+// 2xx is a [*GenericTokenError]. A list of more than 64 MiB is an error, and so is
+// a token of more than 1 MiB. Failures that may pass are retried as far as that is
+// safe: see [RetryPolicy].
 //
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/
 type TokensService struct {
@@ -156,12 +157,12 @@ func confirm(body io.Reader) (struct{}, error) {
 
 // createForm is a CreateTokenRequest as the API wants it.
 type createForm struct {
-	Name      string    `url:"name,omitempty"`
-	Scope     string    `url:"scope,omitempty"`
-	Services  []string  `url:"services,brackets,omitempty"`
-	ExpiresAt time.Time `url:"expires_at,omitempty"`
-	Username  string    `url:"username,omitempty"`
-	Password  string    `url:"password,omitempty"`
+	Name      string   `url:"name,omitempty"`
+	Scope     string   `url:"scope,omitempty"`
+	Services  []string `url:"services,brackets,omitempty"`
+	ExpiresAt string   `url:"expires_at,omitempty"`
+	Username  string   `url:"username,omitempty"`
+	Password  string   `url:"password,omitempty"`
 }
 
 func encodeCreate(req *CreateTokenRequest) ([]byte, error) {
@@ -185,14 +186,17 @@ func encodeCreate(req *CreateTokenRequest) ([]byte, error) {
 	if req.OTP != "" && !isVisible(req.OTP.Reveal()) {
 		return nil, invalid("the OTP holds a character that an HTTP header can't carry as it is (a line break or a space at its end?)")
 	}
-	values, err := query.Values(createForm{
-		Name:      req.Name,
-		Scope:     req.Scopes.String(),
-		Services:  req.Services,
-		ExpiresAt: expires,
-		Username:  req.Username,
-		Password:  req.Password.Reveal(),
-	})
+	form := createForm{
+		Name:     req.Name,
+		Scope:    req.Scopes.String(),
+		Services: req.Services,
+		Username: req.Username,
+		Password: req.Password.Reveal(),
+	}
+	if !expires.IsZero() {
+		form.ExpiresAt = expires.Format(time.RFC3339)
+	}
+	values, err := query.Values(form)
 	if err != nil {
 		return nil, invalid("the CreateTokenRequest can't be encoded")
 	}
@@ -244,7 +248,7 @@ func checkID(what, id string) error {
 	}
 	for i := range len(id) {
 		if c := id[i]; (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') {
-			return invalid("%s holds something else than letters and digits (is it an access token, or padded?)", what)
+			return invalid("%s may hold only letters and digits (is it an access token, or is there a space around it?)", what)
 		}
 	}
 	return nil

@@ -26,6 +26,7 @@ var (
 	_ func(fastly.RetryPolicy) fastly.Option                                       = fastly.WithRetryPolicy
 	_ func(*slog.Logger) fastly.Option                                             = fastly.WithLogger
 	_ func(*fastly.Client) (fastly.RateLimit, bool)                                = (*fastly.Client).RateLimit
+	_ func(*fastly.Client)                                                         = (*fastly.Client).CloseIdleConnections
 	_ func(*fastly.TokensService, context.Context, []string) error                 = (*fastly.TokensService).BulkRevokeTokens
 	_ func(*fastly.TokensService, context.Context, string) error                   = (*fastly.TokensService).RevokeToken
 	_ func(*fastly.TokensService, context.Context) error                           = (*fastly.TokensService).RevokeTokenCurrent
