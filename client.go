@@ -326,19 +326,19 @@ func (c *config) build() (*Client, error) {
 	if c.authKind == "WithTransport" && hc.Transport != nil {
 		return nil, invalid("WithTransport and the transport of WithHTTPClient exclude each other: lay your transport over the other one, or leave the client's nil")
 	}
-	base := hc.Transport
-	if shared, ok := http.DefaultTransport.(*http.Transport); ok && base == nil {
-		base = pooled(shared)
-	} else if base == nil {
-		base = http.DefaultTransport // the program has put one of its own there
+	wire := hc.Transport
+	if c.authKind == "WithTransport" {
+		wire = c.authorize(c, nil)
+	} else if wire == nil {
+		wire = defaultTransport()
 	}
-	if _, ours := base.(*pooledTransport); c.client == nil && (!ours || c.authKind == "WithTransport") {
+	if _, ours := wire.(*pooledTransport); c.client == nil && !ours {
 		hc.Timeout = defaultTimeout
 	}
 	client := &Client{
 		base:      c.base,
-		transport: c.authorize(c, base),
-		wire:      base,
+		transport: c.authorize(c, wire),
+		wire:      wire,
 		jar:       hc.Jar,
 		timeout:   hc.Timeout,
 		policy:    c.policy.withDefaults(),
@@ -357,7 +357,13 @@ func (c *config) build() (*Client, error) {
 // its context does.
 type pooledTransport struct{ *http.Transport }
 
-func pooled(shared *http.Transport) *pooledTransport {
+// defaultTransport is http.DefaultTransport, pooled, unless the program has put
+// a RoundTripper of its own there.
+func defaultTransport() http.RoundTripper {
+	shared, ok := http.DefaultTransport.(*http.Transport)
+	if !ok {
+		return http.DefaultTransport
+	}
 	t := shared.Clone()
 	t.MaxConnsPerHost = 64
 	t.MaxIdleConnsPerHost = 64
