@@ -383,26 +383,40 @@ func defaultTransport() http.RoundTripper {
 		if err != nil {
 			return nil, err
 		}
-		return &deadlineConn{conn}, nil
+		return &deadlineConn{Conn: conn}, nil
 	}
 	return &pooledTransport{t}
 }
 
 // deadlineConn is a connection whose other side may not be silent for long.
-type deadlineConn struct{ net.Conn }
+type deadlineConn struct {
+	net.Conn
+	read, written time.Time // when the deadlines were last set
+}
 
 func (c *deadlineConn) Read(p []byte) (int, error) {
-	if err := c.SetReadDeadline(time.Now().Add(defaultTimeout)); err != nil {
+	if err := postpone(&c.read, c.SetReadDeadline); err != nil {
 		return 0, err
 	}
 	return c.Conn.Read(p)
 }
 
 func (c *deadlineConn) Write(p []byte) (int, error) {
-	if err := c.SetWriteDeadline(time.Now().Add(defaultTimeout)); err != nil {
+	if err := postpone(&c.written, c.SetWriteDeadline); err != nil {
 		return 0, err
 	}
 	return c.Conn.Write(p)
+}
+
+// postpone sets a deadline anew if that was not done just now: it costs more
+// than to look at the clock.
+func postpone(last *time.Time, set func(time.Time) error) error {
+	now := time.Now()
+	if now.Sub(*last) < time.Second {
+		return nil
+	}
+	*last = now
+	return set(now.Add(defaultTimeout))
 }
 
 func parseBaseURL(rawURL string) (*url.URL, error) {

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"html"
 	"io"
 	"iter"
@@ -103,7 +104,9 @@ func (b *boundedReader) because(err error) error {
 type reader struct {
 	pool *pool // where a list's strings and slices come from; nil for one token
 	bad  error // the first thing that is not as it should be
-	name []byte
+	// escaped says that the object at hand has escapes in it somewhere.
+	escaped bool
+	name    []byte
 	// Collected before it is known how many there are.
 	texts []string
 	names []Scope
@@ -115,7 +118,8 @@ type reader struct {
 func (r *reader) token(object jsontext.Value, t *TokenResponse, secret *Secret) {
 	var scopes Scopes
 	var service string
-	for name, value := range members(object) {
+	r.escaped = bytes.IndexByte(object, '\\') >= 0
+	for name, value := range members(object, r.escaped) {
 		if value.Kind() == 'n' {
 			continue
 		}
@@ -181,20 +185,24 @@ func (r *reader) wrong(format string, args ...any) {
 	}
 }
 
-// str is what stands between the quotes of a string.
-func (r *reader) str(value jsontext.Value) []byte {
+// plain is the text of a string.
+func (r *reader) plain(value jsontext.Value) []byte {
 	if value.Kind() != '"' {
 		r.wrong("the form of %q is unknown", r.name)
 		return nil
 	}
-	return value[1 : len(value)-1]
+	text := value[1 : len(value)-1]
+	if r.escaped {
+		return unescape(text)
+	}
+	return text
 }
 
 // text is a string that no other token is likely to have.
-func (r *reader) text(value jsontext.Value) string { return r.pool.text(unescape(r.str(value))) }
+func (r *reader) text(value jsontext.Value) string { return r.pool.text(r.plain(value)) }
 
 // repeated is a string that other tokens of a list are likely to have.
-func (r *reader) repeated(value jsontext.Value) string { return r.pool.repeated(r.str(value)) }
+func (r *reader) repeated(value jsontext.Value) string { return r.pool.repeated(r.plain(value)) }
 
 // scopes reads the space-delimited form, or the array that some answers have
 // beside it.
@@ -202,10 +210,10 @@ func (r *reader) scopes(value jsontext.Value) Scopes {
 	r.names = r.names[:0]
 	if value.Kind() == '[' {
 		for item := range elements(value) {
-			r.names = append(r.names, scope(unescape(r.str(item))))
+			r.names = append(r.names, scope(r.plain(item)))
 		}
 	} else {
-		for name := range bytes.FieldsSeq(unescape(r.str(value))) {
+		for name := range bytes.FieldsSeq(r.plain(value)) {
 			r.names = append(r.names, scope(name))
 		}
 	}
@@ -244,7 +252,7 @@ func (r *reader) services(value jsontext.Value) []string {
 
 // time reads an RFC 3339 time, as UTC.
 func (r *reader) time(value jsontext.Value) (t time.Time) {
-	text := unescape(r.str(value))
+	text := r.plain(value)
 	// "+00:00" would cost a time zone for each.
 	var buf [40]byte
 	if utc, ok := bytes.CutSuffix(text, []byte("+00:00")); ok && len(utc) < len(buf) {
@@ -270,14 +278,18 @@ func unescape(text []byte) []byte {
 // members yields the members of an object, and elements the values of an array
 // that are not null. Both take text that a jsontext.Decoder has found valid, so
 // that all that is left to do is to find where things end.
-func members(object jsontext.Value) iter.Seq2[[]byte, jsontext.Value] {
+// escaped tells members whether names may have escapes to be resolved.
+func members(object jsontext.Value, escaped bool) iter.Seq2[[]byte, jsontext.Value] {
 	return func(yield func([]byte, jsontext.Value) bool) {
 		for rest := inside(object); len(rest) > 0; {
 			end := valueEnd(rest)
 			name := rest[1 : end-1]
+			if escaped {
+				name = unescape(name)
+			}
 			rest = trim(trim(rest[end:])[1:]) // the colon
 			end = valueEnd(rest)
-			if !yield(unescape(name), rest[:end]) {
+			if !yield(name, rest[:end]) {
 				return
 			}
 			rest = next(rest[end:])
@@ -364,21 +376,19 @@ func stringEnd(text []byte) int {
 // the rest: one allocation for many tokens, and little that a token that is
 // kept holds on to. A nil pool allocates each on its own.
 type pool struct {
-	seen     map[string]string
+	seen     [256]string // each where its hash says, until another one is put there
 	chars    strings.Builder
 	services []string
 	names    []Scope
 }
 
 const (
-	// maxSeen bounds the memory for strings that turn out not to repeat.
-	maxSeen = 1 << 10
 	// maxChunk and maxItems bound a chunk, in bytes and in strings.
 	maxChunk = 4 << 10
 	maxItems = 128
 )
 
-func newPool() *pool { return &pool{seen: make(map[string]string)} }
+var seed = maphash.MakeSeed()
 
 func (p *pool) text(text []byte) string {
 	if p == nil || len(text) > maxChunk/16 {
@@ -394,19 +404,15 @@ func (p *pool) text(text []byte) string {
 	return p.chars.String()[start:]
 }
 
-// repeated takes the text with its escapes: they need resolving only once.
-func (p *pool) repeated(escaped []byte) string {
+func (p *pool) repeated(text []byte) string {
 	if p == nil {
-		return string(unescape(escaped))
+		return string(text)
 	}
-	if s, ok := p.seen[string(escaped)]; ok {
-		return s
+	s := &p.seen[maphash.Bytes(seed, text)%uint64(len(p.seen))]
+	if *s != string(text) {
+		*s = p.text(text)
 	}
-	s := p.text(unescape(escaped))
-	if len(p.seen) < maxSeen {
-		p.seen[string(escaped)] = s
-	}
-	return s
+	return *s
 }
 
 func (p *pool) strings(list []string) []string {
@@ -504,7 +510,7 @@ func decodeToken(body io.Reader) (*TokenResponse, error) {
 // last list and so, as a rule, about that of the next.
 func decodeTokens(expected *atomic.Int64) func(io.Reader) ([]TokenResponse, error) {
 	return func(body io.Reader) ([]TokenResponse, error) {
-		r := reader{pool: newPool()}
+		r := reader{pool: new(pool)}
 		list := blocks{expected: int(expected.Load())}
 		err := decode(body, maxListBytes, func(dec *jsontext.Decoder) error {
 			if err := expect(dec, '[', "a JSON array"); err != nil {
@@ -648,7 +654,7 @@ func decodeError(body []byte) said {
 func decodeErrorObject(object jsontext.Value) said {
 	var s said
 	var title string
-	for name, value := range members(object) {
+	for name, value := range members(object, true) {
 		switch string(name) {
 		case "msg":
 			s.msg = scalar(value)

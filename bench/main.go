@@ -45,18 +45,29 @@ func main() {
 func run(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	short := flags.Bool("short", false, "leave out the cold builds")
+	only := flags.String("only", "", "measure one `part`: get, lists, long, create, revokes, connections or builds")
 	rounds := flags.Int("rounds", 7, "how often each side is measured")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	r := &report{ctx: ctx, out: out, rounds: *rounds}
 	fmt.Fprintf(out, "%s, %d CPUs\n\n| work | encoding | measure | floor | fastly | ratio | at most | |\n|---|---|---|---|---|---|---|---|\n", runtime.Version(), runtime.NumCPU())
-	steps := []func() error{r.get, r.lists, r.longList, r.create, r.revokes, r.connections}
-	if !*short {
-		steps = append(steps, r.builds)
-	}
-	for _, step := range steps {
-		if err := step(); err != nil {
+	for _, part := range []struct {
+		name    string
+		measure func() error
+	}{
+		{"get", r.get},
+		{"lists", r.lists},
+		{"long", r.longList},
+		{"create", r.create},
+		{"revokes", r.revokes},
+		{"connections", r.connections},
+		{"builds", r.builds},
+	} {
+		if *only != "" && *only != part.name || *short && part.name == "builds" {
+			continue
+		}
+		if err := part.measure(); err != nil {
 			return err
 		}
 	}
