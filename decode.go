@@ -376,7 +376,7 @@ func stringEnd(text []byte) int {
 // the rest: one allocation for many tokens, and little that a token that is
 // kept holds on to. A nil pool allocates each on its own.
 type pool struct {
-	seen     [256]string // each where its hash says, until another one is put there
+	seen     *[256]string // each where its hash says, until another one is put there
 	chars    strings.Builder
 	services []string
 	names    []Scope
@@ -407,6 +407,9 @@ func (p *pool) text(text []byte) string {
 func (p *pool) repeated(text []byte) string {
 	if p == nil {
 		return string(text)
+	}
+	if p.seen == nil {
+		return p.text(text)
 	}
 	s := &p.seen[maphash.Bytes(seed, text)%uint64(len(p.seen))]
 	if *s != string(text) {
@@ -519,6 +522,9 @@ func decodeTokens(expected *atomic.Int64) func(io.Reader) ([]TokenResponse, erro
 			_, err := dec.ReadToken()
 			for err == nil && r.bad == nil && dec.PeekKind() != ']' {
 				err = r.readToken(dec, list.add(), nil)
+				if list.n == minBlock { // a short list isn't worth a table
+					r.pool.seen = new([256]string)
+				}
 			}
 			if err = cmp.Or(err, r.bad); err == nil {
 				_, err = dec.ReadToken()
@@ -554,12 +560,12 @@ func (b *blocks) add() *TokenResponse {
 	if len(b.last) == cap(b.last) {
 		switch {
 		case b.n == 0:
-			b.last = make([]TokenResponse, 0, min(max(b.expected, minBlock), firstBlock))
+			b.last = make([]TokenResponse, 0, min(cmp.Or(b.expected, minBlock), firstBlock))
 		case b.n < b.expected:
 			b.last = append(make([]TokenResponse, 0, b.expected), b.last...)
 		default:
 			b.full = append(b.full, b.last)
-			b.last = make([]TokenResponse, 0, min(b.n, maxBlock))
+			b.last = make([]TokenResponse, 0, min(max(b.n, minBlock), maxBlock))
 		}
 	}
 	b.n++
