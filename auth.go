@@ -29,7 +29,8 @@ type APIKeyTransport struct {
 	// Key is the API token. Used if KeyFunc is nil. Empty, it fails the request.
 	Key Secret
 	// KeyFunc, if not nil, is called for each request with its context, by
-	// many goroutines at a time. Its error fails the request.
+	// many goroutines at a time. Its error fails the request. The attempts of
+	// one [TokensService.RevokeTokenCurrent] share a key.
 	KeyFunc func(context.Context) (Secret, error)
 	// Host is the only host[:port] that is sent the key. Empty means
 	// api.fastly.com; no port means that of the request's scheme.
@@ -50,7 +51,7 @@ func (t *APIKeyTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	key := t.Key
 	if t.KeyFunc != nil {
 		var err error
-		if key, err = t.KeyFunc(req.Context()); err != nil {
+		if key, err = askKey(req, t.KeyFunc); err != nil {
 			return refuse(req, fmt.Errorf("fastly: the key function failed: %w", hideError(err, key.Reveal())))
 		}
 	}
@@ -115,10 +116,8 @@ func sendWith(base http.RoundTripper, checked bool, req *http.Request, name, val
 	if base == nil {
 		base = http.DefaultTransport
 	}
-	if t, ok := base.(*http.Transport); ok && !checked {
-		// At its first use a transport changes its settings, which only Clone
-		// knows to wait for.
-		if err := checkTLS(t.Clone()); err != nil {
+	if !checked {
+		if err := checkTLS(base); err != nil {
 			return refuse(req, err)
 		}
 	}
@@ -187,7 +186,15 @@ func isLoopback(hostname string) bool {
 // checkTLS refuses a transport that was told to go below TLS 1.2.
 func checkTLS(rt http.RoundTripper) error {
 	t, ok := rt.(*http.Transport)
-	if !ok || t.TLSClientConfig == nil {
+	switch {
+	case !ok:
+		return nil
+	case t == nil:
+		return invalid("the HTTP transport is a nil *http.Transport")
+	}
+	// At its first use a transport changes its settings, which only Clone
+	// knows to wait for.
+	if t = t.Clone(); t.TLSClientConfig == nil {
 		return nil
 	}
 	if v := t.TLSClientConfig.MinVersion; v != 0 && v < tls.VersionTLS12 {

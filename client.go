@@ -1,7 +1,6 @@
 package fastly
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -131,8 +130,9 @@ func WithAPIKey(key string) Option {
 
 // WithAPIKeyFunc authenticates with the API token that f returns. f is called
 // for each request that is sent, retries included, by many goroutines at a
-// time: for keys that rotate while the program runs. An error of f ends the
-// call, and is found by [errors.Is].
+// time: for keys that rotate while the program runs. Only the attempts of one
+// [TokensService.RevokeTokenCurrent] share a key: to another one, "current" would
+// be another token. An error of f ends the call, and is found by [errors.Is].
 func WithAPIKeyFunc(f func(context.Context) (Secret, error)) Option {
 	return func(c *config) error {
 		if f == nil {
@@ -388,35 +388,36 @@ func defaultTransport() http.RoundTripper {
 	return &pooledTransport{t}
 }
 
-// deadlineConn is a connection whose other side may not be silent for long.
+// deadlineConn is a connection on which there may not be silence for long.
 type deadlineConn struct {
 	net.Conn
-	read, written time.Time // when the deadlines were last set
+	set atomic.Int64 // when the deadline was set, in Unix nanoseconds
 }
 
 func (c *deadlineConn) Read(p []byte) (int, error) {
-	if err := postpone(&c.read, c.SetReadDeadline); err != nil {
+	if err := c.postpone(); err != nil {
 		return 0, err
 	}
 	return c.Conn.Read(p)
 }
 
 func (c *deadlineConn) Write(p []byte) (int, error) {
-	if err := postpone(&c.written, c.SetWriteDeadline); err != nil {
+	if err := c.postpone(); err != nil {
 		return 0, err
 	}
 	return c.Conn.Write(p)
 }
 
-// postpone sets a deadline anew if that was not done just now: it costs more
-// than to look at the clock.
-func postpone(last *time.Time, set func(time.Time) error) error {
+// postpone sets the deadline anew if that was not done just now: it costs more
+// than to look at the clock. A write postpones that of a read, too, which may be
+// pending since long before there was anything to wait for.
+func (c *deadlineConn) postpone() error {
 	now := time.Now()
-	if now.Sub(*last) < time.Second {
+	if since := now.UnixNano() - c.set.Load(); since >= 0 && since < int64(time.Second) {
 		return nil
 	}
-	*last = now
-	return set(now.Add(defaultTimeout))
+	c.set.Store(now.UnixNano())
+	return c.SetDeadline(now.Add(defaultTimeout))
 }
 
 func parseBaseURL(rawURL string) (*url.URL, error) {
@@ -473,6 +474,7 @@ type operation struct {
 	body   []byte
 	bodyType
 	otp string
+	key Secret // that all its attempts keep to, once it is known
 	// secrets in header and body, to be kept out of errors.
 	secrets []string
 	// name of the token to be created, to be looked for if it may exist.
@@ -555,23 +557,29 @@ func (c *Client) attempt(ctx context.Context, op *operation, decode func(io.Read
 		ctx, cancel = context.WithTimeout(ctx, c.timeout)
 		defer cancel()
 	}
-	var sent progress
+	var s sending
 	if op.kind != kindRead {
-		ctx = watch(ctx, &sent)
+		ctx = s.watch(ctx, op)
+		defer s.stop(nil)
 	}
-	resp, err := c.send(c.request(ctx, op))
+	resp, err := c.send(c.request(ctx, op, &s))
 	if err != nil {
-		return outcome{event: classifyFailure(err, &sent), err: hideError(err, op.secrets...)}
+		return outcome{event: classifyFailure(err, &s), err: hideError(err, op.secrets...)}
 	}
 	defer resp.Body.Close()
 	limit := c.noteRateLimit(resp.Header)
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		e := c.answerError(op, resp, limit)
-		return outcome{event: classifyStatus(resp.StatusCode), status: resp.StatusCode, err: e, asked: e.asksToWait()}
+		event := classifyStatus(resp.StatusCode)
+		if errors.Is(e, ErrSudoRequired) {
+			event = eventFailed // the key works: nothing has been revoked
+		}
+		return outcome{event: event, status: resp.StatusCode, err: e, asked: e.asksToWait()}
 	}
 	if err = decode(resp.Body); err != nil {
-		drain(resp.Body)
 		err = hideError(err, op.sentSecrets(resp)...)
+		// So that the connection can be used again. Should this fail, it can't.
+		_, _ = io.CopyN(io.Discard, resp.Body, maxErrorBytes)
 	}
 	return outcome{event: classifyAnswer(err), status: resp.StatusCode, err: err}
 }
@@ -610,7 +618,7 @@ func classifyAnswer(err error) event {
 	return eventUnusable
 }
 
-func (c *Client) request(ctx context.Context, op *operation) *http.Request {
+func (c *Client) request(ctx context.Context, op *operation, s *sending) *http.Request {
 	u := *c.base
 	u.Path += op.path
 	if u.RawPath != "" {
@@ -628,28 +636,18 @@ func (c *Client) request(ctx context.Context, op *operation) *http.Request {
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}
 	if len(op.body) > 0 {
-		// With GetBody the transport can send again what it never sent at all,
-		// on a connection that turned out to be closed.
 		req.ContentLength = int64(len(op.body))
-		req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(op.body)), nil }
-		req.Body, _ = req.GetBody()
+		req.GetBody = s.body
+		req.Body, _ = s.body()
 	}
 	return req.WithContext(ctx)
-}
-
-// maxDrained bounds what is read of a body that nobody wants, so that its
-// connection can be used again.
-const maxDrained = 64 << 10
-
-func drain(body io.Reader) {
-	// An error here spoils the connection, not the call.
-	_, _ = io.CopyN(io.Discard, body, maxDrained)
 }
 
 func (c *Client) noteRateLimit(h http.Header) RateLimit {
 	var limit RateLimit
 	if text := h.Get("Fastly-Ratelimit-Reset"); text != "" {
-		if reset, err := strconv.ParseInt(text, 10, 64); err == nil {
+		// Up to the year 9999, the last that can be written down.
+		if reset, err := strconv.ParseInt(text, 10, 64); err == nil && reset >= 0 && reset < 253402300800 {
 			limit.Reset = time.Unix(reset, 0)
 		}
 	}

@@ -25,6 +25,8 @@ const (
 	maxListBytes   = 64 << 20
 	maxAnswerBytes = 1 << 20
 	maxErrorBytes  = 64 << 10
+	// maxTokens bounds the memory of a list of next to nothing.
+	maxTokens = 500_000
 )
 
 // answerError says why a 2xx is not the answer it should be. It never quotes
@@ -258,7 +260,7 @@ func (r *reader) time(value jsontext.Value) (t time.Time) {
 	if utc, ok := bytes.CutSuffix(text, []byte("+00:00")); ok && len(utc) < len(buf) {
 		text = append(append(buf[:0], utc...), 'Z')
 	}
-	if t.UnmarshalText(text) != nil {
+	if err := t.UnmarshalText(text); err != nil || t.UTC().Year() < 0 || t.UTC().Year() > 9999 {
 		r.wrong("%q is not an RFC 3339 time", r.name)
 		return time.Time{}
 	}
@@ -521,6 +523,9 @@ func decodeTokens(expected *atomic.Int64) func(io.Reader) ([]TokenResponse, erro
 			}
 			_, err := dec.ReadToken()
 			for err == nil && r.bad == nil && dec.PeekKind() != ']' {
+				if list.n == maxTokens {
+					return notAToken("it holds more than %d tokens", maxTokens)
+				}
 				err = r.readToken(dec, list.add(), nil)
 				if list.n == minBlock { // a short list isn't worth a table
 					r.pool.seen = new([256]string)
@@ -600,7 +605,9 @@ func decodeCreated(body io.Reader) (*TokenCreatedResponse, error) {
 		return created, nil
 	}
 	if created.AccessToken == "" || created.ID == "" {
-		salvage(text, created)
+		if salvage(text, created) {
+			err = &guessError{err}
+		}
 	}
 	if created.AccessToken == "" && created.ID == "" {
 		return nil, err
@@ -608,17 +615,27 @@ func decodeCreated(body io.Reader) (*TokenCreatedResponse, error) {
 	return created, err
 }
 
+// guessError is the error of an answer whose access token was not where it
+// should be.
+type guessError struct{ err error }
+
+func (e *guessError) Error() string { return e.err.Error() }
+func (e *guessError) Unwrap() error { return e.err }
+
 // salvage fills in what can be read of a created token whose JSON is broken,
-// first from what comes before the break, then from anywhere.
-func salvage(text []byte, created *TokenCreatedResponse) {
+// first from what comes before the break, then from anywhere: guessed says that
+// the access token is from there.
+func salvage(text []byte, created *TokenCreatedResponse) (guessed bool) {
 	var r reader
 	r.token(readable(text), &created.TokenResponse, &created.AccessToken)
 	if created.AccessToken == "" {
 		created.AccessToken = Secret(findString(text, "access_token"))
+		guessed = created.AccessToken != ""
 	}
 	if created.ID == "" {
 		created.ID = findString(text, "id")
 	}
+	return guessed
 }
 
 // findString looks for a whole JSON string behind the given name in any text.
@@ -633,9 +650,11 @@ func findString(text []byte, name string) string {
 		if !isMember {
 			continue
 		}
-		raw, err := jsontext.NewDecoder(bytes.NewReader(value), lenient...).ReadValue()
-		if err == nil && raw.Kind() == '"' {
-			return scalar(raw)
+		if value = bytes.TrimLeft(value, " \t\r\n"); len(value) == 0 || value[0] != '"' {
+			continue
+		}
+		if s, err := jsontext.AppendUnquote(nil, value[:stringEnd(value)]); err == nil {
+			return string(s)
 		}
 	}
 }
@@ -658,7 +677,7 @@ func decodeError(body []byte) said {
 }
 
 func decodeErrorObject(object jsontext.Value) said {
-	var s said
+	var s, first said
 	var title string
 	for name, value := range members(object, true) {
 		switch string(name) {
@@ -675,16 +694,19 @@ func decodeErrorObject(object jsontext.Value) said {
 			if value.Kind() != '[' {
 				continue
 			}
-			for first := range elements(value) {
-				if first.Kind() == '{' {
-					return decodeErrorObject(first)
+			for item := range elements(value) {
+				if item.Kind() == '{' {
+					first = decodeErrorObject(item)
 				}
 				break
 			}
 		}
 	}
-	s.msg = cmp.Or(s.msg, title)
-	return s
+	return said{
+		msg:    cmp.Or(s.msg, title, first.msg),
+		detail: cmp.Or(s.detail, first.detail),
+		code:   cmp.Or(s.code, first.code),
+	}
 }
 
 // lenient is for texts whose faults are reported elsewhere, or don't matter.

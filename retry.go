@@ -8,8 +8,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
-	"net/http/httptrace"
-	"sync/atomic"
 	"time"
 )
 
@@ -17,6 +15,9 @@ import (
 // is sent again, and what never is, does not depend on it: see the package
 // comment, and the table in the README for every case. The zero value of each
 // field is its default; a negative one is an error of [NewClient].
+//
+// Below it, an [http.Transport] may send a request again that a connection it had
+// kept did not take, and a read that such a connection did not answer.
 type RetryPolicy struct {
 	// MaxAttempts is how often a request is sent in all. Default 4; 1 means
 	// that nothing is ever sent again.
@@ -163,35 +164,20 @@ func classifyStatus(status int) event {
 	return eventFailed
 }
 
-// progress is how far an attempt came, as the transport reported it.
-type progress struct {
-	asked atomic.Bool // for a connection
-	got   atomic.Bool // a connection, so that something may have been sent
-}
-
-// watch makes a context that reports progress. A transport below that retries
-// on its own can't hide an attempt: got stays set once it is.
-func watch(ctx context.Context, p *progress) context.Context {
-	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GetConn: func(string) { p.asked.Store(true) },
-		GotConn: func(httptrace.GotConnInfo) { p.got.Store(true) },
-	})
-}
-
 // classifyFailure is the event that a failure to get an answer stands for.
 // Whatever is not known to be unsent counts as sent.
-func classifyFailure(err error, p *progress) event {
+func classifyFailure(err error, s *sending) event {
 	var refused *refusedError
 	if errors.As(err, &refused) {
 		return eventFailed
 	}
-	if p.got.Load() {
+	if s.got.Load() {
 		return eventLost
 	}
 	switch {
 	case isLasting(err):
 		return eventFailed
-	case p.asked.Load(), isDialError(err):
+	case s.asked.Load(), isDialError(err):
 		return eventNotSent
 	}
 	return eventLost

@@ -72,7 +72,10 @@ func (s *TokensService) CreateToken(ctx context.Context, req *CreateTokenRequest
 	created, err := call(ctx, s.client, op, decodeCreated)
 	if failed := (*callError)(nil); created != nil && created.AccessToken != "" && errors.As(err, &failed) {
 		failed.hint = "the token was created, and its access token is in the response: keep it, or revoke the token by its ID"
-		failed.unknown = errors.As(err, new(*cutError))
+		if failed.unknown = errors.As(err, new(*cutError)); errors.As(err, new(*guessError)) {
+			failed.hint = "a token was created, and what may be its access token is in the response: try it before you rely on it"
+			failed.unknown = true
+		}
 	}
 	return created, err
 }
@@ -145,7 +148,7 @@ const (
 // confirm reads a 2xx to a revoke, whose body matters only if it shows that it
 // was not the API that answered.
 func confirm(body io.Reader) (struct{}, error) {
-	text, err := io.ReadAll(io.LimitReader(body, maxDrained))
+	text, err := io.ReadAll(io.LimitReader(body, maxErrorBytes))
 	if strings.HasPrefix(strings.TrimSpace(string(text)), "<") {
 		return struct{}{}, notAToken("it is a page of HTML or XML")
 	}

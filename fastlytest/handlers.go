@@ -243,6 +243,13 @@ func parseCreate(form url.Values, now time.Time) (t fastly.TokenResponse, p *pro
 			return t, refuse("invalid_scope", "The scope is not one of global, purge_select, purge_all, global:read")
 		}
 	}
+	for field := range form {
+		// Ignored like other unknown fields, it would make a token for every
+		// service out of one that was meant for a few.
+		if field != "services[]" && (field == "services" || strings.HasPrefix(field, "services[")) {
+			return t, newProblem(http.StatusBadRequest, "Services are sent as services[], once for each")
+		}
+	}
 	t.Services = form["services[]"]
 	if !allWellFormed(t.Services) {
 		return t, newProblem(http.StatusBadRequest, "A service ID is not valid")

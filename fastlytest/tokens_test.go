@@ -76,6 +76,8 @@ func TestCreateTokenRefusals(t *testing.T) {
 		{"scope case", form("scope", "Global"), 400, "invalid_scope"},
 		{"service", form("services[]", "a/b"), 400, "Bad request"},
 		{"empty service", form("services[]", ""), 400, "Bad request"},
+		{"service without brackets", form("services", "SVC1"), 400, "Bad request"},
+		{"numbered service", form("services[0]", "SVC1"), 400, "Bad request"},
 		{"name twice", form("name", "a", "name", "b"), 400, "Bad request"},
 		{"expiry twice", form("expires_at", "2031-01-02T02:04:05Z", "expires_at", "2031-01-02T02:04:05Z"), 400, "Bad request"},
 		{"expiry is a date", form("expires_at", "2031-01-02"), 422, "expires_at"},
