@@ -104,7 +104,7 @@ func (b *boundedReader) because(err error) error {
 
 // reader turns the members of JSON objects into tokens.
 type reader struct {
-	pool *pool // where a list's strings and slices come from; nil for one token
+	pool pool  // where strings and slices come from
 	bad  error // the first thing that is not as it should be
 	// escaped says that the object at hand has escapes in it somewhere.
 	escaped bool
@@ -219,7 +219,7 @@ func (r *reader) scopes(value jsontext.Value) Scopes {
 			r.names = append(r.names, scope(name))
 		}
 	}
-	return r.pool.scopes(r.names)
+	return carve(&r.pool.names, r.names)
 }
 
 // scope copies the name only if it is none of the known ones.
@@ -249,7 +249,7 @@ func (r *reader) services(value jsontext.Value) []string {
 	if len(r.texts) == 0 {
 		return []string{} // marshals to what it was
 	}
-	return r.pool.strings(r.texts)
+	return carve(&r.pool.services, r.texts)
 }
 
 // time reads an RFC 3339 time, as UTC.
@@ -373,10 +373,10 @@ func stringEnd(text []byte) int {
 	return len(text)
 }
 
-// pool is the memory of a list. Tokens share strings that come again and again
-// (users, customers, services, user agents), and small chunks of memory for
-// the rest: one allocation for many tokens, and little that a token that is
-// kept holds on to. A nil pool allocates each on its own.
+// pool is the memory of an answer. Tokens share strings that come again and
+// again (users, customers, services, user agents), and small chunks of memory
+// for the rest: one allocation for many tokens, and little that a token that is
+// kept holds on to.
 type pool struct {
 	seen     *[256]string // each where its hash says, until another one is put there
 	chars    strings.Builder
@@ -393,7 +393,7 @@ const (
 var seed = maphash.MakeSeed()
 
 func (p *pool) text(text []byte) string {
-	if p == nil || len(text) > maxChunk/16 {
+	if len(text) > maxChunk/16 {
 		return string(text)
 	}
 	if p.chars.Cap()-p.chars.Len() < len(text) {
@@ -407,9 +407,6 @@ func (p *pool) text(text []byte) string {
 }
 
 func (p *pool) repeated(text []byte) string {
-	if p == nil {
-		return string(text)
-	}
 	if p.seen == nil {
 		return p.text(text)
 	}
@@ -420,26 +417,12 @@ func (p *pool) repeated(text []byte) string {
 	return *s
 }
 
-func (p *pool) strings(list []string) []string {
-	if p == nil {
-		return carve(nil, list)
-	}
-	return carve(&p.services, list)
-}
-
-func (p *pool) scopes(list []Scope) Scopes {
-	if p == nil {
-		return carve(nil, list)
-	}
-	return carve(&p.names, list)
-}
-
 // carve copies list to the end of a chunk, with no room to grow into the next.
 func carve[T any](chunk *[]T, list []T) []T {
 	if len(list) == 0 {
 		return nil
 	}
-	if chunk == nil || len(list) > maxItems/16 {
+	if len(list) > maxItems/16 {
 		return slices.Clone(list)
 	}
 	if cap(*chunk)-len(*chunk) < len(list) {
@@ -515,7 +498,7 @@ func decodeToken(body io.Reader) (*TokenResponse, error) {
 // last list and so, as a rule, about that of the next.
 func decodeTokens(expected *atomic.Int64) func(io.Reader) ([]TokenResponse, error) {
 	return func(body io.Reader) ([]TokenResponse, error) {
-		r := reader{pool: new(pool)}
+		var r reader
 		list := blocks{expected: int(expected.Load())}
 		err := decode(body, maxListBytes, func(dec *jsontext.Decoder) error {
 			if err := expect(dec, '[', "a JSON array"); err != nil {
