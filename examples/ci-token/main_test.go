@@ -15,7 +15,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
 	"github.com/fastly-tokens/fastly"
 	"github.com/fastly-tokens/fastly/examples/internal/demo"
@@ -24,18 +23,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	// Nothing here may reach a real account.
-	for _, name := range demo.Vars {
-		if err := os.Unsetenv(name); err != nil {
-			panic(err)
-		}
-	}
-	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
-		if err := removeBinary(); err != nil {
-			panic(err)
-		}
-		os.Exit(code)
-	}))
+	demotest.Main(m)
 }
 
 // ci is a server and a world around it.

@@ -7,8 +7,6 @@ import (
 	"errors"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -18,40 +16,9 @@ import (
 
 	"github.com/fastly-tokens/fastly"
 	"github.com/fastly-tokens/fastly/examples/internal/demo"
+	"github.com/fastly-tokens/fastly/examples/internal/demo/demotest"
 	"github.com/fastly-tokens/fastly/fastlytest"
 )
-
-var binary struct {
-	once sync.Once
-	dir  string
-	path string
-	err  error
-}
-
-// built is the program as users have it.
-func built(t *testing.T) string {
-	t.Helper()
-	b := &binary
-	b.once.Do(func() {
-		if b.dir, b.err = os.MkdirTemp("", "ci-token-test-*"); b.err != nil {
-			return
-		}
-		b.path = filepath.Join(b.dir, "ci-token")
-		out, err := exec.CommandContext(context.Background(), "go", "build", "-o", b.path, ".").CombinedOutput() // #nosec G204 -- a path of the test's own
-		if err != nil {
-			b.err = errors.Join(err, errors.New(string(out)))
-		}
-	})
-	require.NoError(t, b.err)
-	return b.path
-}
-
-func removeBinary() error {
-	if binary.dir == "" {
-		return nil
-	}
-	return os.RemoveAll(binary.dir)
-}
 
 // process is the program running, with an environment that is the caller's but
 // for what the arguments add.
@@ -64,7 +31,7 @@ func command(t *testing.T, env []string, args ...string) *process {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	t.Cleanup(cancel)
-	p := &process{Cmd: exec.CommandContext(ctx, built(t), args...)} // #nosec G204 -- a path of the test's own
+	p := &process{Cmd: exec.CommandContext(ctx, demotest.Build(t), args...)} // #nosec G204 -- a path of the test's own
 	p.Env = append(os.Environ(), env...)
 	p.Stdout, p.Stderr = &p.stdout, &p.stderr
 	// No terminal, wherever the tests run.

@@ -16,7 +16,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
 	"github.com/fastly-tokens/fastly"
 	"github.com/fastly-tokens/fastly/examples/internal/demo"
@@ -42,18 +41,7 @@ func TestMain(m *testing.M) {
 			},
 		}))
 	}
-	// Nothing here may reach a real account.
-	for _, name := range demo.Vars {
-		if err := os.Unsetenv(name); err != nil {
-			panic(err)
-		}
-	}
-	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
-		if err := removeBinary(); err != nil {
-			panic(err)
-		}
-		os.Exit(code)
-	}))
+	demotest.Main(m)
 }
 
 // lifetime is that of most tests' old tokens.

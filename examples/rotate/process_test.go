@@ -7,8 +7,6 @@ import (
 	"errors"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -17,39 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/fastly-tokens/fastly"
+	"github.com/fastly-tokens/fastly/examples/internal/demo/demotest"
 )
-
-var binary struct {
-	once sync.Once
-	dir  string
-	path string
-	err  error
-}
-
-// built is the program as users have it.
-func built(t *testing.T) string {
-	t.Helper()
-	b := &binary
-	b.once.Do(func() {
-		if b.dir, b.err = os.MkdirTemp("", "rotate-test-*"); b.err != nil {
-			return
-		}
-		b.path = filepath.Join(b.dir, "rotate")
-		out, err := exec.CommandContext(context.Background(), "go", "build", "-o", b.path, ".").CombinedOutput() // #nosec G204 -- a path of the test's own
-		if err != nil {
-			b.err = errors.Join(err, errors.New(string(out)))
-		}
-	})
-	require.NoError(t, b.err)
-	return b.path
-}
-
-func removeBinary() error {
-	if binary.dir == "" {
-		return nil
-	}
-	return os.RemoveAll(binary.dir)
-}
 
 // process runs a program to its end, and returns how it ended.
 func (b *bench) process(path string, env []string, args ...string) *os.ProcessState {
@@ -187,14 +154,14 @@ func TestInterruptedCommandMayHaveTakenTheToken(t *testing.T) {
 	b.old, _ = b.Token(b.Tokens()[0].ID)
 	args := []string{"--", "sh", "-c", "kill -INT $PPID; exec sleep 30"}
 
-	state := b.process(built(t), b.credentials(b.Key()), args...)
+	state := b.process(demotest.Build(t), b.credentials(b.Key()), args...)
 
 	// The command was ended, and nobody knows what it has done.
 	assert.Equal(t, exitUnfinished, state.ExitCode(), b.output())
 	assert.Contains(t, b.stderr.String(), "the new token may have been handed over: the command was interrupted (signal: terminated)")
 	assert.Len(t, b.alive(), 2)
 
-	state = b.process(built(t), b.credentials(b.Key()), append([]string{"--"}, b.store()...)...)
+	state = b.process(demotest.Build(t), b.credentials(b.Key()), append([]string{"--"}, b.store()...)...)
 	assert.Equal(t, 0, state.ExitCode(), b.output())
 	b.assertRotated()
 }
@@ -203,7 +170,7 @@ func TestProgramRunsADemoWithoutCredentials(t *testing.T) {
 	t.Parallel()
 	for why, args := range map[string][]string{"FASTLY_API_TOKEN is not set": nil, "-demo": {"-demo"}} {
 		b := newBench(t)
-		state := b.process(built(t), nil, args...)
+		state := b.process(demotest.Build(t), nil, args...)
 		assert.Equal(t, 0, state.ExitCode(), b.output())
 		assert.Contains(t, b.stderr.String(), "embedded server with made-up tokens ("+why+")")
 		assert.Contains(t, b.stdout.String(), "Revoked token ")
@@ -216,7 +183,7 @@ func TestProgramHandsOverADemoTokenIfToldTo(t *testing.T) {
 	b := newBench(t)
 	b.put("before")
 
-	state := b.process(built(t), nil, "-demo", "-out", b.out)
+	state := b.process(demotest.Build(t), nil, "-demo", "-out", b.out)
 
 	assert.Equal(t, 0, state.ExitCode(), b.output())
 	assert.Len(t, b.stored(), 32)

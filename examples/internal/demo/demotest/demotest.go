@@ -4,11 +4,13 @@ package demotest
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -22,14 +24,19 @@ import (
 )
 
 // Main runs a package's tests in an environment that leads to no real account,
-// and fails if they leave a goroutine behind.
+// removes what [Build] has built, and fails if they leave a goroutine behind.
 func Main(m *testing.M) {
 	for _, name := range demo.Vars {
 		if err := os.Unsetenv(name); err != nil {
 			panic(err)
 		}
 	}
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		if err := os.RemoveAll(built.dir); err != nil {
+			panic(err)
+		}
+		os.Exit(code)
+	}))
 }
 
 // Impatient is a client option that makes retries take next to no time.
@@ -74,13 +81,30 @@ func AssertHelp(t testing.TB, text, program, flag string) {
 	}
 }
 
-// Build compiles the program in the current directory and returns its path.
+var built struct {
+	once sync.Once
+	dir  string
+	err  error
+}
+
+// Build compiles the program in the current directory, once for all tests, and
+// returns its path.
 func Build(t testing.TB) string {
 	t.Helper()
-	binary := filepath.Join(t.TempDir(), "program.exe")
-	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, ".").CombinedOutput()
-	require.NoError(t, err, "go build: %s", out)
-	return binary
+	b := &built
+	binary := func() string { return filepath.Join(b.dir, "program.exe") }
+	b.once.Do(func() {
+		if b.dir, b.err = os.MkdirTemp("", "demotest-*"); b.err != nil {
+			return
+		}
+		// Not by the context of one of the tests, which may end before.
+		out, err := exec.CommandContext(context.Background(), "go", "build", "-o", binary(), ".").CombinedOutput()
+		if err != nil {
+			b.err = fmt.Errorf("go build: %w: %s", err, out)
+		}
+	})
+	require.NoError(t, b.err)
+	return binary()
 }
 
 // Process is a program that was built, and its output.
