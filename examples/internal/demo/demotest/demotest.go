@@ -98,7 +98,7 @@ func Build(t testing.TB) string {
 			return
 		}
 		// Not by the context of one of the tests, which may end before.
-		out, err := exec.CommandContext(context.Background(), "go", "build", "-o", binary(), ".").CombinedOutput()
+		out, err := exec.CommandContext(context.Background(), "go", "build", "-o", binary(), ".").CombinedOutput() //nolint:gosec // a path of its own
 		if err != nil {
 			b.err = fmt.Errorf("go build: %w: %s", err, out)
 		}
