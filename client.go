@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -471,12 +470,11 @@ type operation struct {
 	kind   kind
 	method string
 	path   string
-	body   []byte
+	body   string
 	bodyType
-	otp string
-	key Secret // that all its attempts keep to, once it is known
-	// secrets in header and body, to be kept out of errors.
-	secrets []string
+	otp      Secret
+	password Secret // in the body
+	key      Secret // that all its attempts keep to, once it is known
 	// name of the token to be created, to be looked for if it may exist.
 	name string
 }
@@ -557,14 +555,14 @@ func (c *Client) attempt(ctx context.Context, op *operation, decode func(io.Read
 		ctx, cancel = context.WithTimeout(ctx, c.timeout)
 		defer cancel()
 	}
-	var s sending
+	var s *sending
 	if op.kind != kindRead {
-		ctx = s.watch(ctx, op)
+		ctx, s = watch(ctx, op)
 		defer s.stop(nil)
 	}
-	resp, err := c.send(c.request(ctx, op, &s))
+	resp, err := c.send(c.request(ctx, op, s))
 	if err != nil {
-		return outcome{event: classifyFailure(err, &s), err: hideError(err, op.secrets...)}
+		return outcome{event: classifyFailure(err, s), err: hideError(err, op.secrets()...)}
 	}
 	defer resp.Body.Close()
 	limit := c.noteRateLimit(resp.Header)
@@ -629,7 +627,7 @@ func (c *Client) request(ctx context.Context, op *operation, s *sending) *http.R
 		header = maps.Clone(header)
 	}
 	if op.otp != "" {
-		header.Set("Fastly-OTP", op.otp)
+		header.Set("Fastly-OTP", op.otp.Reveal())
 	}
 	req := &http.Request{
 		Method: op.method, URL: &u, Host: u.Host, Header: header,
@@ -660,7 +658,8 @@ func (c *Client) noteRateLimit(h http.Header) RateLimit {
 		return limit
 	}
 	limit.Remaining = remaining
-	c.rateLimit.Store(&limit)
+	last := limit
+	c.rateLimit.Store(&last)
 	return limit
 }
 
@@ -678,9 +677,14 @@ func retryAfter(value string, now time.Time) time.Duration {
 	return min(max(at.Sub(now), 0), longest)
 }
 
+// secrets is what must be kept out of errors, whoever sends them.
+func (op *operation) secrets() []string {
+	return []string{op.password.Reveal(), op.otp.Reveal()}
+}
+
 // sentSecrets is every secret of the request that resp answers.
 func (op *operation) sentSecrets(resp *http.Response) []string {
-	secrets := slices.Clip(op.secrets)
+	secrets := op.secrets()
 	if resp.Request == nil {
 		return secrets
 	}

@@ -52,6 +52,8 @@ type boundedReader struct {
 	left  int64
 	limit int64
 	err   error // other than io.EOF
+	keep  bool
+	kept  []byte // what was read, if keep is set
 }
 
 func newBoundedReader(r io.Reader, limit int64) *boundedReader {
@@ -68,14 +70,17 @@ func (b *boundedReader) Read(p []byte) (int, error) {
 		p = p[:b.left+1]
 	}
 	n, err := b.r.Read(p)
-	if int64(n) > b.left {
-		n, err = int(b.left), notAToken("it is longer than %d MiB", b.limit>>20)
-	} else if err != nil && !errors.Is(err, io.EOF) {
-		err = &cutError{err}
+	switch {
+	case int64(n) > b.left:
+		n, b.err = int(b.left), notAToken("it is longer than %d MiB", b.limit>>20)
+		err = b.err
+	case err != nil && !errors.Is(err, io.EOF):
+		b.err = &cutError{err}
+		err = b.err
 	}
 	b.left -= int64(n)
-	if !errors.Is(err, io.EOF) {
-		b.err = err
+	if b.keep {
+		b.kept = append(b.kept, p[:n]...)
 	}
 	return n, err
 }
@@ -109,9 +114,6 @@ type reader struct {
 	// escaped says that the object at hand has escapes in it somewhere.
 	escaped bool
 	name    []byte
-	// Collected before it is known how many there are.
-	texts []string
-	names []Scope
 }
 
 // token reads a token from a valid JSON object. secret is where its access
@@ -209,17 +211,17 @@ func (r *reader) repeated(value jsontext.Value) string { return r.pool.repeated(
 // scopes reads the space-delimited form, or the array that some answers have
 // beside it.
 func (r *reader) scopes(value jsontext.Value) Scopes {
-	r.names = r.names[:0]
+	names := make([]Scope, 0, few)
 	if value.Kind() == '[' {
 		for item := range elements(value) {
-			r.names = append(r.names, scope(r.plain(item)))
+			names = append(names, scope(r.plain(item)))
 		}
 	} else {
 		for name := range bytes.FieldsSeq(r.plain(value)) {
-			r.names = append(r.names, scope(name))
+			names = append(names, scope(name))
 		}
 	}
-	return carve(&r.pool.names, r.names)
+	return carve(&r.pool.names, names)
 }
 
 // scope copies the name only if it is none of the known ones.
@@ -242,14 +244,14 @@ func (r *reader) services(value jsontext.Value) []string {
 		r.wrong("the form of %q is unknown", r.name)
 		return nil
 	}
-	r.texts = r.texts[:0]
+	ids := make([]string, 0, few)
 	for item := range elements(value) {
-		r.texts = append(r.texts, r.repeated(item))
+		ids = append(ids, r.repeated(item))
 	}
-	if len(r.texts) == 0 {
+	if len(ids) == 0 {
 		return []string{} // marshals to what it was
 	}
-	return carve(&r.pool.services, r.texts)
+	return carve(&r.pool.services, ids)
 }
 
 // time reads an RFC 3339 time, as UTC.
@@ -388,6 +390,9 @@ const (
 	// maxChunk and maxItems bound a chunk, in bytes and in strings.
 	maxChunk = 4 << 10
 	maxItems = 128
+	// few is how many strings a list of a token's has at the most to come from
+	// a chunk.
+	few = maxItems / 16
 )
 
 var seed = maphash.MakeSeed()
@@ -422,11 +427,11 @@ func carve[T any](chunk *[]T, list []T) []T {
 	if len(list) == 0 {
 		return nil
 	}
-	if len(list) > maxItems/16 {
+	if len(list) > few {
 		return slices.Clone(list)
 	}
 	if cap(*chunk)-len(*chunk) < len(list) {
-		*chunk = make([]T, 0, min(max(2*cap(*chunk), maxItems/16), maxItems))
+		*chunk = make([]T, 0, min(max(2*cap(*chunk), len(list)), maxItems))
 	}
 	start := len(*chunk)
 	*chunk = append(*chunk, list...)
@@ -435,19 +440,17 @@ func carve[T any](chunk *[]T, list []T) []T {
 
 var decoders = sync.Pool{New: func() any { return new(jsontext.Decoder) }}
 
-// decode reads one JSON value of at most limit bytes, and makes sure that
-// nothing comes after it.
-func decode(body io.Reader, limit int64, read func(*jsontext.Decoder) error) error {
-	bounded := newBoundedReader(body, limit)
+// decode reads one JSON value, and makes sure that nothing comes after it.
+func decode(body *boundedReader, read func(*jsontext.Decoder) error) error {
 	dec := decoders.Get().(*jsontext.Decoder)
-	dec.Reset(bounded)
+	dec.Reset(body)
 	err := read(dec)
 	if err == nil {
 		err = expectEnd(dec)
 	}
 	if err != nil {
 		// Not back to the pool: the buffer may have grown to the bound.
-		return bounded.because(err)
+		return body.because(err)
 	}
 	decoders.Put(dec)
 	return nil
@@ -487,7 +490,7 @@ func (r *reader) readToken(dec *jsontext.Decoder, t *TokenResponse, secret *Secr
 func decodeToken(body io.Reader) (*TokenResponse, error) {
 	var r reader
 	t := new(TokenResponse)
-	err := decode(body, maxAnswerBytes, func(dec *jsontext.Decoder) error { return r.readToken(dec, t, nil) })
+	err := decode(newBoundedReader(body, maxAnswerBytes), func(dec *jsontext.Decoder) error { return r.readToken(dec, t, nil) })
 	if err = cmp.Or(err, r.bad); err != nil {
 		return nil, err
 	}
@@ -500,7 +503,7 @@ func decodeTokens(expected *atomic.Int64) func(io.Reader) ([]TokenResponse, erro
 	return func(body io.Reader) ([]TokenResponse, error) {
 		var r reader
 		list := blocks{expected: int(expected.Load())}
-		err := decode(body, maxListBytes, func(dec *jsontext.Decoder) error {
+		err := decode(newBoundedReader(body, maxListBytes), func(dec *jsontext.Decoder) error {
 			if err := expect(dec, '[', "a JSON array"); err != nil {
 				return err
 			}
@@ -575,20 +578,24 @@ func (b *blocks) join() []TokenResponse {
 // decodeCreated returns what it could read of a created token together with
 // the error, if there is one: the access token is shown only once.
 func decodeCreated(body io.Reader) (*TokenCreatedResponse, error) {
-	text, cut := io.ReadAll(newBoundedReader(body, maxAnswerBytes))
+	text := newBoundedReader(body, maxAnswerBytes)
+	text.keep = true
 	var r reader
 	created := new(TokenCreatedResponse)
-	err := decode(bytes.NewReader(text), maxAnswerBytes, func(dec *jsontext.Decoder) error {
+	err := decode(text, func(dec *jsontext.Decoder) error {
 		return r.readToken(dec, &created.TokenResponse, &created.AccessToken)
 	})
 	if created.AccessToken == "" {
 		r.wrong("it has no access token")
 	}
-	if err = cmp.Or(cut, err, r.bad); err == nil {
+	if err = cmp.Or(err, r.bad); err == nil {
 		return created, nil
 	}
+	// What matters may come after what is wrong.
+	_, cut := io.Copy(io.Discard, text)
+	err = cmp.Or(cut, err)
 	if created.AccessToken == "" || created.ID == "" {
-		if salvage(text, created) {
+		if salvage(text.kept, created) {
 			err = &guessError{err}
 		}
 	}

@@ -165,19 +165,20 @@ func classifyStatus(status int) event {
 }
 
 // classifyFailure is the event that a failure to get an answer stands for.
-// Whatever is not known to be unsent counts as sent.
+// Whatever is not known to be unsent counts as sent. Nobody watches a read: s is
+// nil then.
 func classifyFailure(err error, s *sending) event {
 	var refused *refusedError
 	if errors.As(err, &refused) {
 		return eventFailed
 	}
-	if s.got.Load() {
+	if s != nil && s.got.Load() {
 		return eventLost
 	}
 	switch {
 	case isLasting(err):
 		return eventFailed
-	case s.asked.Load(), isDialError(err):
+	case s != nil && s.asked.Load(), isDialError(err):
 		return eventNotSent
 	}
 	return eventLost

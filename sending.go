@@ -1,7 +1,6 @@
 package fastly
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -14,11 +13,13 @@ import (
 )
 
 // sending is one attempt to change something, as the layers below the client
-// see it and report on it.
+// see it and report on it. It is the context of its request, below what watches
+// it.
 type sending struct {
-	op     *operation
-	caller context.Context // that of the attempt, before it was watched
-	stop   context.CancelCauseFunc
+	context.Context
+	op    *operation
+	stop  context.CancelCauseFunc
+	trace httptrace.ClientTrace
 
 	asked       atomic.Bool // for a connection
 	got         atomic.Bool // a connection, so that something may have been sent
@@ -27,33 +28,43 @@ type sending struct {
 
 type sendingKey struct{}
 
+// Value implements [context.Context].
+func (s *sending) Value(key any) any {
+	if key == (sendingKey{}) {
+		return s
+	}
+	return s.Context.Value(key)
+}
+
 var errSentAgain = errors.New("the HTTP/2 connection was lost after the request had been sent")
 
-// watch returns a context for the request that reports to s. A transport below
-// that retries on its own can't hide an attempt: got stays set once it is.
+// watch returns a sending of the operation and a context that reports to it. A
+// transport below that retries on its own can't hide an attempt: got stays set
+// once it is.
 //
 // Over HTTP/2 net/http sends a request again that the other side may have
 // carried out (golang.org/issue/47635), and without end. This and body stop it.
-func (s *sending) watch(ctx context.Context, op *operation) context.Context {
-	s.op, s.caller = op, ctx
-	s.stop = func(error) {}
+func watch(ctx context.Context, op *operation) (context.Context, *sending) {
+	s := &sending{Context: ctx, op: op, stop: func(error) {}}
 	if len(op.body) == 0 { // else body does it
-		ctx, s.stop = context.WithCancelCause(ctx)
+		s.Context, s.stop = context.WithCancelCause(ctx)
 	}
-	return httptrace.WithClientTrace(context.WithValue(ctx, sendingKey{}, s), &httptrace.ClientTrace{
-		GetConn: func(string) {
-			s.asked.Store(true)
-			if s.multiplexed.Load() {
-				s.stop(errSentAgain)
-			}
-		},
-		GotConn: func(info httptrace.GotConnInfo) {
-			s.got.Store(true)
-			if speaksHTTP2(info.Conn) {
-				s.multiplexed.Store(true)
-			}
-		},
-	})
+	s.trace.GetConn, s.trace.GotConn = s.getConn, s.gotConn
+	return httptrace.WithClientTrace(s, &s.trace), s
+}
+
+func (s *sending) getConn(string) {
+	s.asked.Store(true)
+	if s.multiplexed.Load() {
+		s.stop(errSentAgain)
+	}
+}
+
+func (s *sending) gotConn(info httptrace.GotConnInfo) {
+	s.got.Store(true)
+	if speaksHTTP2(info.Conn) {
+		s.multiplexed.Store(true)
+	}
 }
 
 func speaksHTTP2(conn net.Conn) bool {
@@ -69,7 +80,7 @@ func (s *sending) body() (io.ReadCloser, error) {
 	if s.multiplexed.Load() {
 		return nil, errSentAgain
 	}
-	return io.NopCloser(bytes.NewReader(s.op.body)), nil
+	return io.NopCloser(strings.NewReader(s.op.body)), nil
 }
 
 // askKey asks f for the key of a request. It gets a context that reports
@@ -83,7 +94,7 @@ func askKey(req *http.Request, f func(context.Context) (Secret, error)) (Secret,
 	if s.op.key != "" {
 		return s.op.key, nil
 	}
-	key, err := f(s.caller)
+	key, err := f(s.Context)
 	if err == nil && s.op.kind == kindRevokeCurrent {
 		s.op.key = key
 	}

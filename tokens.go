@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -65,11 +66,13 @@ func (s *TokensService) CreateToken(ctx context.Context, req *CreateTokenRequest
 	op := &operation{
 		kind: kindCreate, method: http.MethodPost, path: tokensPath,
 		body: body, bodyType: formBody,
-		otp:     req.OTP.Reveal(),
-		secrets: []string{req.Password.Reveal(), req.OTP.Reveal()},
-		name:    req.Name,
+		otp: req.OTP, password: req.Password,
+		name: req.Name,
 	}
 	created, err := call(ctx, s.client, op, decodeCreated)
+	if err == nil {
+		return created, nil
+	}
 	if failed := (*callError)(nil); created != nil && created.AccessToken != "" && errors.As(err, &failed) {
 		failed.hint = "the token was created, and its access token is in the response: keep it, or revoke the token by its ID"
 		if failed.unknown = errors.As(err, new(*cutError)); errors.As(err, new(*guessError)) {
@@ -160,72 +163,94 @@ func confirm(body io.Reader) (struct{}, error) {
 
 // createForm is a CreateTokenRequest as the API wants it.
 type createForm struct {
-	Name      string   `url:"name,omitempty"`
-	Scope     string   `url:"scope,omitempty"`
-	Services  []string `url:"services,brackets,omitempty"`
-	ExpiresAt string   `url:"expires_at,omitempty"`
-	Username  string   `url:"username,omitempty"`
-	Password  string   `url:"password,omitempty"`
+	Name      formTexts `url:"name"`
+	Scope     formTexts `url:"scope"`
+	Services  formTexts `url:"services[]"`
+	ExpiresAt formTexts `url:"expires_at"`
+	Username  formTexts `url:"username"`
+	Password  formTexts `url:"password"`
 }
 
-func encodeCreate(req *CreateTokenRequest) ([]byte, error) {
+// formTexts are the values of a field. As they are texts already, there is
+// nothing to be formatted, and so they encode themselves.
+type formTexts []string
+
+// EncodeValues implements [query.Encoder].
+func (t formTexts) EncodeValues(name string, values *url.Values) error {
+	if len(t) > 0 {
+		(*values)[name] = t
+	}
+	return nil
+}
+
+// formText is the value of a field that is not sent if it is not set.
+func formText(text string) formTexts {
+	if text == "" {
+		return nil
+	}
+	return formTexts{text}
+}
+
+func encodeCreate(req *CreateTokenRequest) (string, error) {
 	if req == nil {
-		return nil, invalid("the CreateTokenRequest is nil; CreateTokenRequest{} asks for a token with the API's defaults")
+		return "", invalid("the CreateTokenRequest is nil; CreateTokenRequest{} asks for a token with the API's defaults")
 	}
 	for i, scope := range req.Scopes {
 		if !isVisible(string(scope)) || scope == "" {
-			return nil, invalid("Scopes[%d] is not one scope, such as ScopePurgeAll", i)
+			return "", invalid("Scopes[%d] is not one scope, such as ScopePurgeAll", i)
 		}
 	}
 	for i, id := range req.Services {
 		if err := checkID("a service ID", id); err != nil {
-			return nil, fmt.Errorf("%w (Services[%d])", err, i)
+			return "", fmt.Errorf("%w (Services[%d])", err, i)
 		}
 	}
 	expires := req.ExpiresAt.UTC()
 	if year := expires.Year(); year < 0 || year > 9999 {
-		return nil, invalid("ExpiresAt is in the year %d, which RFC 3339 can't say; the zero time means never", year)
+		return "", invalid("ExpiresAt is in the year %d, which RFC 3339 can't say; the zero time means never", year)
 	}
 	if req.OTP != "" && !isVisible(req.OTP.Reveal()) {
-		return nil, invalid("the OTP holds a character that an HTTP header can't carry as it is (a line break or a space at its end?)")
+		return "", invalid("the OTP holds a character that an HTTP header can't carry as it is (a line break or a space at its end?)")
 	}
 	form := createForm{
-		Name:     req.Name,
-		Scope:    req.Scopes.String(),
+		Name:     formText(req.Name),
+		Scope:    formText(req.Scopes.String()),
 		Services: req.Services,
-		Username: req.Username,
-		Password: req.Password.Reveal(),
+		Username: formText(req.Username),
+		Password: formText(req.Password.Reveal()),
 	}
 	if !expires.IsZero() {
-		form.ExpiresAt = expires.Format(time.RFC3339)
+		form.ExpiresAt = formText(expires.Format(time.RFC3339))
 	}
 	values, err := query.Values(form)
 	if err != nil {
-		return nil, invalid("the CreateTokenRequest can't be encoded")
+		return "", invalid("the CreateTokenRequest can't be encoded")
 	}
-	return []byte(values.Encode()), nil
+	return values.Encode(), nil
 }
 
 // encodeIDs needs no JSON encoder: the IDs are checked to be letters and digits.
-func encodeIDs(tokenIDs []string) ([]byte, error) {
+func encodeIDs(tokenIDs []string) (string, error) {
 	if len(tokenIDs) == 0 {
-		return nil, invalid("the list of token IDs is empty")
+		return "", invalid("the list of token IDs is empty")
 	}
 	seen := make(map[string]bool, len(tokenIDs))
-	body := []byte(`{"data":[`)
+	var body strings.Builder
+	body.WriteString(`{"data":[`)
 	for i, id := range tokenIDs {
 		if err := checkTokenID(id, "RevokeTokenCurrent"); err != nil {
-			return nil, fmt.Errorf("%w (number %d of the list)", err, i+1)
+			return "", fmt.Errorf("%w (number %d of the list)", err, i+1)
 		}
 		if seen[id] {
 			continue
 		}
 		if seen[id] = true; len(seen) > 1 {
-			body = append(body, ',')
+			body.WriteByte(',')
 		}
-		body = append(body, `{"type":"token","id":"`+id+`"}`...)
+		body.WriteString(`{"type":"token","id":"` + id + `"}`)
 	}
-	return append(body, "]}"...), nil
+	body.WriteString("]}")
+	return body.String(), nil
 }
 
 // checkTokenID refuses what can't be a token ID. To the API "self" is the
