@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -226,7 +227,29 @@ func encodeCreate(req *CreateTokenRequest) (string, error) {
 	if err != nil {
 		return "", invalid("the CreateTokenRequest can't be encoded")
 	}
-	return values.Encode(), nil
+	return encodeForm(values), nil
+}
+
+// encodeForm is [url.Values.Encode], but for the growing of its text.
+func encodeForm(values url.Values) string {
+	names := make([]string, 0, 8)
+	for name := range values {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	var form strings.Builder
+	form.Grow(256)
+	for _, name := range names {
+		for _, value := range values[name] {
+			if form.Len() > 0 {
+				form.WriteByte('&')
+			}
+			form.WriteString(url.QueryEscape(name))
+			form.WriteByte('=')
+			form.WriteString(url.QueryEscape(value))
+		}
+	}
+	return form.String()
 }
 
 // encodeIDs needs no JSON encoder: the IDs are checked to be letters and digits.

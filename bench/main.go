@@ -2,11 +2,12 @@
 // encoding/json, both against the same local server, in alternation, and prints
 // the ratios with what they should reach:
 //
-//	go run ./bench           # all, about two minutes
+//	go run ./bench           # all, about three minutes
 //	go run ./bench -short    # without the cold builds
 //
-// Figures are the lowest of many short rounds, so that other work on the machine,
-// and how the scheduler happens to place two goroutines, weigh little. The exit code is 0 whatever they are: they inform, the tests
+// Figures are medians of many short rounds, each side in turn, so that other work
+// on the machine, and how the scheduler happens to place goroutines, weigh the
+// same on both. The exit code is 0 whatever they are: they inform, the tests
 // judge. See docs/performance.md for a run and how to read it.
 package main
 
@@ -22,6 +23,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -46,7 +48,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	short := flags.Bool("short", false, "leave out the cold builds")
 	only := flags.String("only", "", "measure one `part`: get, lists, long, create, revokes, connections or builds")
-	rounds := flags.Int("rounds", 60, "how often each side is measured, at the most")
+	rounds := flags.Int("rounds", 150, "how often each side is measured, at the most")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -91,14 +93,27 @@ func (r *report) row(work, encoding, measure, floor, ours string, ratio, most fl
 // A long list is measured less often, to come to an end.
 const (
 	minRounds = 5
-	maxTime   = 10 * time.Second
+	maxTime   = 15 * time.Second
 )
 
 // cost is that of one call.
 type cost struct{ seconds, bytes, allocations float64 }
 
-func least(a, b cost) cost {
-	return cost{min(a.seconds, b.seconds), min(a.bytes, b.bytes), min(a.allocations, b.allocations)}
+// typical is the median of each figure.
+func typical(costs []cost) cost {
+	median := func(figure func(cost) float64) float64 {
+		figures := make([]float64, len(costs))
+		for i, c := range costs {
+			figures[i] = figure(c)
+		}
+		slices.Sort(figures)
+		return figures[len(figures)/2]
+	}
+	return cost{
+		median(func(c cost) float64 { return c.seconds }),
+		median(func(c cost) float64 { return c.bytes }),
+		median(func(c cost) float64 { return c.allocations }),
+	}
 }
 
 // measure calls f for about 50 ms.
@@ -138,24 +153,23 @@ func (r *report) beside(c benchkit.Config, floor func(*benchkit.Floor) error, ou
 	defer srv.Close()
 	bare := benchkit.NewFloor(srv.URL)
 	begin := time.Now()
+	var sides [2][]cost
 	for i := range r.rounds {
 		if i >= minRounds && time.Since(begin) > maxTime {
 			break
 		}
-		nextFloor, err := measure(func() error { return floor(bare) })
-		if err != nil {
-			return f, o, err
+		for side, call := range []func() error{
+			func() error { return floor(bare) },
+			func() error { return ours(client) },
+		} {
+			next, err := measure(call)
+			if err != nil {
+				return f, o, err
+			}
+			sides[side] = append(sides[side], next)
 		}
-		nextOurs, err := measure(func() error { return ours(client) })
-		if err != nil {
-			return f, o, err
-		}
-		if i == 0 {
-			f, o = nextFloor, nextOurs
-		}
-		f, o = least(f, nextFloor), least(o, nextOurs)
 	}
-	return f, o, r.ctx.Err()
+	return typical(sides[0]), typical(sides[1]), r.ctx.Err()
 }
 
 func start(c benchkit.Config) (*benchkit.Server, *fastly.Client, error) {
