@@ -544,7 +544,7 @@ type blocks struct {
 const (
 	minBlock   = 8
 	firstBlock = 1 << 10
-	maxBlock   = 16 << 10
+	maxBlock   = 4 << 10
 )
 
 func (b *blocks) add() *TokenResponse {

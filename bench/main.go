@@ -174,8 +174,12 @@ func (r *report) beside(c benchkit.Config, floor func(*benchkit.Floor) error, ou
 
 func start(c benchkit.Config) (*benchkit.Server, *fastly.Client, error) {
 	srv := benchkit.NewServer(c)
-	client, err := fastly.NewClient(fastly.WithAPIKey(benchkit.Key), fastly.WithBaseURL(srv.URL))
+	client, err := newClient(srv)
 	return srv, client, err
+}
+
+func newClient(srv *benchkit.Server) (*fastly.Client, error) {
+	return fastly.NewClient(fastly.WithAPIKey(benchkit.Key), fastly.WithBaseURL(srv.URL))
 }
 
 func (r *report) costs(work, encoding string, f, o cost, time, bytes, allocations float64) {
@@ -248,8 +252,7 @@ func (r *report) create() error {
 	return err
 }
 
-// longList is ten times the long list: whether cost grows evenly, and what of
-// it is in memory at a time.
+// longList is ten times the long list: whether cost grows evenly.
 func (r *report) longList() error {
 	for _, gzip := range []bool{false, true} {
 		_, ten, err := r.list(10_000, gzip)
@@ -262,24 +265,38 @@ func (r *report) longList() error {
 		}
 		r.row("list of 100,000 tokens", encoding(gzip), "time, to 10 × 10,000", duration(10*ten.seconds), duration(hundred.seconds), hundred.seconds/(10*ten.seconds), 1.15, "%.2f")
 	}
-	// A client that has never seen a list can't know how long it is.
-	srv, client, err := start(benchkit.Config{Tokens: 100_000})
+	return r.heap()
+}
+
+// heap is what of a long list is in memory at a time, at the worst of some
+// tries: the worst moment is short.
+func (r *report) heap() error {
+	srv, _, err := start(benchkit.Config{Tokens: 100_000})
 	if err != nil {
 		return err
 	}
 	defer srv.Close()
 	var list []fastly.TokenResponse
-	before := live()
-	peak, err := peakLive(func() error {
-		list, err = client.Tokens.ListTokensUser(r.ctx)
-		return err
-	})
-	if err != nil {
-		return err
+	var peak, kept float64
+	for range 5 {
+		// One that has never seen a list can't know how long it is.
+		client, err := newClient(srv)
+		if err != nil {
+			return err
+		}
+		list = nil
+		before := live()
+		most, err := peakLive(func() error {
+			list, err = client.Tokens.ListTokensUser(r.ctx)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		peak, kept = max(peak, most-before), live()-before
+		client.CloseIdleConnections()
 	}
-	kept := live() - before
 	bare := float64(len(list)) * float64(unsafe.Sizeof(list[0]))
-	peak -= before
 	runtime.KeepAlive(list)
 	r.row("list of 100,000 tokens", "plain", "live heap at its peak, to the slice with what it holds", size(kept), size(peak), peak/kept, 2.2, "%.2f")
 	fmt.Fprintf(r.out, "| | | (to the slice's own memory alone) | %s | %s | %.2f | | |\n", size(bare), size(peak), peak/bare)
