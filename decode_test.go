@@ -46,9 +46,13 @@ var notATokenAtAll = map[string]string{
 	"two tokens":            tokenAnswer + tokenAnswer,
 	"token in quotes":       `"` + tokenAnswer + `"`,
 	"duplicate key":         `{"id":"` + someID + `","id":"` + otherID + `"}`,
+	"duplicate, far apart":  `{"id":"` + someID + `","name":"deploy","ip":"::1","id":"` + someID + `"}`,
 	"duplicate, escaped":    `{"id":"` + someID + `","\u0069d":"` + otherID + `"}`,
 	"duplicate of unknown":  `{"id":"` + someID + `","x":1,"x":2}`,
 	"duplicate, deep":       `{"id":"` + someID + `","x":{"y":1,"y":2}}`,
+	"duplicate in an array": `{"id":"` + someID + `","x":[[],[{"y":1,"z":{},"y":2}]]}`,
+	"duplicate of a null":   `{"id":"` + someID + `","ip":null,"ip":null}`,
+	"duplicate, empty":      `{"id":"` + someID + `","":1,"":2}`,
 	"invalid UTF-8":         `{"id":"` + someID + `","name":"` + "\xff" + `"}`,
 	"invalid UTF-8 in name": `{"id":"` + someID + `","` + "\xc3" + `":1}`,
 	"lone surrogate":        `{"id":"` + someID + `","name":"\ud800"}`,
@@ -118,6 +122,35 @@ func TestNothingComesBackWithAnAnswerThatIsNoToken(t *testing.T) {
 		list, err := c.Tokens.ListTokensUser(t.Context())
 		require.Error(t, err, name)
 		assert.Nil(t, list, name)
+	}
+}
+
+func TestMembersThatAreNotKnownDoNoHarm(t *testing.T) {
+	t.Parallel()
+	var more strings.Builder
+	for first := 'a'; first <= 'z'; first++ {
+		for length := range 20 {
+			fmt.Fprintf(&more, `,"%s":{"id":"x","in":[{"id":"y"},{"id":"{"}]}`, strings.Repeat(string(first), length+1))
+		}
+	}
+	srv := newStub(t, 200, nil, `{"name":"{deploy}"`+more.String()+`,"":null,"id":"`+someID+`"}`)
+	token, err := srv.client(t).Tokens.GetToken(t.Context(), someID)
+	require.NoError(t, err)
+	assert.Equal(t, fastly.TokenResponse{ID: someID, Name: "{deploy}"}, *token)
+}
+
+// Two members with one mark would be taken for duplicates, and looked at twice.
+func TestMembersOfATokenHaveMarksOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	marks := map[int]string{}
+	for _, name := range []string{
+		"id", "name", "user_id", "customer_id", "scope", "scopes", "services", "service_id", "created_at", "updated_at",
+		"deleted_at", "expires_at", "last_used_at", "sudo_expires_at", "ip", "user_agent", "access_token",
+	} {
+		mark := fastly.MarkOf([]byte(name))
+		assert.Empty(t, marks[mark], "%s has the mark of", name)
+		marks[mark] = name
+		assert.Less(t, mark, 64)
 	}
 }
 

@@ -5,4 +5,5 @@ var (
 	RetryAfterHeader = retryAfter
 	OneLine          = oneLine
 	CutText          = cutText
+	MarkOf           = markOf
 )

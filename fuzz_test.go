@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -36,6 +37,7 @@ func addAnswers(f *testing.F) {
 	for _, body := range []string{
 		tokenAnswer, "[]", "[" + tokenAnswer + "]", "[" + tokenAnswer + "," + tokenAnswer + "]",
 		`{"id":"a","scope":"purge_all  global","scopes":["x"],"services":["s",null],"service_id":"s","created_at":"2030-01-02T03:04:05+00:00","expires_at":null}`,
+		`{"id":"a","x":{"id":"b","y":[{"id":"c"},{"id":"d"}]},"":1,"i":2,"di":3,"ic":4}`,
 		`{"\u0069\u0064":"a\ud83d\ude00","name":"\\\"","user_agent":"\u2028","ip":"::1","last_used_at":"2030-01-02T03:04:05.123456789-07:00"}`,
 	} {
 		f.Add(body)
@@ -52,12 +54,19 @@ func FuzzDecodeToken(f *testing.F) {
 			assertFitToPrint(t, err)
 			return
 		}
+		assertStrict(t, body)
 		var want map[string]any
 		require.NoError(t, json.Unmarshal([]byte(body), &want), "taken, and yet no JSON object")
 		assert.NotEmpty(t, token.ID)
 		assertSameToken(t, want, *token)
 		assertGoesThroughJSON(t, *token)
 	})
+}
+
+// assertStrict is for what was taken: no duplicate names, no invalid UTF-8.
+func assertStrict(t *testing.T, body string) {
+	t.Helper()
+	assert.True(t, jsontext.Value(body).IsValid(), "taken, and yet no JSON that means one thing only")
 }
 
 // assertSameToken compares with what encoding/json makes of the same text.
@@ -118,6 +127,7 @@ func FuzzDecodeTokens(f *testing.F) {
 			assertFitToPrint(t, err)
 			return
 		}
+		assertStrict(t, body)
 		var want []map[string]any
 		require.NoError(t, json.Unmarshal([]byte(body), &want), "taken, and yet no list of JSON objects")
 		require.NotNil(t, list, "a list that is empty is not nil")
@@ -153,7 +163,7 @@ func FuzzCreated(f *testing.F) {
 			require.NotNil(t, created)
 			assert.NotEmpty(t, created.ID)
 			assert.NotEmpty(t, created.AccessToken)
-			assert.True(t, json.Valid([]byte(body)), "taken, and yet no JSON")
+			assertStrict(t, body)
 		} else {
 			assertFitToPrint(t, err)
 			assertNoSecret(t, err)
