@@ -378,9 +378,6 @@ func valueEnd(text []byte) int {
 
 // stringEnd is the length of the string that the text starts with.
 func stringEnd(text []byte) int {
-	if end := bytes.IndexByte(text[1:], '"') + 1; end > 0 && text[end-1] != '\\' {
-		return end + 1
-	}
 	for i := 1; i < len(text); i++ {
 		switch text[i] {
 		case '\\':
