@@ -184,10 +184,14 @@ func (r *reader) token(object jsontext.Value, t *TokenResponse, secret *Secret) 
 	if t.ID == "" {
 		r.wrong("it has no token ID")
 	}
-	if doubtful && !object.IsValid() {
+	if doubtful && !isStrict(object) {
 		r.wrong("a member comes twice in its JSON")
 	}
 }
+
+// isStrict reports whether a value is valid JSON with no name twice in an object,
+// on any level.
+func isStrict(value jsontext.Value) bool { return value.IsValid() }
 
 // markOf is a number below 64 that differs between the names that token knows.
 func markOf(name []byte) int {

@@ -6,4 +6,5 @@ var (
 	OneLine          = oneLine
 	CutText          = cutText
 	MarkOf           = markOf
+	IsStrict         = isStrict
 )

@@ -152,6 +152,9 @@ const (
 // confirm reads a 2xx to a revoke, whose body matters only if it shows that it
 // was not the API that answered.
 func confirm(body io.Reader) (struct{}, error) {
+	if body == http.NoBody {
+		return struct{}{}, nil
+	}
 	text, err := io.ReadAll(io.LimitReader(body, maxErrorBytes))
 	if strings.HasPrefix(strings.TrimSpace(string(text)), "<") {
 		return struct{}{}, notAToken("it is a page of HTML or XML")
@@ -259,6 +262,7 @@ func encodeIDs(tokenIDs []string) (string, error) {
 	}
 	seen := make(map[string]bool, len(tokenIDs))
 	var body strings.Builder
+	body.Grow(50 * (len(tokenIDs) + 1))
 	body.WriteString(`{"data":[`)
 	for i, id := range tokenIDs {
 		if err := checkTokenID(id, "RevokeTokenCurrent"); err != nil {
@@ -270,7 +274,9 @@ func encodeIDs(tokenIDs []string) (string, error) {
 		if seen[id] = true; len(seen) > 1 {
 			body.WriteByte(',')
 		}
-		body.WriteString(`{"type":"token","id":"` + id + `"}`)
+		body.WriteString(`{"type":"token","id":"`)
+		body.WriteString(id)
+		body.WriteString(`"}`)
 	}
 	body.WriteString("]}")
 	return body.String(), nil

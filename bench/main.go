@@ -212,13 +212,13 @@ func encoding(gzip bool) string {
 
 func (r *report) list(n int, gzip bool) (floor, ours cost, err error) {
 	return r.beside(benchkit.Config{Tokens: n, Gzip: gzip},
-		func(f *benchkit.Floor) error { return f.List(r.ctx) },
+		func(f *benchkit.Floor) error { return f.List(r.ctx, "/tokens") },
 		func(c *fastly.Client) error { _, err := c.Tokens.ListTokensUser(r.ctx); return err })
 }
 
 func (r *report) get() error {
 	f, o, err := r.beside(benchkit.Config{},
-		func(f *benchkit.Floor) error { return f.Get(r.ctx) },
+		func(f *benchkit.Floor) error { return f.Get(r.ctx, "/tokens/self") },
 		func(c *fastly.Client) error { _, err := c.Tokens.GetTokenCurrent(r.ctx); return err })
 	if err == nil {
 		r.costs("GetTokenCurrent", "plain", f, o, 0.95, 0, 0.95)
@@ -342,7 +342,7 @@ func (r *report) revokes() error {
 	var best time.Duration
 	for i := range min(r.rounds, 10) {
 		begin := time.Now()
-		err := parallel(64, 256, func() error { return client.Tokens.RevokeToken(r.ctx, "5Yo3XXrcQmM7CHUEKdLlkX") })
+		err := parallel(64, 256, func() error { return client.Tokens.RevokeToken(r.ctx, benchkit.ID) })
 		if err != nil {
 			return err
 		}

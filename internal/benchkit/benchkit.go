@@ -34,8 +34,6 @@ type Server struct {
 	*httptest.Server
 	// Connections counts those that were opened.
 	Connections atomic.Int64
-
-	latency time.Duration
 }
 
 // Config says what the server answers.
@@ -47,17 +45,28 @@ type Config struct {
 
 // NewServer starts a server on a loopback port.
 func NewServer(c Config) *Server {
-	s := &Server{latency: c.Latency}
+	s := &Server{Server: httptest.NewUnstartedServer(Handler(c))}
+	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			s.Connections.Add(1)
+		}
+	}
+	s.Start()
+	return s
+}
+
+// Handler is what such a server answers.
+func Handler(c Config) http.Handler {
 	list := listJSON(c.Tokens)
 	if c.Gzip {
 		list = zip(list)
 	}
-	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// The body of a request is read, as a server that uses it would.
 		if _, err := io.Copy(io.Discard, r.Body); err != nil {
 			return
 		}
-		time.Sleep(s.latency)
+		time.Sleep(c.Latency)
 		h := w.Header()
 		h.Set("Content-Type", "application/json")
 		switch {
@@ -69,7 +78,7 @@ func NewServer(c Config) *Server {
 			h.Set("Fastly-RateLimit-Remaining", "955")
 			h.Set("Fastly-RateLimit-Reset", "1924992000")
 			_, _ = io.WriteString(w, createdJSON)
-		case strings.HasPrefix(r.URL.Path, "/tokens/"):
+		case strings.HasPrefix(r.URL.Path, "/tokens/"): // else a list
 			_, _ = io.WriteString(w, tokenJSON(1))
 		default:
 			if c.Gzip {
@@ -77,14 +86,7 @@ func NewServer(c Config) *Server {
 			}
 			_, _ = w.Write(list)
 		}
-	}))
-	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
-		if state == http.StateNew {
-			s.Connections.Add(1)
-		}
-	}
-	s.Start()
-	return s
+	})
 }
 
 const createdJSON = `{"id":"5Yo3XXrcQmM7CHUEKdLlkX","name":"deploy","user_id":"4PpIxxxxxxxxxxxxxxxxxx","customer_id":"x4xCwxxJxGCx123Rx5xTxx","service_id":null,"expires_at":"2030-01-02T02:04:05Z","created_at":"2026-01-02T02:04:05Z","updated_at":"2026-01-02T02:04:05Z","scope":"purge_all purge_select","services":["SU1Z0isxPaozGVKXdv0eY","SU1Z0isxPaozGVKXdv0eZ"],"access_token":"madeup0123456789abcdefghijklmnop"}`
@@ -119,6 +121,18 @@ func zip(plain []byte) []byte {
 		panic(err)
 	}
 	return b.Bytes()
+}
+
+// ID is that of a token.
+const ID = "5Yo3XXrcQmM7CHUEKdLlkX"
+
+// IDs are those of n tokens.
+func IDs(n int) []string {
+	ids := make([]string, n)
+	for i := range ids {
+		ids[i] = fmt.Sprintf("%022d", i)
+	}
+	return ids
 }
 
 // Request is the create that both sides send.
@@ -162,17 +176,43 @@ func NewFloor(baseURL string) *Floor {
 	return &Floor{URL: baseURL, HTTP: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
 }
 
-// Get asks for the current token.
-func (f *Floor) Get(ctx context.Context) error {
+// Get asks for the token at path.
+func (f *Floor) Get(ctx context.Context, path string) error {
 	var t FloorToken
-	return f.do(ctx, http.MethodGet, "/tokens/self", nil, &t)
+	return f.do(ctx, http.MethodGet, path, "", nil, &t)
 }
 
-// List asks for all tokens.
-func (f *Floor) List(ctx context.Context) error {
+// List asks for the tokens at path.
+func (f *Floor) List(ctx context.Context, path string) error {
 	var list []FloorToken
-	return f.do(ctx, http.MethodGet, "/tokens", nil, &list)
+	return f.do(ctx, http.MethodGet, path, "", nil, &list)
 }
+
+// Revoke revokes the token at path.
+func (f *Floor) Revoke(ctx context.Context, path string) error {
+	return f.do(ctx, http.MethodDelete, path, "", nil, nil)
+}
+
+// BulkRevoke revokes tokens by their IDs.
+func (f *Floor) BulkRevoke(ctx context.Context, ids []string) error {
+	type item struct {
+		Type string `json:"type"`
+		ID   string `json:"id"`
+	}
+	var list struct {
+		Data []item `json:"data"`
+	}
+	for _, id := range ids {
+		list.Data = append(list.Data, item{"token", id})
+	}
+	body, err := json.Marshal(list)
+	if err != nil {
+		return err
+	}
+	return f.do(ctx, http.MethodDelete, "/tokens", bulk, bytes.NewReader(body), nil)
+}
+
+const bulk = "application/vnd.api+json; ext=bulk"
 
 // Create sends [Request].
 func (f *Floor) Create(ctx context.Context) error {
@@ -186,10 +226,11 @@ func (f *Floor) Create(ctx context.Context) error {
 		"password":   {r.Password.Reveal()},
 	}
 	var t FloorToken
-	return f.do(ctx, http.MethodPost, "/tokens", strings.NewReader(form.Encode()), &t)
+	return f.do(ctx, http.MethodPost, "/tokens", "application/x-www-form-urlencoded", strings.NewReader(form.Encode()), &t)
 }
 
-func (f *Floor) do(ctx context.Context, method, path string, body io.Reader, into any) error {
+// do decodes the answer into into, unless that is nil.
+func (f *Floor) do(ctx context.Context, method, path, contentType string, body io.Reader, into any) error {
 	req, err := http.NewRequestWithContext(ctx, method, f.URL+path, body)
 	if err != nil {
 		return err
@@ -197,16 +238,21 @@ func (f *Floor) do(ctx context.Context, method, path string, body io.Reader, int
 	req.Header.Set("Fastly-Key", Key)
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", UserAgent)
-	if body != nil {
-		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	if contentType != "" {
+		req.Header.Set("Content-Type", contentType)
+	}
+	if contentType == bulk {
+		req.Header.Set("Accept", bulk)
 	}
 	resp, err := f.HTTP.Do(req)
 	if err != nil {
 		return err
 	}
 	defer resp.Body.Close()
-	if err := json.NewDecoder(resp.Body).Decode(into); err != nil {
-		return err
+	if into != nil {
+		if err := json.NewDecoder(resp.Body).Decode(into); err != nil {
+			return err
+		}
 	}
 	// A body that is not read to its end costs its connection.
 	_, err = io.Copy(io.Discard, resp.Body)
