@@ -14,6 +14,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -470,10 +471,11 @@ type operation struct {
 	kind   kind
 	method string
 	path   string
-	body   string
+	body   []byte
 	bodyType
 	otp      Secret
 	password Secret // in the body
+	asking   sync.Mutex
 	key      Secret // that all its attempts keep to, once it is known
 	// name of the token to be created, to be looked for if it may exist.
 	name string

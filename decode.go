@@ -639,6 +639,7 @@ func (e *guessError) Unwrap() error { return e.err }
 // the access token is from there.
 func salvage(text []byte, created *TokenCreatedResponse) (guessed bool) {
 	var r reader
+	created.TokenResponse = TokenResponse{}
 	r.token(readable(text), &created.TokenResponse, &created.AccessToken)
 	if created.AccessToken == "" {
 		created.AccessToken = Secret(findString(text, "access_token"))
@@ -650,7 +651,7 @@ func salvage(text []byte, created *TokenCreatedResponse) (guessed bool) {
 	return guessed
 }
 
-// findString looks for a whole JSON string behind the given name in any text.
+// findString looks for a whole JSON string, not empty, behind the given name in any text.
 func findString(text []byte, name string) string {
 	for {
 		_, rest, found := bytes.Cut(text, []byte(`"`+name+`"`))
@@ -665,7 +666,7 @@ func findString(text []byte, name string) string {
 		if value = bytes.TrimLeft(value, " \t\r\n"); len(value) == 0 || value[0] != '"' {
 			continue
 		}
-		if s, err := jsontext.AppendUnquote(nil, value[:stringEnd(value)]); err == nil {
+		if s, err := jsontext.AppendUnquote(nil, value[:stringEnd(value)]); err == nil && len(s) > 0 {
 			return string(s)
 		}
 	}

@@ -245,6 +245,16 @@ func TestCreatedTokenKeepsWhatCouldBeRead(t *testing.T) {
 	}, created)
 }
 
+func TestCreatedTokenWithoutAccessTokenKeepsItsScopes(t *testing.T) {
+	t.Parallel()
+	for _, more := range []string{``, `,"x":1,"x":2`} {
+		srv := newStub(t, 200, nil, `{"id":"`+someID+`","scopes":["global"],"scope":""`+more+`}`)
+		created, err := srv.client(t).Tokens.CreateToken(t.Context(), &fastly.CreateTokenRequest{})
+		require.ErrorIs(t, err, fastly.ErrOutcomeUnknown)
+		assert.Equal(t, fastly.Scopes{"global"}, created.Scopes)
+	}
+}
+
 // TestCreatedAccessTokenSurvivesACut cuts an answer at each byte.
 func TestCreatedAccessTokenSurvivesACut(t *testing.T) {
 	t.Parallel()

@@ -169,14 +169,10 @@ func classifyStatus(status int) event {
 // nil then.
 func classifyFailure(err error, s *sending) event {
 	var refused *refusedError
-	if errors.As(err, &refused) {
-		return eventFailed
-	}
-	if s != nil && s.got.Load() {
-		return eventLost
-	}
 	switch {
-	case isLasting(err):
+	case s != nil && s.got.Load():
+		return eventLost
+	case errors.As(err, &refused), isLasting(err):
 		return eventFailed
 	case s != nil && s.asked.Load(), isDialError(err):
 		return eventNotSent

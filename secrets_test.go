@@ -773,6 +773,24 @@ func TestLogHoldsNoSecretAndNoHeaderOrBody(t *testing.T) {
 
 // TestAnswersThatAreNoTokenAreNotQuoted has access tokens in answers that can't
 // be read.
+// What a transport below prints of a request shows its header, but not its body.
+func TestPrintedRequestsShowNoBody(t *testing.T) {
+	t.Parallel()
+	var printed strings.Builder
+	c := mustClient(t, fastly.WithTransport(roundTripFunc(func(r *http.Request) (*http.Response, error) {
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q"} {
+			fmt.Fprintf(&printed, verb+"\n", r)
+			fmt.Fprintf(&printed, verb+"\n", r.Context())
+		}
+		return nil, io.ErrUnexpectedEOF
+	})))
+	_, err := c.Tokens.CreateToken(t.Context(), &fastly.CreateTokenRequest{Name: "deploy", Password: canaryPassword})
+	require.Error(t, err)
+	assert.Contains(t, printed.String(), "/tokens")
+	assert.NotContains(t, printed.String(), canaryPassword)
+	assert.NotContains(t, printed.String(), url.QueryEscape(canaryPassword))
+}
+
 func TestAnswersThatAreNoTokenAreNotQuoted(t *testing.T) {
 	t.Parallel()
 	for _, body := range []string{

@@ -1,6 +1,7 @@
 package fastly
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -17,9 +18,10 @@ import (
 // it.
 type sending struct {
 	context.Context
-	op    *operation
-	stop  context.CancelCauseFunc
-	trace httptrace.ClientTrace
+	caller context.Context // that of the attempt
+	op     *operation
+	stop   context.CancelCauseFunc
+	trace  httptrace.ClientTrace
 
 	asked       atomic.Bool // for a connection
 	got         atomic.Bool // a connection, so that something may have been sent
@@ -45,7 +47,7 @@ var errSentAgain = errors.New("the HTTP/2 connection was lost after the request 
 // Over HTTP/2 net/http sends a request again that the other side may have
 // carried out (golang.org/issue/47635), and without end. This and body stop it.
 func watch(ctx context.Context, op *operation) (context.Context, *sending) {
-	s := &sending{Context: ctx, op: op, stop: func(error) {}}
+	s := &sending{Context: ctx, caller: ctx, op: op, stop: func(error) {}}
 	if len(op.body) == 0 { // else body does it
 		s.Context, s.stop = context.WithCancelCause(ctx)
 	}
@@ -80,7 +82,7 @@ func (s *sending) body() (io.ReadCloser, error) {
 	if s.multiplexed.Load() {
 		return nil, errSentAgain
 	}
-	return io.NopCloser(strings.NewReader(s.op.body)), nil
+	return io.NopCloser(bytes.NewReader(s.op.body)), nil
 }
 
 // askKey asks f for the key of a request. It gets a context that reports
@@ -91,11 +93,16 @@ func askKey(req *http.Request, f func(context.Context) (Secret, error)) (Secret,
 	if !ok || s.op.method != req.Method || !strings.HasSuffix(req.URL.Path, s.op.path) {
 		return f(req.Context())
 	}
+	if s.op.kind != kindRevokeCurrent {
+		return f(s.caller)
+	}
+	s.op.asking.Lock()
+	defer s.op.asking.Unlock()
 	if s.op.key != "" {
 		return s.op.key, nil
 	}
-	key, err := f(s.Context)
-	if err == nil && s.op.kind == kindRevokeCurrent {
+	key, err := f(s.caller)
+	if err == nil {
 		s.op.key = key
 	}
 	return key, err

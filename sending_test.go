@@ -5,6 +5,8 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/binary"
+	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -221,6 +223,112 @@ func TestKeyFunctionsOwnRequestsAreNotTheClients(t *testing.T) {
 	assert.EqualValues(t, 3, asked.Load(), "so it is sent again")
 }
 
+// A transport of one's own may send again what a key function then has no key
+// for.
+func TestKeyFunctionThatFailsDoesNotHideAnAttempt(t *testing.T) {
+	t.Parallel()
+	for name, next := range map[string]func(context.Context) error{
+		"fails later":          func(context.Context) error { return errors.New("the vault is down") },
+		"looks at its context": context.Context.Err,
+	} {
+		for what, req := range map[string]*fastly.CreateTokenRequest{"with a body": {Name: "deploy"}, "without one": {}} {
+			t.Run(name+" "+what, func(t *testing.T) {
+				t.Parallel()
+				srv := newHTTP2Server(t, func(conn net.Conn, _ uint32) { _ = conn.Close() })
+				base := &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{RootCAs: srv.roots, MinVersion: tls.VersionTLS12}}
+				t.Cleanup(base.CloseIdleConnections)
+				var asked int
+				keyed := &fastly.APIKeyTransport{
+					Host: strings.TrimPrefix(srv.url, "https://"), Base: base,
+					KeyFunc: func(ctx context.Context) (key fastly.Secret, err error) {
+						if asked++; asked > 1 {
+							err = next(ctx)
+						}
+						return "key", err
+					},
+				}
+				again := roundTripFunc(func(r *http.Request) (*http.Response, error) {
+					resp, err := keyed.RoundTrip(r)
+					for range 2 {
+						if r.GetBody != nil {
+							body, bodyErr := r.GetBody()
+							if bodyErr != nil {
+								return nil, err
+							}
+							r = r.Clone(r.Context())
+							r.Body = body
+						}
+						if resp, err = keyed.RoundTrip(r); err == nil {
+							break
+						}
+					}
+					return resp, err
+				})
+				c := mustClient(t, fastly.WithBaseURL(srv.url), fastly.WithTransport(again), fastly.WithRetryPolicy(fastly.RetryPolicy{MaxAttempts: 1}))
+				_, err := c.Tokens.CreateToken(t.Context(), req)
+				require.ErrorIs(t, err, fastly.ErrOutcomeUnknown)
+				assert.EqualValues(t, 1, srv.requests.Load(), "requests")
+			})
+		}
+	}
+}
+
+// So that it can go on with what it began, whatever the call was.
+func TestKeyFunctionsContextIsTheCallers(t *testing.T) {
+	t.Parallel()
+	srv := newStub(t, http.StatusOK, nil, createdAnswer)
+	var kept context.Context
+	c := mustClient(t, fastly.WithBaseURL(srv.URL), fastly.WithHTTPClient(srv.Client()),
+		fastly.WithAPIKeyFunc(func(ctx context.Context) (fastly.Secret, error) {
+			kept = ctx
+			return "key", nil
+		}))
+	for name, do := range map[string]func(context.Context) error{
+		"bulk revoke": func(ctx context.Context) error { return c.Tokens.BulkRevokeTokens(ctx, []string{someID}) },
+		"create": func(ctx context.Context) error {
+			_, err := c.Tokens.CreateToken(ctx, &fastly.CreateTokenRequest{})
+			return err
+		},
+		"get":            func(ctx context.Context) error { _, err := c.Tokens.GetTokenCurrent(ctx); return err },
+		"revoke":         func(ctx context.Context) error { return c.Tokens.RevokeToken(ctx, someID) },
+		"revoke current": c.Tokens.RevokeTokenCurrent,
+	} {
+		type key struct{}
+		require.NoError(t, do(context.WithValue(t.Context(), key{}, name)))
+		require.NoError(t, kept.Err(), name)
+		assert.Equal(t, name, kept.Value(key{}))
+	}
+}
+
+// Two attempts at a time, as a hedging transport makes them, share the key.
+func TestRevokeCurrentKeepsToOneKeyWhenHedged(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int32
+	sent := make(chan string, 2)
+	keyed := &fastly.APIKeyTransport{
+		KeyFunc: func(context.Context) (fastly.Secret, error) {
+			return fastly.Secret(fmt.Sprint("key", asked.Add(1))), nil
+		},
+		Base: roundTripFunc(func(r *http.Request) (*http.Response, error) {
+			sent <- r.Header.Get("Fastly-Key")
+			return &http.Response{StatusCode: http.StatusNoContent, Body: http.NoBody, Request: r}, nil
+		}),
+	}
+	c := mustClient(t, fastly.WithTransport(roundTripFunc(func(r *http.Request) (*http.Response, error) {
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			resp, err := keyed.RoundTrip(r.Clone(r.Context()))
+			if assert.NoError(t, err) {
+				assert.NoError(t, resp.Body.Close())
+			}
+		})
+		defer wg.Wait()
+		return keyed.RoundTrip(r)
+	})))
+	require.NoError(t, c.Tokens.RevokeTokenCurrent(t.Context()))
+	assert.Equal(t, []string{"key1", "key1"}, []string{<-sent, <-sent})
+}
+
 func TestBrokenCreatesAreReadInOneGo(t *testing.T) {
 	t.Parallel()
 	for _, unit := range []string{`"access_token":{`, `"id":{`, `"id":"`, `"access_token":"\\`} {
@@ -238,11 +346,17 @@ func TestBrokenCreatesAreReadInOneGo(t *testing.T) {
 
 func TestAccessTokenFoundInAnotherPlaceIsCalledAGuess(t *testing.T) {
 	t.Parallel()
-	srv := newStub(t, http.StatusOK, nil, `{"user":{"access_token":"another"},"id":"5Yo3XX"}`)
-	created, err := srv.client(t).Tokens.CreateToken(t.Context(), &fastly.CreateTokenRequest{})
-	require.ErrorIs(t, err, fastly.ErrOutcomeUnknown)
-	require.ErrorContains(t, err, "try it before you rely on it")
-	assert.Equal(t, "another", created.AccessToken.Reveal())
+	for _, body := range []string{
+		`{"user":{"access_token":"another"},"id":"5Yo3XX"}`,
+		`{"access_token":"","user":{"access_token":"another"},"id":"5Yo3XX"}`,
+		`{"x":{"access_token":""},"user":{"access_token":"another"},"id":"5Yo3XX"}`,
+	} {
+		srv := newStub(t, http.StatusOK, nil, body)
+		created, err := srv.client(t).Tokens.CreateToken(t.Context(), &fastly.CreateTokenRequest{})
+		require.ErrorIs(t, err, fastly.ErrOutcomeUnknown)
+		require.ErrorContains(t, err, "try it before you rely on it")
+		assert.Equal(t, "another", created.AccessToken.Reveal())
+	}
 }
 
 func TestListOfNextToNothingIsBounded(t *testing.T) {

@@ -195,26 +195,26 @@ func formText(text string) formTexts {
 	return formTexts{text}
 }
 
-func encodeCreate(req *CreateTokenRequest) (string, error) {
+func encodeCreate(req *CreateTokenRequest) ([]byte, error) {
 	if req == nil {
-		return "", invalid("the CreateTokenRequest is nil; CreateTokenRequest{} asks for a token with the API's defaults")
+		return nil, invalid("the CreateTokenRequest is nil; CreateTokenRequest{} asks for a token with the API's defaults")
 	}
 	for i, scope := range req.Scopes {
 		if !isVisible(string(scope)) || scope == "" {
-			return "", invalid("Scopes[%d] is not one scope, such as ScopePurgeAll", i)
+			return nil, invalid("Scopes[%d] is not one scope, such as ScopePurgeAll", i)
 		}
 	}
 	for i, id := range req.Services {
 		if err := checkID("a service ID", id); err != nil {
-			return "", fmt.Errorf("%w (Services[%d])", err, i)
+			return nil, fmt.Errorf("%w (Services[%d])", err, i)
 		}
 	}
 	expires := req.ExpiresAt.UTC()
 	if year := expires.Year(); year < 0 || year > 9999 {
-		return "", invalid("ExpiresAt is in the year %d, which RFC 3339 can't say; the zero time means never", year)
+		return nil, invalid("ExpiresAt is in the year %d, which RFC 3339 can't say; the zero time means never", year)
 	}
 	if req.OTP != "" && !isVisible(req.OTP.Reveal()) {
-		return "", invalid("the OTP holds a character that an HTTP header can't carry as it is (a line break or a space at its end?)")
+		return nil, invalid("the OTP holds a character that an HTTP header can't carry as it is (a line break or a space at its end?)")
 	}
 	form := createForm{
 		Name:     formText(req.Name),
@@ -228,58 +228,55 @@ func encodeCreate(req *CreateTokenRequest) (string, error) {
 	}
 	values, err := query.Values(form)
 	if err != nil {
-		return "", invalid("the CreateTokenRequest can't be encoded")
+		return nil, invalid("the CreateTokenRequest can't be encoded")
 	}
 	return encodeForm(values), nil
 }
 
 // encodeForm is [url.Values.Encode], but for the growing of its text.
-func encodeForm(values url.Values) string {
+func encodeForm(values url.Values) []byte {
 	names := make([]string, 0, 8)
 	for name := range values {
 		names = append(names, name)
 	}
 	slices.Sort(names)
-	var form strings.Builder
-	form.Grow(256)
+	form := make([]byte, 0, 256)
 	for _, name := range names {
 		for _, value := range values[name] {
-			if form.Len() > 0 {
-				form.WriteByte('&')
+			if len(form) > 0 {
+				form = append(form, '&')
 			}
-			form.WriteString(url.QueryEscape(name))
-			form.WriteByte('=')
-			form.WriteString(url.QueryEscape(value))
+			form = append(form, url.QueryEscape(name)...)
+			form = append(form, '=')
+			form = append(form, url.QueryEscape(value)...)
 		}
 	}
-	return form.String()
+	return form
 }
 
 // encodeIDs needs no JSON encoder: the IDs are checked to be letters and digits.
-func encodeIDs(tokenIDs []string) (string, error) {
+func encodeIDs(tokenIDs []string) ([]byte, error) {
 	if len(tokenIDs) == 0 {
-		return "", invalid("the list of token IDs is empty")
+		return nil, invalid("the list of token IDs is empty")
 	}
 	seen := make(map[string]bool, len(tokenIDs))
-	var body strings.Builder
-	body.Grow(50 * (len(tokenIDs) + 1))
-	body.WriteString(`{"data":[`)
+	body := make([]byte, 0, 50*(len(tokenIDs)+1))
+	body = append(body, `{"data":[`...)
 	for i, id := range tokenIDs {
 		if err := checkTokenID(id, "RevokeTokenCurrent"); err != nil {
-			return "", fmt.Errorf("%w (number %d of the list)", err, i+1)
+			return nil, fmt.Errorf("%w (number %d of the list)", err, i+1)
 		}
 		if seen[id] {
 			continue
 		}
 		if seen[id] = true; len(seen) > 1 {
-			body.WriteByte(',')
+			body = append(body, ',')
 		}
-		body.WriteString(`{"type":"token","id":"`)
-		body.WriteString(id)
-		body.WriteString(`"}`)
+		body = append(body, `{"type":"token","id":"`...)
+		body = append(body, id...)
+		body = append(body, `"}`...)
 	}
-	body.WriteString("]}")
-	return body.String(), nil
+	return append(body, "]}"...), nil
 }
 
 // checkTokenID refuses what can't be a token ID. To the API "self" is the
