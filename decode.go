@@ -3,12 +3,14 @@ package fastly
 import (
 	"bytes"
 	"cmp"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/maphash"
 	"html"
 	"io"
 	"iter"
+	"math/bits"
 	"slices"
 	"strings"
 	"sync"
@@ -382,15 +384,30 @@ func valueEnd(text []byte) int {
 
 // stringEnd is the length of the string that the text starts with.
 func stringEnd(text []byte) int {
-	for i := 1; i < len(text); i++ {
+	for i := skipPlain(text, 1); i < len(text); i = skipPlain(text, i+1) {
 		switch text[i] {
-		case '\\':
-			i++
 		case '"':
 			return i + 1
+		case '\\':
+			i++
 		}
 	}
 	return len(text)
+}
+
+// skipPlain is where, from i on, the first quote or backslash is, or less than
+// eight bytes are left. To look at eight at a time takes a twentieth off a list.
+// The lowest high bit of a byte that (x-ones)&^x has is that of x's lowest zero.
+func skipPlain(text []byte, i int) int {
+	const ones = 0x0101010101010101
+	for ; i+8 <= len(text); i += 8 {
+		word := binary.LittleEndian.Uint64(text[i:])
+		quote, backslash := word^ones*'"', word^ones*'\\'
+		if found := ((quote-ones)&^quote | (backslash-ones)&^backslash) & (ones << 7); found != 0 {
+			return i + bits.TrailingZeros64(found)/8
+		}
+	}
+	return i
 }
 
 // pool is the memory of an answer. Tokens share strings that come again and

@@ -1,6 +1,7 @@
 package fastly_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -137,6 +138,34 @@ func TestMembersThatAreNotKnownDoNoHarm(t *testing.T) {
 	token, err := srv.client(t).Tokens.GetToken(t.Context(), someID)
 	require.NoError(t, err)
 	assert.Equal(t, fastly.TokenResponse{ID: someID, Name: "{deploy}"}, *token)
+}
+
+func TestStringsOfEveryLengthAreReadToTheirEnd(t *testing.T) {
+	t.Parallel()
+	var names []string
+	for length := range 40 {
+		plain := strings.Repeat("x", length)
+		names = append(names, plain)
+		for at := range length + 1 {
+			for _, odd := range []string{`"`, `\`, `\\`, `\"`, "\n", "é", "!", "#", "]", "}"} {
+				names = append(names, plain[:at]+odd+plain[at:])
+			}
+		}
+	}
+	var list strings.Builder
+	for i, name := range names {
+		quoted, err := json.Marshal(name)
+		require.NoError(t, err)
+		fmt.Fprintf(&list, `,{"name":%s,"%s":%s,"id":"id%d"}`, quoted, strings.Repeat("y", i%30), quoted, i)
+	}
+	srv := newStub(t, 200, nil, "["+list.String()[1:]+"]")
+	tokens, err := srv.client(t).Tokens.ListTokensUser(t.Context())
+	require.NoError(t, err)
+	require.Len(t, tokens, len(names))
+	for i, token := range tokens {
+		assert.Equal(t, names[i], token.Name)
+		assert.Equal(t, fmt.Sprint("id", i), token.ID)
+	}
 }
 
 // Two members with one mark would be taken for duplicates, and looked at twice.
