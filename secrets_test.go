@@ -773,7 +773,8 @@ func TestLogHoldsNoSecretAndNoHeaderOrBody(t *testing.T) {
 
 // TestAnswersThatAreNoTokenAreNotQuoted has access tokens in answers that can't
 // be read.
-// What a transport below prints of a request shows its header, but not its body.
+// What a transport below prints of a request shows its header, but not the text of
+// its body.
 func TestPrintedRequestsShowNoBody(t *testing.T) {
 	t.Parallel()
 	var printed strings.Builder
