@@ -162,3 +162,23 @@ func TestFloorSendsWhatTheLibrarySends(t *testing.T) {
 		})
 	}
 }
+
+// As the API's lists come: chunked, whatever their length.
+func TestBenchmarkedListsHaveNoContentLength(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{1, 100, 10_000} {
+		for _, gzip := range []bool{false, true} {
+			srv := benchkit.NewServer(benchkit.Config{Tokens: n, Gzip: gzip})
+			t.Cleanup(srv.Close)
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, srv.URL+"/tokens", nil)
+			require.NoError(t, err)
+			req.Header.Set("Accept-Encoding", "gzip")
+			resp, err := srv.Client().Do(req)
+			require.NoError(t, err)
+			require.NoError(t, resp.Body.Close())
+			assert.Equal(t, []string{"chunked"}, resp.TransferEncoding, "%d tokens, gzip %t", n, gzip)
+			assert.EqualValues(t, -1, resp.ContentLength)
+			assert.Equal(t, gzip, resp.Header.Get("Content-Encoding") == "gzip")
+		}
+	}
+}

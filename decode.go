@@ -53,9 +53,8 @@ type boundedReader struct {
 	r     io.Reader
 	left  int64
 	limit int64
-	err   error // other than io.EOF
-	keep  bool
-	kept  []byte // what was read, if keep is set
+	err   error  // other than io.EOF
+	kept  []byte // what was read, unless nil
 }
 
 func newBoundedReader(r io.Reader, limit int64) *boundedReader {
@@ -81,7 +80,7 @@ func (b *boundedReader) Read(p []byte) (int, error) {
 		err = b.err
 	}
 	b.left -= int64(n)
-	if b.keep {
+	if b.kept != nil {
 		b.kept = append(b.kept, p[:n]...)
 	}
 	return n, err
@@ -618,7 +617,7 @@ func (b *blocks) join() []TokenResponse {
 // the error, if there is one: the access token is shown only once.
 func decodeCreated(body io.Reader) (*TokenCreatedResponse, error) {
 	text := newBoundedReader(body, maxAnswerBytes)
-	text.keep = true
+	text.kept = make([]byte, 0, 512)
 	var r reader
 	created := new(TokenCreatedResponse)
 	err := decode(text, func(dec *jsontext.Decoder) error {
@@ -668,7 +667,8 @@ func salvage(text []byte, created *TokenCreatedResponse) (guessed bool) {
 	return guessed
 }
 
-// findString looks for a whole JSON string, not empty, behind the given name in any text.
+// findString looks for a whole JSON string, not empty, behind the given name in
+// any text.
 func findString(text []byte, name string) string {
 	for {
 		_, rest, found := bytes.Cut(text, []byte(`"`+name+`"`))

@@ -81,6 +81,7 @@ func Handler(c Config) http.Handler {
 		case strings.HasPrefix(r.URL.Path, "/tokens/"): // else a list
 			_, _ = io.WriteString(w, tokenJSON(1))
 		default:
+			h.Set("Transfer-Encoding", "chunked") // short ones, too
 			if c.Gzip {
 				h.Set("Content-Encoding", "gzip")
 			}
