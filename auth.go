@@ -2,9 +2,7 @@ package fastly
 
 import (
 	"context"
-	"crypto/tls"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -14,158 +12,194 @@ import (
 
 const defaultHost = "api.fastly.com"
 
+// credential authenticates one request: a header, and the secrets in its value.
+// The zero value is no credential.
+type credential struct {
+	header  string
+	value   []string
+	secrets secrets
+}
+
+func (c credential) set(h http.Header) {
+	if c.header != "" {
+		h[c.header] = c.value
+	}
+}
+
+func keyCredential(key Secret) (credential, error) {
+	if err := checkKey(key.Reveal()); err != nil {
+		return credential{}, err
+	}
+	return credential{"Fastly-Key", []string{key.Reveal()}, tokenSecrets(key.Reveal())}, nil
+}
+
+// askKey gets the key from f. A key that comes with an error is redacted in it.
+func askKey(ctx context.Context, f func(context.Context) (Secret, error)) (credential, error) {
+	key, err := f(ctx)
+	if err != nil {
+		return credential{}, fmt.Errorf("fastly: the key function failed: %w", redactError(err, tokenSecrets(key.Reveal())))
+	}
+	return keyCredential(key)
+}
+
+func basicCredential(username string, password Secret) (credential, error) {
+	if err := checkLogin(username, password.Reveal()); err != nil {
+		return credential{}, err
+	}
+	if strings.Contains(username, ":") { // RFC 7617, section 2
+		return credential{}, invalid("the user name holds a colon, which HTTP Basic authentication can't carry")
+	}
+	pair := base64.StdEncoding.EncodeToString([]byte(username + ":" + password.Reveal()))
+	return credential{"Authorization", []string{"Basic " + pair}, tokenSecrets(pair).and(passwordSecrets(password.Reveal()))}, nil
+}
+
+// sentSecrets returns the secrets that a transport of the caller's put into the
+// request that resp answers, as far as resp shows them.
+func sentSecrets(resp *http.Response) secrets {
+	if resp.Request == nil {
+		return secrets{}
+	}
+	_, value, _ := strings.Cut(resp.Request.Header.Get("Authorization"), " ")
+	_, password, _ := resp.Request.BasicAuth()
+	return tokenSecrets(resp.Request.Header.Get("Fastly-Key"), value).and(passwordSecrets(password))
+}
+
 // APIKeyTransport is an [http.RoundTripper] that adds an API token to requests
-// as the Fastly-Key header. It can be used without a [Client], under any
+// as the Fastly-Key header. It works without a [Client], under any
 // [http.Client].
 //
-// A request to any other origin than Host's, wherever it comes from (a
-// redirect, say), is not sent at all: it ends in an error that names the host.
-// So is a plain http request to a host that is not loopback. Requests are not
-// modified, and the transport is safe for concurrent use once its fields are
-// set.
+// It never sends a request to an origin other than Host, even on redirect: such
+// a request fails with an error that names the host. It does not send over
+// plain http either, unless the host is loopback. It does not modify requests,
+// and is safe for concurrent use once its fields are set.
 //
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/
 type APIKeyTransport struct {
-	// Key is the API token. Used if KeyFunc is nil. Empty, it fails the request.
+	// Key is the API token, used if KeyFunc is nil. An empty key fails the request.
 	Key Secret
-	// KeyFunc, if not nil, is called for each request with its context, by
-	// many goroutines at a time. Its error fails the request. The attempts of
-	// one [TokensService.RevokeTokenCurrent] share a key.
+	// KeyFunc, if not nil, is called for each request with the request's context.
+	// It must be safe for concurrent use. Its error fails the request.
 	KeyFunc func(context.Context) (Secret, error)
-	// Host is the only host[:port] that is sent the key. Empty means
-	// api.fastly.com; no port means that of the request's scheme.
+	// Host is the only host[:port] that gets the key. Empty means
+	// api.fastly.com; no port means the default port of the request's scheme.
 	Host string
 	// Base sends the requests. Nil means [http.DefaultTransport].
 	Base http.RoundTripper
-
-	plainHTTP bool // for WithInsecurePlainHTTP alone
-	checked   bool // the TLS settings of Base, by a Client
 }
 
-// RoundTrip implements [http.RoundTripper]. The error for a key that no header can
-// carry matches [ErrInvalidArgument].
+// RoundTrip implements [http.RoundTripper]. An error about a key that a header
+// can't carry matches [ErrInvalidArgument].
 func (t *APIKeyTransport) RoundTrip(req *http.Request) (*http.Response, error) {
-	if err := admit(req, t.Host, t.plainHTTP); err != nil {
-		return refuse(req, err)
-	}
-	key := t.Key
-	if t.KeyFunc != nil {
-		var err error
-		if key, err = askKey(req, t.KeyFunc); err != nil {
-			return refuse(req, fmt.Errorf("fastly: the key function failed: %w", hideError(err, key.Reveal())))
+	return authenticate(req, t.Host, t.Base, func(ctx context.Context) (credential, error) {
+		if t.KeyFunc != nil {
+			return askKey(ctx, t.KeyFunc)
 		}
-	}
-	if err := checkKey(key.Reveal()); err != nil {
-		return refuse(req, err)
-	}
-	return sendWith(t.Base, t.checked, req, "Fastly-Key", key.Reveal(), key.Reveal())
+		return keyCredential(t.Key)
+	})
 }
 
 // BasicAuthTransport is an [http.RoundTripper] that adds a user name and
-// password to requests as HTTP Basic authentication (RFC 7617), which the API
-// takes for [TokensService.CreateToken]. In all else it is like
+// password to requests as HTTP Basic authentication (RFC 7617). The API accepts
+// these for [TokensService.CreateToken] only. In all else it is like
 // [APIKeyTransport].
 //
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/user/#create-token
 type BasicAuthTransport struct {
-	// Username and Password are those of a Fastly user. Either one empty, or a
-	// colon in the Username, fails the request.
+	// Username and Password are those of a Fastly user. The request fails if
+	// either is empty or Username contains a colon.
 	Username string
 	Password Secret
-	// Host is the only host[:port] that is sent the password. Empty means
-	// api.fastly.com; no port means that of the request's scheme.
+	// Host is the only host[:port] that gets the password. Empty means
+	// api.fastly.com; no port means the default port of the request's scheme.
 	Host string
 	// Base sends the requests. Nil means [http.DefaultTransport].
 	Base http.RoundTripper
-
-	plainHTTP bool // for WithInsecurePlainHTTP alone
-	checked   bool // the TLS settings of Base, by a Client
 }
 
-// RoundTrip implements [http.RoundTripper]. The error for a user name or password
-// that can't be sent matches [ErrInvalidArgument].
+// RoundTrip implements [http.RoundTripper]. An error about a user name or
+// password that can't be sent matches [ErrInvalidArgument].
 func (t *BasicAuthTransport) RoundTrip(req *http.Request) (*http.Response, error) {
-	if err := admit(req, t.Host, t.plainHTTP); err != nil {
-		return refuse(req, err)
-	}
-	if err := checkLogin(t.Username, t.Password.Reveal()); err != nil {
-		return refuse(req, err)
-	}
-	pair := base64.StdEncoding.EncodeToString([]byte(t.Username + ":" + t.Password.Reveal()))
-	return sendWith(t.Base, t.checked, req, "Authorization", "Basic "+pair, pair, t.Password.Reveal())
+	return authenticate(req, t.Host, t.Base, func(context.Context) (credential, error) {
+		return basicCredential(t.Username, t.Password)
+	})
 }
 
-// refusedError is a request that a transport would not send, and would not
-// however often it is asked.
-type refusedError struct{ err error }
-
-func (e *refusedError) Error() string { return e.err.Error() }
-func (e *refusedError) Unwrap() error { return e.err }
-
-// refuse ends a request unsent. A RoundTripper closes the body even then.
-func refuse(req *http.Request, err error) (*http.Response, error) {
-	if req.Body != nil {
-		_ = req.Body.Close()
+// authenticate sends a copy of req with a credential through base: a
+// RoundTripper must not modify its request.
+func authenticate(req *http.Request, host string, base http.RoundTripper, obtain func(context.Context) (credential, error)) (*http.Response, error) {
+	if err := checkOrigin(req, host); err != nil {
+		return reject(req, err)
 	}
-	return nil, &refusedError{err}
-}
-
-// sendWith sends a copy of req with one more header: a RoundTripper may not
-// modify the request it is given.
-func sendWith(base http.RoundTripper, checked bool, req *http.Request, name, value string, secrets ...string) (*http.Response, error) {
 	if base == nil {
 		base = http.DefaultTransport
 	}
-	if !checked {
-		if err := checkTLS(base); err != nil {
-			return refuse(req, err)
-		}
+	if err := checkTLS(base); err != nil {
+		return reject(req, err)
+	}
+	cred, err := obtain(req.Context())
+	if err != nil {
+		return reject(req, err)
 	}
 	sent := new(http.Request)
 	*sent = *req
-	sent.Header = make(http.Header, len(req.Header)+1)
-	for k, v := range req.Header {
-		sent.Header[k] = v[:len(v):len(v)]
+	sent.Header = req.Header.Clone()
+	if sent.Header == nil {
+		sent.Header = http.Header{}
 	}
-	sent.Header[name] = []string{value}
-	resp, err := base.RoundTrip(sent)
+	cred.set(sent.Header)
+	resp, err := roundTrip(base, sent)
 	if err != nil {
-		return resp, hideError(err, secrets...)
+		return nil, redactError(err, cred.secrets)
 	}
-	if resp != nil {
-		// As net/http does it. What this was is needed to hide it in errors.
-		resp.Request = sent
-	}
+	// As net/http does. A Client reads the credential from here to redact it.
+	resp.Request = sent
 	return resp, nil
 }
 
-// admit refuses a request to where credentials for host must not be sent.
-func admit(req *http.Request, host string, plainHTTP bool) error {
+// rejectedError is the error of a request that a transport refuses to send.
+type rejectedError struct{ err error }
+
+func (e *rejectedError) Error() string { return e.err.Error() }
+func (e *rejectedError) Unwrap() error { return e.err }
+
+// reject closes the body, as a RoundTripper must even then.
+func reject(req *http.Request, err error) (*http.Response, error) {
+	if req.Body != nil {
+		_ = req.Body.Close()
+	}
+	return nil, &rejectedError{err}
+}
+
+// checkOrigin returns an error if req goes anywhere but to host.
+func checkOrigin(req *http.Request, host string) error {
 	if host == "" {
 		host = defaultHost
 	}
+	reason := ""
 	switch u := req.URL; {
 	case u == nil:
-		return errors.New("fastly: the request has no URL")
-	case u.Scheme == "http" && !plainHTTP && !isLoopback(u.Hostname()):
-		return fmt.Errorf("fastly: request to %s refused: over plain http anybody on the way could read the credentials", oneLine(u.Host))
-	case u.Scheme == "http" && wasSecure(req.Response):
-		return fmt.Errorf("fastly: request to %s refused: it is a redirect from https to plain http", oneLine(u.Host))
+		return fmt.Errorf("fastly: the request has no URL")
+	case u.Scheme == "http" && !isLoopback(u.Hostname()):
+		reason = "plain http would show the credentials to anyone on the network path"
+	case u.Scheme == "http" && fromHTTPS(req.Response):
+		reason = "it is a redirect from https to plain http"
 	case u.Scheme != "http" && u.Scheme != "https":
-		return fmt.Errorf("fastly: request to %s refused: its scheme is not https", oneLine(u.Host))
-	case u.Host != host && canonicalHost(u.Host, u.Scheme) != canonicalHost(host, u.Scheme):
-		return fmt.Errorf("fastly: request to %s refused: the credentials are for %s only", oneLine(u.Host), host)
+		reason = "its scheme is not https"
+	case canonicalHost(u.Host, u.Scheme) != canonicalHost(host, u.Scheme):
+		reason = "the credentials are for " + host + " only"
+	default:
+		return nil
 	}
-	return nil
+	return fmt.Errorf("fastly: request to %s refused: %s", sanitize(req.URL.Host), reason)
 }
 
-// wasSecure reports whether resp, the redirect that led to a request, came by
+// fromHTTPS reports whether resp, the redirect that caused a request, came over
 // https.
-func wasSecure(resp *http.Response) bool {
+func fromHTTPS(resp *http.Response) bool {
 	return resp != nil && resp.Request != nil && resp.Request.URL != nil && resp.Request.URL.Scheme == "https"
 }
 
-// canonicalHost is host:port in one form, so that spelling makes no difference.
+// canonicalHost returns host:port in lower case, with the scheme's default port.
 func canonicalHost(host, scheme string) string {
 	u := url.URL{Host: host}
 	port := u.Port()
@@ -183,49 +217,23 @@ func isLoopback(hostname string) bool {
 	return err == nil && addr.Unmap().IsLoopback()
 }
 
-// checkTLS refuses a transport that was told to go below TLS 1.2.
-func checkTLS(rt http.RoundTripper) error {
-	t, ok := rt.(*http.Transport)
-	switch {
-	case !ok:
-		return nil
-	case t == nil:
-		return invalid("the HTTP transport is a nil *http.Transport")
-	}
-	// At its first use a transport changes its settings, which only Clone
-	// knows to wait for.
-	if t = t.Clone(); t.TLSClientConfig == nil {
-		return nil
-	}
-	if v := t.TLSClientConfig.MinVersion; v != 0 && v < tls.VersionTLS12 {
-		return invalid("the HTTP transport allows %s: set TLSClientConfig.MinVersion to tls.VersionTLS12 or later", tls.VersionName(v))
-	}
-	if v := t.TLSClientConfig.MaxVersion; v != 0 && v < tls.VersionTLS12 {
-		return invalid("the HTTP transport goes up to %s only: set TLSClientConfig.MaxVersion to tls.VersionTLS12 or later", tls.VersionName(v))
-	}
-	return nil
-}
-
 func checkKey(key string) error {
 	if key == "" {
 		return invalid("the API key is empty")
 	}
 	if !isVisible(key) {
-		return invalid("the API key holds a character that an HTTP header can't carry as it is (a line break or a space at its end?)")
+		return invalid("the API key holds a character that an HTTP header can't carry (a line break or a space at its end?)")
 	}
 	return nil
 }
 
-// checkLogin follows RFC 7617, section 2: no colon in the user name, no control
-// characters at all.
+// checkLogin rejects what neither a form nor HTTP Basic should carry.
 func checkLogin(username, password string) error {
 	switch {
 	case username == "":
 		return invalid("the user name is empty")
 	case password == "":
 		return invalid("the password is empty")
-	case strings.Contains(username, ":"):
-		return invalid("the user name holds a colon, which HTTP Basic authentication can't carry")
 	case strings.ContainsFunc(username, isControl):
 		return invalid("the user name holds a control character (a line break at its end?)")
 	case strings.ContainsFunc(password, isControl):
@@ -236,25 +244,8 @@ func checkLogin(username, password string) error {
 
 func isControl(r rune) bool { return r < 0x20 || r == 0x7f }
 
-// isVisible reports whether s is made of visible ASCII characters only, the
-// VCHAR of RFC 9110, section 5.5.
+// isVisible reports whether s is all visible ASCII, the VCHAR of RFC 9110,
+// section 5.5.
 func isVisible(s string) bool {
-	for i := range len(s) {
-		if s[i] <= ' ' || s[i] >= 0x7f {
-			return false
-		}
-	}
-	return true
-}
-
-// Format implements [fmt.Formatter]: the fields, Key redacted, for every verb.
-func (t APIKeyTransport) Format(f fmt.State, verb rune) {
-	type plain APIKeyTransport
-	formatFields(f, verb, "APIKeyTransport", plain(t))
-}
-
-// Format implements [fmt.Formatter]: the fields, Password redacted, for every verb.
-func (t BasicAuthTransport) Format(f fmt.State, verb rune) {
-	type plain BasicAuthTransport
-	formatFields(f, verb, "BasicAuthTransport", plain(t))
+	return !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f })
 }

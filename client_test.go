@@ -3,27 +3,29 @@ package fastly_test
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
-	"net/http/cookiejar"
 	"net/http/httptest"
-	"net/url"
 	"reflect"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/fastly-tokens/fastly"
+	"github.com/fastly-tokens/fastly/fastlytest"
 )
 
 // The surface that programs compile against: a change here breaks them.
@@ -35,6 +37,12 @@ var (
 	_ func(string) fastly.Option                                              = fastly.WithAPIKey
 	_ func(func(context.Context) (fastly.Secret, error)) fastly.Option        = fastly.WithAPIKeyFunc
 	_ func(username, password string) fastly.Option                           = fastly.WithBasicAuth
+	_ func() fastly.Option                                                    = fastly.WithoutAuthentication
+	_ func(string) func(context.Context) (fastly.Secret, error)               = fastly.KeyFile
+	_ func(*fastly.Client)                                                    = (*fastly.Client).CloseIdleConnections
+	_ func(fastly.TokenResponse, time.Time) bool                              = fastly.TokenResponse.Expired
+	_ func(fastly.TokenResponse, fastly.Scope, string) bool                   = fastly.TokenResponse.Allows
+	_ func(string) fastly.Scopes                                              = fastly.ParseScopes
 	_ func(http.RoundTripper) fastly.Option                                   = fastly.WithTransport
 	_ func(*http.Client) fastly.Option                                        = fastly.WithHTTPClient
 	_ func(string) fastly.Option                                              = fastly.WithBaseURL
@@ -85,15 +93,17 @@ var (
 	_ = fastly.CreateTokenRequest{
 		Name: string(""), Scopes: fastly.Scopes(nil), Services: []string(nil), ExpiresAt: time.Time{},
 		Username: string(""), Password: fastly.Secret(""), OTP: fastly.Secret(""),
+		OTPFunc: (func(context.Context) (fastly.Secret, error))(nil),
 	}
 	_ = fastly.GenericTokenError{
 		StatusCode: int(0), Msg: string(""), Detail: string(""), Code: string(""),
 		Method: string(""), Path: string(""), RateLimit: fastly.RateLimit{}, RetryAfter: time.Duration(0),
+		Header: http.Header(nil), Body: string(""),
 	}
 	_ = []fastly.Scope{fastly.ScopeGlobal, fastly.ScopePurgeSelect, fastly.ScopePurgeAll, fastly.ScopeGlobalRead}
 )
 
-func TestSurfaceIsKept(t *testing.T) {
+func TestSurfaceIsStable(t *testing.T) {
 	t.Parallel()
 	assert.Equal(t, "https://api.fastly.com", fastly.DefaultBaseURL)
 
@@ -103,8 +113,8 @@ func TestSurfaceIsKept(t *testing.T) {
 		methods = append(methods, service.Method(i).Name)
 	}
 	var wanted []string
-	for _, m := range tokensMethods {
-		wanted = append(wanted, m.name)
+	for _, op := range operations {
+		wanted = append(wanted, op.name)
 	}
 	assert.Equal(t, wanted, methods, "one method for each endpoint")
 
@@ -117,248 +127,22 @@ func TestSurfaceIsKept(t *testing.T) {
 	}
 }
 
-func TestNewClientRefusesWhatCannotWork(t *testing.T) {
+// No zero value panics.
+func TestZeroClientSendsNothing(t *testing.T) {
 	t.Parallel()
-	key := fastly.WithAPIKey(someKey)
-	keyFunc := fastly.WithAPIKeyFunc(func(context.Context) (fastly.Secret, error) { return someKey, nil })
-	basic := fastly.WithBasicAuth("jane@example.com", "correct horse")
-	transport := fastly.WithTransport(http.DefaultTransport)
-	oldTLS := &http.Transport{TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS11}} //nolint:gosec // to be refused
-	lowTLS := &http.Transport{TLSClientConfig: &tls.Config{MaxVersion: tls.VersionTLS10}} //nolint:gosec // to be refused
-
-	tests := map[string]struct {
-		opts  []fastly.Option
-		says  []string
-		never []string // what the error must not show
-	}{
-		"no credentials":          {nil, []string{"no credentials", "use WithAPIKey, WithAPIKeyFunc, WithBasicAuth, WithTransport or NewClientFromEnv"}, nil},
-		"only other options":      {[]fastly.Option{never}, []string{"no credentials"}, nil},
-		"key and key function":    {[]fastly.Option{key, keyFunc}, []string{"WithAPIKey and WithAPIKeyFunc", "use one"}, nil},
-		"key and Basic":           {[]fastly.Option{key, basic}, []string{"WithAPIKey and WithBasicAuth", "use one"}, nil},
-		"Basic and transport":     {[]fastly.Option{basic, transport}, []string{"WithBasicAuth and WithTransport", "use one"}, nil},
-		"key function and key":    {[]fastly.Option{keyFunc, key}, []string{"WithAPIKeyFunc and WithAPIKey", "use one"}, nil},
-		"a nil option":            {[]fastly.Option{key, nil}, []string{"option is nil"}, nil},
-		"nil key function":        {[]fastly.Option{fastly.WithAPIKeyFunc(nil)}, []string{"WithAPIKeyFunc", "nil"}, nil},
-		"nil transport":           {[]fastly.Option{fastly.WithTransport(nil)}, []string{"WithTransport", "nil"}, nil},
-		"nil HTTP client":         {[]fastly.Option{key, fastly.WithHTTPClient(nil)}, []string{"WithHTTPClient", "nil"}, nil},
-		"transport over another":  {[]fastly.Option{transport, fastly.WithHTTPClient(&http.Client{Transport: http.DefaultTransport})}, []string{"WithTransport", "WithHTTPClient", "exclude each other", "lay your transport over the other"}, nil},
-		"TLS 1.1 allowed":         {[]fastly.Option{key, fastly.WithHTTPClient(&http.Client{Transport: oldTLS})}, []string{"TLS 1.1", "set TLSClientConfig.MinVersion"}, nil},
-		"TLS 1.0 at most":         {[]fastly.Option{fastly.WithTransport(lowTLS)}, []string{"TLS 1.0", "set TLSClientConfig.MaxVersion"}, nil},
-		"empty key":               {[]fastly.Option{fastly.WithAPIKey("")}, []string{"API key is empty"}, nil},
-		"key with line break":     {[]fastly.Option{fastly.WithAPIKey(someKey + "\n")}, []string{"line break"}, []string{someKey}},
-		"key with space":          {[]fastly.Option{fastly.WithAPIKey(" " + someKey)}, []string{"space"}, []string{someKey}},
-		"key beyond ASCII":        {[]fastly.Option{fastly.WithAPIKey("schlüsselwort")}, []string{"character"}, []string{"schl", "wort"}},
-		"empty user name":         {[]fastly.Option{fastly.WithBasicAuth("", "hunter22")}, []string{"user name is empty"}, []string{"hunter22"}},
-		"empty password":          {[]fastly.Option{fastly.WithBasicAuth("jane@example.com", "")}, []string{"password is empty"}, nil},
-		"colon in user name":      {[]fastly.Option{fastly.WithBasicAuth("jane:doe", "hunter22")}, []string{"colon"}, []string{"hunter22", "jane"}},
-		"line break in user name": {[]fastly.Option{fastly.WithBasicAuth("jane\n", "hunter22")}, []string{"user name", "line break"}, []string{"hunter22", "jane"}},
-		"line break in password":  {[]fastly.Option{fastly.WithBasicAuth("jane", "hunter22\r\n")}, []string{"password", "line break"}, []string{"hunter22"}},
-
-		"unparsable URL":            {[]fastly.Option{key, fastly.WithBaseURL("https://api.example.com:port")}, []string{"base URL can't be parsed", "should look like https://api.fastly.com"}, nil},
-		"unparsable, with password": {[]fastly.Option{key, fastly.WithBaseURL("https://jane:hunter22@api.example.com:port")}, []string{"base URL can't be parsed", "should look like https://api.fastly.com"}, []string{"hunter22", "jane"}},
-		"control character in URL":  {[]fastly.Option{key, fastly.WithBaseURL("https://api.example.com/\n")}, []string{"base URL can't be parsed"}, nil},
-		"empty URL":                 {[]fastly.Option{key, fastly.WithBaseURL("")}, []string{`"" is not an absolute http or https URL`}, nil},
-		"no scheme":                 {[]fastly.Option{key, fastly.WithBaseURL("api.example.com")}, []string{`"api.example.com" is not an absolute`, "should look like https://api.fastly.com"}, nil},
-		"other scheme":              {[]fastly.Option{key, fastly.WithBaseURL("ftp://api.example.com")}, []string{"not an absolute http or https URL"}, nil},
-		"no host":                   {[]fastly.Option{key, fastly.WithBaseURL("https:///tokens")}, []string{"not an absolute http or https URL"}, nil},
-		"port but no host":          {[]fastly.Option{key, fastly.WithBaseURL("https://:443")}, []string{"not an absolute http or https URL"}, nil},
-		"user in URL":               {[]fastly.Option{key, fastly.WithBaseURL("https://jane:hunter22@api.example.com")}, []string{"use WithBasicAuth"}, []string{"hunter22"}},
-		"query in URL":              {[]fastly.Option{key, fastly.WithBaseURL("https://api.example.com?key=hunter22")}, []string{"query", "leave them out"}, []string{"hunter22"}},
-		"question mark in URL":      {[]fastly.Option{key, fastly.WithBaseURL("https://api.example.com/?")}, []string{"query", "leave them out"}, nil},
-		"fragment in URL":           {[]fastly.Option{key, fastly.WithBaseURL("https://api.example.com/#top")}, []string{"fragment", "leave them out"}, nil},
-		"plain http":                {[]fastly.Option{key, fastly.WithBaseURL("http://api.example.com")}, []string{"plain http", "use https"}, nil},
-		"plain http by address":     {[]fastly.Option{key, fastly.WithBaseURL("http://192.0.2.7")}, []string{"plain http", "use https"}, nil},
-		"plain http, loopback-like": {[]fastly.Option{key, fastly.WithBaseURL("http://127.0.0.1.example.com")}, []string{"plain http", "use https"}, nil},
-		"plain http, any address":   {[]fastly.Option{key, fastly.WithBaseURL("http://0.0.0.0")}, []string{"plain http", "use https"}, nil},
-
-		"empty user agent":          {[]fastly.Option{key, fastly.WithUserAgent("")}, []string{"user agent", `such as "deploy-tool/1.4"`}, nil},
-		"user agent of two lines":   {[]fastly.Option{key, fastly.WithUserAgent("tool/1\r\nFastly-Key: x")}, []string{"user agent"}, nil},
-		"user agent beyond ASCII":   {[]fastly.Option{key, fastly.WithUserAgent("wörk/1")}, []string{"user agent"}, nil},
-		"padded user agent":         {[]fastly.Option{key, fastly.WithUserAgent("tool/1 ")}, []string{"user agent"}, nil},
-		"negative attempts":         {[]fastly.Option{key, fastly.WithRetryPolicy(fastly.RetryPolicy{MaxAttempts: -1})}, []string{"MaxAttempts is negative", "1 means never"}, nil},
-		"negative MinBackoff":       {[]fastly.Option{key, fastly.WithRetryPolicy(fastly.RetryPolicy{MinBackoff: -1})}, []string{"negative"}, nil},
-		"negative MaxBackoff":       {[]fastly.Option{key, fastly.WithRetryPolicy(fastly.RetryPolicy{MaxBackoff: -1})}, []string{"negative"}, nil},
-		"negative MaxWait":          {[]fastly.Option{key, fastly.WithRetryPolicy(fastly.RetryPolicy{MaxWait: -1})}, []string{"negative"}, nil},
-		"back-off upside down":      {[]fastly.Option{key, fastly.WithRetryPolicy(fastly.RetryPolicy{MinBackoff: 2, MaxBackoff: 1})}, []string{"MinBackoff is longer than MaxBackoff"}, nil},
-		"the first bad one reports": {[]fastly.Option{fastly.WithUserAgent(""), fastly.WithAPIKey("")}, []string{"user agent"}, nil},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			c, err := fastly.NewClient(test.opts...)
-			assert.Nil(t, c)
-			assertRefused(t, err, test.says...)
-			for _, hidden := range test.never {
-				assert.NotContains(t, err.Error(), hidden)
-			}
-		})
-	}
-}
-
-func TestNewClientTakesWhatCanWork(t *testing.T) {
-	t.Parallel()
-	key := fastly.WithAPIKey(someKey)
-	tests := map[string][]fastly.Option{
-		"a key alone":            {key},
-		"the same option twice":  {fastly.WithAPIKey("first"), key},
-		"loopback by name":       {key, fastly.WithBaseURL("http://localhost:8080")},
-		"loopback, upper case":   {key, fastly.WithBaseURL("HTTP://LOCALHOST:8080")},
-		"loopback by IPv4":       {key, fastly.WithBaseURL("http://127.1.2.3")},
-		"loopback by IPv6":       {key, fastly.WithBaseURL("http://[::1]:8080")},
-		"loopback, IPv4 in IPv6": {key, fastly.WithBaseURL("http://[::ffff:127.0.0.1]:8080")},
-		"plain http, allowed":    {key, fastly.WithInsecurePlainHTTP(), fastly.WithBaseURL("http://proxy.internal:3128")},
-		"allowed afterwards":     {key, fastly.WithBaseURL("http://proxy.internal:3128"), fastly.WithInsecurePlainHTTP()},
-		"default TLS versions":   {key, fastly.WithHTTPClient(&http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12}}})},
-		"own transport":          {fastly.WithTransport(http.DefaultTransport), fastly.WithHTTPClient(&http.Client{Timeout: time.Second})},
-		"several products":       {key, fastly.WithUserAgent("deploy-tool/1.4 plugin/2 (linux)")},
-		"zero retry policy":      {key, fastly.WithRetryPolicy(fastly.RetryPolicy{})},
-		"only MinBackoff":        {key, fastly.WithRetryPolicy(fastly.RetryPolicy{MinBackoff: time.Minute})},
-		"only MaxBackoff":        {key, fastly.WithRetryPolicy(fastly.RetryPolicy{MaxBackoff: time.Millisecond})},
-		"nil logger":             {key, fastly.WithLogger(nil)},
-	}
-	for name, opts := range tests {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			c, err := fastly.NewClient(opts...)
-			require.NoError(t, err)
-			assert.NotNil(t, c.Tokens)
-		})
-	}
-}
-
-// Not parallel: the environment is the process's.
-func TestNewClientFromEnv(t *testing.T) {
-	const fromOption, fromToken, fromKey = "option-key", "token-variable", "key-variable"
-	tests := map[string]struct {
-		token, key string
-		opts       []fastly.Option
-		wantKey    string
-	}{
-		"FASTLY_API_TOKEN":                {fromToken, "", nil, fromToken},
-		"FASTLY_API_KEY":                  {"", fromKey, nil, fromKey},
-		"FASTLY_API_TOKEN goes first":     {fromToken, fromKey, nil, fromToken},
-		"an option goes before both":      {fromToken, fromKey, []fastly.Option{fastly.WithAPIKey(fromOption)}, fromOption},
-		"an option spares the variables":  {"", "", []fastly.Option{fastly.WithAPIKey(fromOption)}, fromOption},
-		"a bad variable is not looked at": {"bad\n", "", []fastly.Option{fastly.WithAPIKey(fromOption)}, fromOption},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			srv := newStub(t, http.StatusOK, nil, tokenAnswer)
-			t.Setenv("FASTLY_API_TOKEN", test.token)
-			t.Setenv("FASTLY_API_KEY", test.key)
-			t.Setenv("FASTLY_API_URL", srv.URL+"/from/env/")
-			c, err := fastly.NewClientFromEnv(append(test.opts, never)...)
-			require.NoError(t, err)
-			_, err = c.Tokens.GetTokenCurrent(t.Context())
-			require.NoError(t, err)
-			got := srv.only(t)
-			assert.Equal(t, []string{test.wantKey}, got.header["Fastly-Key"])
-			assert.Equal(t, "/from/env/tokens/self", got.uri)
-		})
-	}
-}
-
-func TestNewClientFromEnvPrefersBaseURLOption(t *testing.T) {
-	srv := newStub(t, http.StatusOK, nil, tokenAnswer)
-	t.Setenv("FASTLY_API_TOKEN", someKey)
-	t.Setenv("FASTLY_API_URL", "not a URL")
-	c, err := fastly.NewClientFromEnv(fastly.WithBaseURL(srv.URL), never)
-	require.NoError(t, err)
-	_, err = c.Tokens.GetTokenCurrent(t.Context())
-	require.NoError(t, err)
-	assert.Equal(t, "/tokens/self", srv.only(t).uri)
-}
-
-func TestNewClientFromEnvDefaultsToTheAPI(t *testing.T) {
-	t.Setenv("FASTLY_API_TOKEN", someKey)
-	t.Setenv("FASTLY_API_URL", "")
-	var hosts []string
-	c, err := fastly.NewClientFromEnv(never, fastly.WithHTTPClient(&http.Client{Transport: roundTripFunc(func(r *http.Request) (*http.Response, error) {
-		hosts = append(hosts, r.URL.String())
-		return answering(http.StatusOK, tokenAnswer)(r)
-	})}))
-	require.NoError(t, err)
-	_, err = c.Tokens.GetTokenCurrent(t.Context())
-	require.NoError(t, err)
-	assert.Equal(t, []string{"https://api.fastly.com/tokens/self"}, hosts)
-}
-
-func TestNewClientFromEnvRefusesWhatCannotWork(t *testing.T) {
-	tests := map[string]struct {
-		token, key, url string
-		opts            []fastly.Option
-		says            []string
-	}{
-		"nothing set":      {"", "", "", nil, []string{"no credentials", "set FASTLY_API_TOKEN (or FASTLY_API_KEY)"}},
-		"bad token":        {"hunter22\n", "", "", nil, []string{"API key", "line break", "(from FASTLY_API_TOKEN)"}},
-		"bad key":          {"", "hunter22 ", "", nil, []string{"API key", "(from FASTLY_API_KEY)"}},
-		"bad URL":          {someKey, "", "api.example.com", nil, []string{"base URL", "should look like", "(from FASTLY_API_URL)"}},
-		"plain http":       {someKey, "", "http://api.example.com", nil, []string{"plain http", "use https"}},
-		"bad option first": {"", "", "", []fastly.Option{fastly.WithUserAgent("")}, []string{"user agent"}},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			t.Setenv("FASTLY_API_TOKEN", test.token)
-			t.Setenv("FASTLY_API_KEY", test.key)
-			t.Setenv("FASTLY_API_URL", test.url)
-			c, err := fastly.NewClientFromEnv(test.opts...)
-			assert.Nil(t, c)
-			assertRefused(t, err, test.says...)
-			assert.NotContains(t, err.Error(), "hunter22")
-		})
-	}
-}
-
-func TestUserAgentPutsTheProgramFirst(t *testing.T) {
-	t.Parallel()
-	for product, want := range map[string]string{
-		"":                         libraryAgent,
-		"deploy-tool/1.4":          "deploy-tool/1.4 " + libraryAgent,
-		"deploy-tool/1.4 plugin/2": "deploy-tool/1.4 plugin/2 " + libraryAgent,
-	} {
-		t.Run(want, func(t *testing.T) {
-			t.Parallel()
-			srv := newStub(t, http.StatusOK, nil, tokenAnswer)
-			var opts []fastly.Option
-			if product != "" {
-				opts = append(opts, fastly.WithUserAgent(product))
-			}
-			_, err := srv.client(t, opts...).Tokens.GetTokenCurrent(t.Context())
-			require.NoError(t, err)
-			assert.Equal(t, []string{want}, srv.only(t).header["User-Agent"])
-		})
-	}
-}
-
-func TestBaseURLPathIsPutBeforeEachPath(t *testing.T) {
-	t.Parallel()
-	for _, base := range []struct{ given, want string }{
-		{"", ""},
-		{"/", ""},
-		{"/fastly", "/fastly"},
-		{"/fastly/api//", "/fastly/api"},
-		{"/a%2Fb/", "/a%2Fb"},
-		{"/with%20space", "/with%20space"},
-	} {
-		for _, m := range tokensMethods {
-			t.Run(base.given+" "+m.name, func(t *testing.T) {
-				t.Parallel()
-				srv := newStub(t, m.status, nil, m.answer)
-				require.NoError(t, m.call(t.Context(), srv.client(t, fastly.WithBaseURL(srv.URL+base.given))))
-				assert.Equal(t, base.want+m.path, srv.only(t).uri)
-			})
+	for _, op := range operations {
+		for name, c := range map[string]*fastly.Client{
+			"client": new(fastly.Client), "service": {Tokens: new(fastly.TokensService)},
+		} {
+			assertInvalid(t, op.do(t.Context(), c), "belongs to no client: make one with NewClient")
+			_, ok := c.RateLimit()
+			assert.False(t, ok, name)
+			c.CloseIdleConnections()
 		}
 	}
 }
 
-func TestErrorPathIsWithoutThatOfTheBaseURL(t *testing.T) {
-	t.Parallel()
-	srv := newStub(t, http.StatusNotFound, nil, "")
-	err := srv.client(t, fastly.WithBaseURL(srv.URL+"/fastly")).Tokens.RevokeToken(t.Context(), someID)
-	assert.Equal(t, "/tokens/"+someID, answerOf(t, err).Path)
-}
-
-func TestRateLimitIsThatOfTheLastAnswerWithOne(t *testing.T) {
+func TestRateLimitIsThatOfTheLastResponseWithOne(t *testing.T) {
 	t.Parallel()
 	header := http.Header{}
 	status := http.StatusNoContent
@@ -376,11 +160,11 @@ func TestRateLimitIsThatOfTheLastAnswerWithOne(t *testing.T) {
 		return h
 	}
 	rl, ok := c.RateLimit()
-	assert.False(t, ok, "no answer came yet")
+	assert.False(t, ok, "no response came yet")
 	assert.Zero(t, rl)
 
 	reset := time.Unix(1610625600, 0)
-	// One after the other: each answer builds on those before it.
+	// One after the other: each response builds on those before it.
 	for _, step := range []struct {
 		name   string
 		status int
@@ -401,7 +185,7 @@ func TestRateLimitIsThatOfTheLastAnswerWithOne(t *testing.T) {
 			require.NoError(t, err, step.name)
 		} else {
 			require.Error(t, err, step.name)
-			assert.Equal(t, step.want, answerOf(t, err).RateLimit, step.name)
+			assert.Equal(t, step.want, responseError(t, err).RateLimit, step.name)
 		}
 		rl, ok := c.RateLimit()
 		assert.Equal(t, step.ok, ok, step.name)
@@ -412,7 +196,7 @@ func TestRateLimitIsThatOfTheLastAnswerWithOne(t *testing.T) {
 func TestRateLimitCountsDown(t *testing.T) {
 	t.Parallel()
 	srv := newAPI(t)
-	c := srv.Client(never)
+	c := srv.Client(noRetry)
 	_, err := c.Tokens.ListTokensUser(t.Context())
 	require.NoError(t, err)
 	_, ok := c.RateLimit()
@@ -430,90 +214,279 @@ func TestRateLimitCountsDown(t *testing.T) {
 	assert.Equal(t, []int{999, 998}, remaining)
 }
 
-func TestHTTPClientIsUsedAndNeverChanged(t *testing.T) {
+func TestLoggerRecordsEachAttempt(t *testing.T) {
 	t.Parallel()
-	jar, err := cookiejar.New(nil)
-	require.NoError(t, err)
-	srv := newStubFunc(t, func(w http.ResponseWriter, r *http.Request) {
-		http.SetCookie(w, &http.Cookie{Name: "edge", Value: "one", Path: "/"}) //nolint:gosec // a cookie of a test
-		_, _ = io.WriteString(w, tokenAnswer)
-	})
-	home, err := url.Parse(srv.URL)
-	require.NoError(t, err)
-	base := &http.Transport{}
-	t.Cleanup(base.CloseIdleConnections)
-	var below []http.Header // what the caller's own transport was given
-	tracing := roundTripFunc(func(r *http.Request) (*http.Response, error) {
-		below = append(below, r.Header.Clone())
-		return base.RoundTrip(r)
-	})
-	redirects := 0
-	hc := &http.Client{
-		Transport:     tracing,
-		CheckRedirect: func(*http.Request, []*http.Request) error { redirects++; return nil },
-		Jar:           jar,
-		Timeout:       30 * time.Second,
-	}
-	c := srv.client(t, fastly.WithHTTPClient(hc))
-	for range 2 {
-		_, err = c.Tokens.GetTokenCurrent(t.Context())
-		require.NoError(t, err)
-	}
-
-	require.Len(t, below, 2, "the caller's transport sends the requests")
-	assert.Equal(t, someKey, below[0].Get("Fastly-Key"), "the key is laid over the caller's transport")
-	assert.Empty(t, srv.seen()[0].header["Cookie"])
-	assert.Equal(t, []string{"edge=one"}, srv.seen()[1].header["Cookie"], "the caller's jar is used")
-	assert.Len(t, jar.Cookies(home), 1)
-
-	assert.IsType(t, tracing, hc.Transport)
-	assert.Same(t, jar, hc.Jar)
-	assert.Equal(t, 30*time.Second, hc.Timeout)
-	require.NoError(t, hc.CheckRedirect(nil, nil))
-	assert.Equal(t, 1, redirects, "CheckRedirect is the caller's own")
-
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, srv.URL, nil)
-	require.NoError(t, err)
-	resp, err := hc.Do(req)
-	require.NoError(t, err)
-	require.NoError(t, resp.Body.Close())
-	assert.Empty(t, srv.seen()[2].header["Fastly-Key"], "the caller's client sends no key of ours")
-}
-
-func TestZeroHTTPClientIsNotChanged(t *testing.T) {
-	t.Parallel()
-	srv := newStub(t, http.StatusOK, nil, tokenAnswer)
-	hc := new(http.Client)
-	_, err := srv.client(t, fastly.WithHTTPClient(hc)).Tokens.GetTokenCurrent(t.Context())
-	require.NoError(t, err)
-	assert.Equal(t, new(http.Client), hc)
-}
-
-func TestHTTPClientTimeoutBoundsAnAttempt(t *testing.T) {
-	t.Parallel()
-	srv := newStubFunc(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
-	c := srv.client(t, fastly.WithHTTPClient(&http.Client{Timeout: 30 * time.Millisecond}))
-	_, err := c.Tokens.GetTokenCurrent(t.Context())
-	require.ErrorIs(t, err, context.DeadlineExceeded)
-	require.EqualError(t, err, "fastly: GET /tokens/self: no answer in time")
-	require.NoError(t, t.Context().Err(), "the caller's context has not ended")
-}
-
-func TestHTTPClientBringsItsTLS(t *testing.T) {
-	t.Parallel()
-	srv := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = io.WriteString(w, tokenAnswer)
+	srv := newStub(t, http.StatusNotFound, nil, `{"msg":"Record not found"}`)
+	var out bytes.Buffer
+	logger := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{
+		Level: slog.LevelDebug,
+		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			if slices.Contains([]string{slog.TimeKey, "duration"}, a.Key) {
+				a.Value = slog.StringValue("some")
+			}
+			return a
+		},
 	}))
-	t.Cleanup(srv.Close)
-	c := mustClient(t, fastly.WithAPIKey(someKey), fastly.WithBaseURL(srv.URL), fastly.WithHTTPClient(srv.Client()), never)
-	got, err := c.Tokens.GetTokenCurrent(t.Context())
-	require.NoError(t, err)
-	assert.Equal(t, someID, got.ID)
+	require.Error(t, srv.client(t, fastly.WithLogger(logger)).Tokens.RevokeToken(t.Context(), someID))
+	assert.Equal(t, `time=some level=DEBUG msg="fastly: attempt" method=DELETE path=/tokens/`+someID+
+		" status=404 outcome=\"client error\" duration=some attempt=1 wait=0s\n", out.String())
+
+	out.Reset()
+	quiet := slog.New(slog.NewTextHandler(&out, nil))
+	require.Error(t, srv.client(t, fastly.WithLogger(quiet)).Tokens.RevokeToken(t.Context(), someID))
+	assert.Empty(t, out.String(), "attempts are for debug level")
 }
 
-// Each way of authentication, for every method, alone and over the transport of
-// a caller's own client.
-func TestAuthenticationOfEachMethod(t *testing.T) {
+// panickyHandler panics where told to.
+type panickyHandler struct {
+	slog.Handler
+	enabled bool
+}
+
+func (h panickyHandler) Enabled(context.Context, slog.Level) bool {
+	if !h.enabled {
+		panic("the log is full")
+	}
+	return true
+}
+
+func (panickyHandler) Handle(context.Context, slog.Record) error { panic("the log is full") }
+
+func TestLogHandlerThatPanicsLosesNothing(t *testing.T) {
+	t.Parallel()
+	for _, enabled := range []bool{false, true} {
+		srv := newStub(t, http.StatusOK, nil, createdJSON)
+		c := srv.client(t, fastly.WithLogger(slog.New(panickyHandler{slog.DiscardHandler, enabled})))
+		created, err := c.Tokens.CreateToken(t.Context(), &fastly.CreateTokenRequest{})
+		require.NoError(t, err)
+		assert.Equal(t, someKey, created.AccessToken.Reveal())
+	}
+}
+
+func TestLogNamesTheOutcome(t *testing.T) {
+	t.Parallel()
+	for outcome, fault := range map[string]fastlytest.Fault{
+		"done":         {Kind: fastlytest.Delay},
+		"not sent":     {},
+		"no response":  {Kind: fastlytest.CutAfter},
+		"server error": {Kind: fastlytest.Status, Status: http.StatusBadGateway},
+		"truncated":    {Kind: fastlytest.CutMiddle},
+		"rate limited": {Kind: fastlytest.Status, Status: http.StatusTooManyRequests},
+		"client error": {Kind: fastlytest.Status, Status: http.StatusNotFound},
+		"ambiguous":    {Kind: fastlytest.Garbage},
+		"permanent":    {Kind: fastlytest.Redirect, Location: "https://example.com"},
+	} {
+		t.Run(outcome, func(t *testing.T) {
+			t.Parallel()
+			var out logBuffer
+			d := failingDialer(errConnRefused, map[bool]int{true: 1}[outcome == "not sent"])
+			r := newRig(t, operationNamed("ListTokensUser"), noRetry, fastly.WithHTTPClient(&http.Client{Transport: d.transport()}),
+				fastly.WithLogger(slog.New(slog.NewJSONHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))))
+			if fault.Kind != "" {
+				r.srv.Inject(fault)
+			}
+			assert.Equal(t, outcome == "done", r.do() == nil)
+			var record struct {
+				Outcome string
+				Attempt int
+			}
+			require.NoError(t, json.Unmarshal([]byte(out.String()), &record))
+			assert.Equal(t, outcome, record.Outcome)
+			assert.Equal(t, 1, record.Attempt)
+		})
+	}
+}
+
+// All operations meet each kind of failure, with canaries in all that is sent
+// and received.
+func TestLogHoldsNoSecretAndNoHeaderOrBody(t *testing.T) {
+	t.Parallel()
+	const mark = "Marked-7Gh2"
+	for _, fault := range []fastlytest.Fault{
+		{Kind: fastlytest.Delay},
+		{Kind: fastlytest.CutBefore, Times: -1}, {Kind: fastlytest.CutAfter}, {Kind: fastlytest.CutMiddle},
+		{Kind: fastlytest.Status, Status: 503, Times: 2, Body: mark + canaryKey, Header: http.Header{"X-Mark": {mark}}},
+		{Kind: fastlytest.Status, Status: 429, Body: mark + canaryKey, Header: http.Header{"Retry-After": {"1"}}},
+		{Kind: fastlytest.Status, Status: 400, Body: mark + canaryKey},
+		{Kind: fastlytest.Redirect, Location: "https://" + mark + ".example/" + canaryKey, Body: mark},
+		{Kind: fastlytest.Garbage, Body: `{"id":"` + someID + `","name":"` + mark + `","access_token":"` + canaryAccess + `"} ` + mark},
+	} {
+		t.Run(fmt.Sprint(fault.Kind, fault.Status), func(t *testing.T) {
+			t.Parallel()
+			srv := newAPI(t)
+			user := srv.AddUser(fastlytest.User{Login: canaryLogin, Password: canaryPassword, OTP: canaryOTP, CustomerID: someCustomer, Superuser: true})
+			srv.AddToken(user.ID, fastly.TokenCreatedResponse{AccessToken: canaryKey})
+			var text, lines logBuffer
+			var attempts int
+			create := func(req *fastly.CreateTokenRequest) func(context.Context, *fastly.Client, string) error {
+				req.Name = mark
+				return func(ctx context.Context, c *fastly.Client, _ string) error {
+					created, err := c.Tokens.CreateToken(ctx, req)
+					assertNoSecretIn(t, "%+v", fmt.Sprintf("%+v", created))
+					if req.Username != "" {
+						return nil // the key is not sent, so it is no secret in the response
+					}
+					return err
+				}
+			}
+			calls := []func(context.Context, *fastly.Client, string) error{create(canaryRequest()), create(canaryLoginRequest())}
+			for _, op := range operations {
+				if op.name != "CreateToken" && op.name != "RevokeTokenCurrent" { // the others need the key
+					calls = append(calls, op.call)
+				}
+			}
+			for _, call := range calls {
+				for _, out := range []slog.Handler{
+					slog.NewTextHandler(&text, &slog.HandlerOptions{Level: slog.LevelDebug}),
+					slog.NewJSONHandler(&lines, &slog.HandlerOptions{Level: slog.LevelDebug}),
+				} {
+					victim := srv.AddToken(user.ID, fastly.TokenCreatedResponse{})
+					c := mustClient(t, fastly.WithBaseURL(srv.URL), fastly.WithAPIKey(canaryKey), fastly.WithUserAgent(mark), fastly.WithLogger(slog.New(out)))
+					skipWaits(c)
+					srv.ResetRequests()
+					srv.Inject(fault)
+					assertNoSecret(t, call(t.Context(), c, victim.ID))
+					if _, json := out.(*slog.JSONHandler); json {
+						attempts += len(srv.Requests())
+					}
+					srv.ClearFaults()
+				}
+			}
+			for name, log := range map[string]string{"text": text.String(), "JSON": lines.String()} {
+				require.NotEmpty(t, log)
+				assertNoSecretIn(t, name+" log", log)
+				assert.NotContains(t, log, mark)
+			}
+			records := strings.Split(strings.TrimSpace(lines.String()), "\n")
+			if fault.Kind != fastlytest.CutBefore && fault.Kind != fastlytest.CutAfter {
+				assert.Len(t, records, attempts, "one record for each attempt")
+			}
+			for _, line := range records {
+				var record map[string]any
+				require.NoError(t, json.Unmarshal([]byte(line), &record))
+				var names []string
+				for name := range record {
+					names = append(names, name)
+				}
+				assert.ElementsMatch(t, []string{"time", "level", "msg", "method", "path", "status", "outcome", "duration", "attempt", "wait"}, names)
+				assert.Equal(t, "DEBUG", record["level"])
+			}
+		})
+	}
+}
+
+// All requests have to be there before one gets its response: a lock around them
+// would prevent that.
+func TestRequestsRunInParallel(t *testing.T) {
+	t.Parallel()
+	const n = 32
+	for name, option := range map[string]fastly.Option{
+		"key":      fastly.WithAPIKey(someKey),
+		"function": fastly.WithAPIKeyFunc(func(context.Context) (fastly.Secret, error) { return someKey, nil }),
+		"password": fastly.WithBasicAuth("alice", "secret"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var arrived atomic.Int32
+			all := make(chan struct{})
+			srv, _ := newCounted(t, func(w http.ResponseWriter, r *http.Request) {
+				if arrived.Add(1) == n {
+					close(all)
+				}
+				select {
+				case <-all:
+					w.Header().Set("Fastly-RateLimit-Remaining", "7")
+					respondByTurns(w, r, 0)
+				case <-time.After(20 * time.Second):
+					w.WriteHeader(http.StatusTeapot)
+				}
+			})
+			c := mustClient(t, noRetry, fastly.WithBaseURL(srv.URL), option)
+			var wg sync.WaitGroup
+			for i := range n {
+				wg.Go(func() {
+					op := operations[i%len(operations)]
+					assert.NoError(t, op.do(t.Context(), c), op.name)
+				})
+			}
+			wg.Wait()
+			limit, ok := c.RateLimit()
+			assert.True(t, ok)
+			assert.Equal(t, 7, limit.Remaining)
+		})
+	}
+}
+
+func TestEachResponseBodyIsClosed(t *testing.T) {
+	t.Parallel()
+	broken := errors.New("broken")
+	for _, status := range []int{200, 204, 302, 400, 401, 404, 429, 500, 503} {
+		for _, text := range []string{"", tokenJSON, createdJSON, "[" + tokenJSON + "]", "<html>", `{"id":`, "junk"} {
+			for _, end := range []error{io.EOF, broken} {
+				for _, op := range operations {
+					var opened, closed atomic.Int32
+					c := mustClient(t, quickRetry, fastly.WithTransport(roundTripFunc(func(r *http.Request) (*http.Response, error) {
+						opened.Add(1)
+						body := io.MultiReader(strings.NewReader(text), endWith{end})
+						return &http.Response{StatusCode: status, Header: http.Header{}, Request: r, Body: closing{body, &closed}}, nil
+					})))
+					_ = op.do(t.Context(), c) // its error is the subject of other tests
+					require.Positive(t, opened.Load())
+					require.Equal(t, opened.Load(), closed.Load(), "%s, status %d, %q, %v", op.name, status, text, end)
+				}
+			}
+		}
+	}
+}
+
+type endWith struct{ err error }
+
+func (e endWith) Read([]byte) (int, error) { return 0, e.err }
+
+type closing struct {
+	io.Reader
+	closed *atomic.Int32
+}
+
+func (c closing) Close() error {
+	c.closed.Add(1)
+	return nil
+}
+
+// The check for leaked goroutines is at the end of the program.
+func TestCanceledCallsLeaveNothingBehind(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	var arrived sync.WaitGroup
+	srv, _ := newCounted(t, func(_ http.ResponseWriter, r *http.Request) {
+		if _, err := io.Copy(io.Discard, r.Body); err != nil {
+			return
+		}
+		arrived.Done()
+		select {
+		case <-release:
+		case <-r.Context().Done():
+		}
+	})
+	defer close(release)
+	c := mustClient(t, fastly.WithBaseURL(srv.URL), fastly.WithAPIKey(someKey))
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var calls sync.WaitGroup
+	for range 4 {
+		for _, op := range operations {
+			arrived.Add(1)
+			calls.Go(func() { assert.ErrorIs(t, op.do(ctx, c), context.Canceled) })
+		}
+	}
+	arrived.Wait()
+	cancel()
+	calls.Wait()
+}
+
+// Each way of authentication, for every operation, alone and over the transport
+// of the caller's client.
+func TestAuthenticationOfEachOperation(t *testing.T) {
 	t.Parallel()
 	ways := map[string]struct {
 		option func(base http.RoundTripper) fastly.Option
@@ -545,23 +518,23 @@ func TestAuthenticationOfEachMethod(t *testing.T) {
 		},
 	}
 	for name, way := range ways {
-		for _, m := range tokensMethods {
+		for _, op := range operations {
 			for _, own := range []bool{false, true} {
-				t.Run(name+" "+m.name+" own client "+strconv.FormatBool(own), func(t *testing.T) {
+				t.Run(name+" "+op.name+" own client "+strconv.FormatBool(own), func(t *testing.T) {
 					t.Parallel()
-					srv := newStub(t, m.status, nil, m.answer)
+					srv := newStub(t, op.status, nil, op.body)
 					base := &http.Transport{}
 					t.Cleanup(base.CloseIdleConnections)
-					opts := []fastly.Option{fastly.WithBaseURL(srv.URL), way.option(base), never}
+					opts := []fastly.Option{fastly.WithBaseURL(srv.URL), way.option(base), noRetry}
 					if own && name != "transport" {
 						opts = append(opts, fastly.WithHTTPClient(&http.Client{Transport: base}))
 					} else if own {
 						opts = append(opts, fastly.WithHTTPClient(&http.Client{Timeout: time.Minute}))
 					}
-					require.NoError(t, m.call(t.Context(), mustClient(t, opts...)))
+					require.NoError(t, op.do(t.Context(), mustClient(t, opts...)))
 					got := http.Header{}
 					for _, header := range []string{"Fastly-Key", "Authorization"} {
-						if values := srv.only(t).header[header]; values != nil {
+						if values := srv.request(t).header[header]; values != nil {
 							got[header] = values
 						}
 					}
@@ -572,25 +545,45 @@ func TestAuthenticationOfEachMethod(t *testing.T) {
 	}
 }
 
-func TestKeyFunctionIsAskedForEachRequest(t *testing.T) {
+// The function may keep the context, and what it starts must outlive the attempt.
+func TestKeyFunctionIsCalledForEachAttemptWithTheCallersContext(t *testing.T) {
 	t.Parallel()
 	type contextKey struct{}
-	srv := newStub(t, http.StatusOK, nil, tokenAnswer)
-	asked := 0
-	c := mustClient(t, fastly.WithBaseURL(srv.URL), never, fastly.WithAPIKeyFunc(func(ctx context.Context) (fastly.Secret, error) {
-		asked++
-		return fastly.Secret("key-" + strconv.Itoa(asked) + "-" + ctx.Value(contextKey{}).(string)), nil
-	}))
-	ctx := context.WithValue(t.Context(), contextKey{}, "of-caller")
-	for range 3 {
-		_, err := c.Tokens.GetTokenCurrent(ctx)
-		require.NoError(t, err)
+	for _, op := range operations {
+		t.Run(op.name, func(t *testing.T) {
+			t.Parallel()
+			first := true
+			srv := newStubFunc(t, func(w http.ResponseWriter, _ *http.Request) {
+				if first {
+					first = false
+					w.WriteHeader(http.StatusTooManyRequests)
+					return
+				}
+				w.WriteHeader(op.status)
+				_, _ = io.WriteString(w, op.body)
+			})
+			var kept []context.Context
+			c := mustClient(t, fastly.WithBaseURL(srv.URL), quickRetry, fastly.WithAPIKeyFunc(func(ctx context.Context) (fastly.Secret, error) {
+				kept = append(kept, ctx)
+				return fastly.Secret(fmt.Sprint("key-", len(kept))), nil
+			}))
+			ctx := context.WithValue(t.Context(), contextKey{}, "the caller's")
+			require.NoError(t, op.do(ctx, c))
+			want := []string{"key-1", "key-2"}
+			if op.kind == fastly.KindRevokeCurrent {
+				want = []string{"key-1", "key-1"}
+			}
+			var keys []string
+			for _, r := range srv.requests() {
+				keys = append(keys, r.header.Get("Fastly-Key"))
+			}
+			assert.Equal(t, want, keys)
+			for _, ctx := range kept {
+				require.NoError(t, ctx.Err())
+				assert.Equal(t, "the caller's", ctx.Value(contextKey{}))
+			}
+		})
 	}
-	var keys []string
-	for _, r := range srv.seen() {
-		keys = append(keys, r.header.Get("Fastly-Key"))
-	}
-	assert.Equal(t, []string{"key-1-of-caller", "key-2-of-caller", "key-3-of-caller"}, keys)
 }
 
 func TestKeyFunctionErrorEndsTheCall(t *testing.T) {
@@ -604,126 +597,81 @@ func TestKeyFunctionErrorEndsTheCall(t *testing.T) {
 	}{
 		"error":   {"", errVault, errVault, "fastly: GET /tokens/self: the key function failed: vault is sealed"},
 		"no key":  {"", nil, fastly.ErrInvalidArgument, "fastly: GET /tokens/self: invalid argument: the API key is empty"},
-		"bad key": {"hunter22\n", nil, fastly.ErrInvalidArgument, "fastly: GET /tokens/self: invalid argument: the API key holds a character that an HTTP header can't carry as it is (a line break or a space at its end?)"},
+		"bad key": {"hunter22\n", nil, fastly.ErrInvalidArgument, "fastly: GET /tokens/self: invalid argument: the API key holds a character that an HTTP header can't carry (a line break or a space at its end?)"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			srv := newStub(t, http.StatusOK, nil, tokenAnswer)
-			asked := 0
-			// With retries on: a key that can't be had does not come by itself.
+			srv := newStub(t, http.StatusOK, nil, tokenJSON)
+			calls := 0
+			// Even with retries on.
 			c := mustClient(t, fastly.WithBaseURL(srv.URL), fastly.WithAPIKeyFunc(func(context.Context) (fastly.Secret, error) {
-				asked++
+				calls++
 				return test.key, test.err
 			}))
 			_, err := c.Tokens.GetTokenCurrent(t.Context())
 			require.ErrorIs(t, err, test.is)
 			require.EqualError(t, err, test.want)
-			assert.Empty(t, srv.seen())
-			assert.Equal(t, 1, asked)
+			assert.Empty(t, srv.requests())
+			assert.Equal(t, 1, calls)
 		})
 	}
 }
 
-func TestClientWithoutAnHTTPClientUsesProgramsDefaultTransport(t *testing.T) {
-	// Not parallel: the default transport is the process's.
-	was := http.DefaultTransport
-	t.Cleanup(func() { http.DefaultTransport = was })
-	sent := 0
-	http.DefaultTransport = roundTripFunc(func(r *http.Request) (*http.Response, error) {
-		sent++
-		return answering(http.StatusOK, tokenAnswer)(r)
+// A person may be typing.
+func TestTimeOfKeyAndOTPFunctionsIsNotThatOfTheAttempt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		slow := func(context.Context) (fastly.Secret, error) {
+			time.Sleep(time.Hour)
+			return "314159", nil
+		}
+		attempts := 0
+		c := mustClient(t, fastly.WithAPIKeyFunc(slow), fastly.WithHTTPClient(&http.Client{
+			Timeout: time.Minute,
+			Transport: roundTripFunc(func(r *http.Request) (*http.Response, error) {
+				select {
+				case <-time.After(59 * time.Second):
+				case <-r.Context().Done():
+					return nil, r.Context().Err()
+				}
+				if attempts++; attempts == 1 {
+					return respond(http.StatusTooManyRequests, "")(r)
+				}
+				return respond(http.StatusOK, createdJSON)(r)
+			}),
+		}))
+		_, err := c.Tokens.CreateToken(t.Context(), &fastly.CreateTokenRequest{OTPFunc: slow})
+		require.NoError(t, err)
+		assert.Equal(t, 2, attempts)
 	})
-	_, err := mustClient(t, fastly.WithAPIKey(someKey), never).Tokens.GetTokenCurrent(t.Context())
-	require.NoError(t, err)
-	assert.Equal(t, 1, sent)
 }
 
-func TestLoggerIsToldOfEachAttempt(t *testing.T) {
+// The attempt's trace must not see them.
+func TestRequestsOfTheKeyFunctionAreNotTheClients(t *testing.T) {
 	t.Parallel()
-	srv := newStub(t, http.StatusNotFound, nil, `{"msg":"Record not found"}`)
-	var out bytes.Buffer
-	logger := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{
-		Level: slog.LevelDebug,
-		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
-			if slices.Contains([]string{slog.TimeKey, "duration"}, a.Key) {
-				a.Value = slog.StringValue("some")
+	vault := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "key") }))
+	t.Cleanup(vault.Close)
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.NoError(t, listener.Close()) // nobody listens there
+	var calls atomic.Int32
+	c := mustClient(t, fastly.WithBaseURL("http://"+listener.Addr().String()), fastly.WithRetryPolicy(fastly.RetryPolicy{MaxAttempts: 3, MinBackoff: time.Millisecond}),
+		fastly.WithAPIKeyFunc(func(ctx context.Context) (fastly.Secret, error) {
+			calls.Add(1)
+			req, err := http.NewRequestWithContext(ctx, http.MethodGet, vault.URL, nil)
+			if err != nil {
+				return "", err
 			}
-			return a
-		},
-	}))
-	require.Error(t, srv.client(t, fastly.WithLogger(logger)).Tokens.RevokeToken(t.Context(), someID))
-	assert.Equal(t, `time=some level=DEBUG msg="fastly: attempt" method=DELETE path=/tokens/`+someID+
-		" status=404 outcome=refused duration=some attempt=1 wait=0s\n", out.String())
-
-	out.Reset()
-	quiet := slog.New(slog.NewTextHandler(&out, nil))
-	require.Error(t, srv.client(t, fastly.WithLogger(quiet)).Tokens.RevokeToken(t.Context(), someID))
-	assert.Empty(t, out.String(), "attempts are for debug level")
-}
-
-// roundTripFunc is an http.RoundTripper made of a function.
-type roundTripFunc func(*http.Request) (*http.Response, error)
-
-func (f roundTripFunc) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
-
-// answering gives an answer without a network.
-func answering(status int, body string) roundTripFunc {
-	return func(r *http.Request) (*http.Response, error) {
-		if r.Body != nil {
-			if err := r.Body.Close(); err != nil {
-				return nil, err
+			resp, err := vault.Client().Do(req)
+			if err != nil {
+				return "", err
 			}
-		}
-		return &http.Response{
-			StatusCode: status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{},
-			Body: io.NopCloser(strings.NewReader(body)), ContentLength: int64(len(body)), Request: r,
-		}, nil
-	}
-}
-
-func TestCloseIdleConnectionsLeavesNothingBehind(t *testing.T) {
-	t.Parallel()
-	open := make(map[net.Conn]bool)
-	var mu sync.Mutex
-	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = io.WriteString(w, `{"id":"5Yo3XX"}`)
-	}))
-	srv.Config.ConnState = func(conn net.Conn, state http.ConnState) {
-		mu.Lock()
-		defer mu.Unlock()
-		switch state {
-		case http.StateNew:
-			open[conn] = true
-		case http.StateClosed:
-			delete(open, conn)
-		}
-	}
-	srv.Start()
-	t.Cleanup(srv.Close)
-	count := func() int {
-		mu.Lock()
-		defer mu.Unlock()
-		return len(open)
-	}
-
-	client, err := fastly.NewClient(fastly.WithAPIKey("key"), fastly.WithBaseURL(srv.URL))
-	require.NoError(t, err)
-	_, err = client.Tokens.GetTokenCurrent(t.Context())
-	require.NoError(t, err)
-	require.Equal(t, 1, count())
-	client.CloseIdleConnections()
-	assert.Eventually(t, func() bool { return count() == 0 }, 5*time.Second, time.Millisecond)
-	_, err = client.Tokens.GetTokenCurrent(t.Context())
-	require.NoError(t, err, "the client goes on working")
-}
-
-func TestSudoAdviceFitsTheOperation(t *testing.T) {
-	t.Parallel()
-	srv := newStub(t, http.StatusForbidden, nil, `{"msg":"You must POST /sudo to access this endpoint"}`)
-	_, err := srv.client(t).Tokens.CreateToken(t.Context(), &fastly.CreateTokenRequest{})
-	require.ErrorIs(t, err, fastly.ErrSudoRequired)
-	require.ErrorContains(t, err, "send Username and Password in the CreateTokenRequest")
-	err = srv.client(t).Tokens.RevokeToken(t.Context(), someID)
-	require.ErrorIs(t, err, fastly.ErrSudoRequired)
-	assert.NotContains(t, err.Error(), "CreateTokenRequest")
+			defer resp.Body.Close()
+			key, err := io.ReadAll(resp.Body)
+			return fastly.Secret(key), err
+		}))
+	_, err = c.Tokens.CreateToken(t.Context(), &fastly.CreateTokenRequest{Name: "deploy"})
+	require.Error(t, err)
+	require.NotErrorIs(t, err, fastly.ErrOutcomeUnknown, "nothing was sent")
+	assert.EqualValues(t, 3, calls.Load(), "so it is retried")
 }

@@ -1,10 +1,13 @@
 package fastly_test
 
 import (
+	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -13,120 +16,325 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/fastly-tokens/fastly"
-	"github.com/fastly-tokens/fastly/fastlytest"
 )
 
-// notATokenAtAll is answers that neither describe a token nor a list of them.
-var notATokenAtAll = map[string]string{
-	"empty":                 "",
-	"spaces":                " \n\t ",
-	"null":                  "null",
-	"string":                `"x"`,
-	"number":                "7",
-	"boolean":               "true",
-	"HTML":                  "<!DOCTYPE html><html><title>Sign in</title></html>",
-	"text":                  "OK",
-	"list of a list":        "[[]]",
-	"list with null":        "[" + tokenAnswer + ",null]",
-	"list with a string":    "[" + tokenAnswer + `,"x"]`,
-	"list with an empty":    "[" + tokenAnswer + ",{}]",
-	"list that ends early":  "[" + tokenAnswer,
-	"list with a comma":     "[" + tokenAnswer + ",]",
-	"list, and more":        "[" + tokenAnswer + "] x",
-	"two lists":             "[" + tokenAnswer + "][" + tokenAnswer + "]",
-	"list without commas":   "[" + tokenAnswer + tokenAnswer + "]",
-	"empty object":          "{}",
-	"error in a 200":        `{"msg":"Record not found"}`,
-	"ID of null":            `{"id":null,"name":"deploy"}`,
-	"empty ID":              `{"id":"","name":"deploy"}`,
-	"ID of another type":    `{"id":7}`,
-	"token in an object":    `{"data":` + tokenAnswer + `}`,
-	"token that ends early": strings.TrimSuffix(tokenAnswer, "}"),
-	"token cut in a string": tokenAnswer[:len(tokenAnswer)-4],
-	"token, and more":       tokenAnswer + " x",
-	"two tokens":            tokenAnswer + tokenAnswer,
-	"token in quotes":       `"` + tokenAnswer + `"`,
-	"duplicate key":         `{"id":"` + someID + `","id":"` + otherID + `"}`,
-	"duplicate, far apart":  `{"id":"` + someID + `","name":"deploy","ip":"::1","id":"` + someID + `"}`,
-	"duplicate, escaped":    `{"id":"` + someID + `","\u0069d":"` + otherID + `"}`,
-	"duplicate of unknown":  `{"id":"` + someID + `","x":1,"x":2}`,
-	"duplicate, deep":       `{"id":"` + someID + `","x":{"y":1,"y":2}}`,
-	"duplicate in an array": `{"id":"` + someID + `","x":[[],[{"y":1,"z":{},"y":2}]]}`,
-	"duplicate of a null":   `{"id":"` + someID + `","ip":null,"ip":null}`,
-	"duplicate, empty":      `{"id":"` + someID + `","":1,"":2}`,
-	"invalid UTF-8":         `{"id":"` + someID + `","name":"` + "\xff" + `"}`,
-	"invalid UTF-8 in name": `{"id":"` + someID + `","` + "\xc3" + `":1}`,
-	"lone surrogate":        `{"id":"` + someID + `","name":"\ud800"}`,
-	"byte order mark":       "\ufeff" + tokenAnswer,
-	"single quotes":         `{'id':'x'}`,
-	"comment":               `{"id":"x"/* */}`,
-	"control character":     "{\"id\":\"x\",\"name\":\"a\nb\"}",
-	"bad time":              `{"id":"x","created_at":"yesterday"}`,
-	"time of another type":  `{"id":"x","expires_at":1893456000}`,
-	"scope of another type": `{"id":"x","scope":7}`,
-	"service of an object":  `{"id":"x","services":[{}]}`,
-	"name of an object":     `{"id":"x","name":{"x":1}}`,
-	"not that deep":         strings.Repeat("[", 20000),
+// invalidResponses neither describe a token nor a list of tokens.
+var invalidResponses = map[string]string{
+	"empty":                  "",
+	"spaces":                 " \n\t ",
+	"null":                   "null",
+	"string":                 `"x"`,
+	"number":                 "7",
+	"boolean":                "true",
+	"HTML":                   "<!DOCTYPE html><html><title>Sign in</title></html>",
+	"text":                   "OK",
+	"list of a list":         "[[]]",
+	"list with null":         "[" + tokenJSON + ",null]",
+	"list with a string":     "[" + tokenJSON + `,"x"]`,
+	"list with an empty":     "[" + tokenJSON + ",{}]",
+	"list that ends early":   "[" + tokenJSON,
+	"list with a comma":      "[" + tokenJSON + ",]",
+	"list, and more":         "[" + tokenJSON + "] x",
+	"two lists":              "[" + tokenJSON + "][" + tokenJSON + "]",
+	"list without commas":    "[" + tokenJSON + tokenJSON + "]",
+	"empty object":           "{}",
+	"error in a 200":         `{"msg":"Record not found"}`,
+	"ID of null":             `{"id":null,"name":"deploy"}`,
+	"empty ID":               `{"id":"","name":"deploy"}`,
+	"ID of another type":     `{"id":7}`,
+	"token in an object":     `{"data":` + tokenJSON + `}`,
+	"token that ends early":  strings.TrimSuffix(tokenJSON, "}"),
+	"token cut in a string":  tokenJSON[:len(tokenJSON)-4],
+	"token, and more":        tokenJSON + " x",
+	"two tokens":             tokenJSON + tokenJSON,
+	"token in quotes":        `"` + tokenJSON + `"`,
+	"invalid UTF-8":          `{"id":"` + someID + `","name":"` + "\xff" + `"}`,
+	"invalid UTF-8 in name":  `{"id":"` + someID + `","` + "\xc3" + `":1}`,
+	"invalid UTF-8, unknown": `{"id":"` + someID + `","x":["` + "\xed\xa0\x80" + `"]}`,
+	"lone surrogate":         `{"id":"` + someID + `","name":"\ud800"}`,
+	"byte order mark":        "\ufeff" + tokenJSON,
+	"single quotes":          `{'id':'x'}`,
+	"comment":                `{"id":"x"/* */}`,
+	"control character":      "{\"id\":\"x\",\"name\":\"a\nb\"}",
+	"bad time":               `{"id":"x","created_at":"yesterday"}`,
+	"time without a zone":    `{"id":"x","created_at":"2030-01-02T03:04:05"}`,
+	"time of another type":   `{"id":"x","expires_at":1893456000}`,
+	"time past year 9999":    `{"id":"x","expires_at":"9999-12-31T23:59:59-01:00"}`,
+	"time before year 0":     `{"id":"x","expires_at":"0000-01-01T00:00:00+01:00"}`,
+	"time of a space":        `{"id":"x","expires_at":" "}`,
+	"scope of another type":  `{"id":"x","scope":7}`,
+	"scope in an object":     `{"id":"x","scopes":[{"scope":"global"}]}`,
+	"string for services":    `{"id":"x","services":"` + someService + `"}`,
+	"service of an object":   `{"id":"x","services":[{}]}`,
+	"name of an object":      `{"id":"x","name":{"x":1}}`,
+	"too deep":               strings.Repeat("[", 20000),
+	"token too deep":         `{"id":"x","x":` + strings.Repeat("[", 20000) + strings.Repeat("]", 20000) + "}",
+
+	"duplicate name":          `{"id":"` + someID + `","id":"` + otherID + `"}`,
+	"duplicate, escaped":      `{"id":"` + someID + `","\u0069d":"` + otherID + `"}`,
+	"duplicate, unknown":      `{"id":"` + someID + `","x":1,"x":2}`,
+	"duplicate, in an object": `{"id":"` + someID + `","x":{"y":1,"y":2}}`,
+	"duplicate, in an array":  `{"id":"` + someID + `","x":[[],[{"y":1,"z":{},"y":2}]]}`,
+	"duplicate, null":         `{"id":"` + someID + `","ip":null,"ip":null}`,
+	"duplicate, empty name":   `{"id":"` + someID + `","":1,"":2}`,
+	"duplicate, last":         `{"id":"` + someID + `","x":[` + strings.Repeat(`{"y":1,"z":2},`, 1000) + `{"y":1,"y":1}]}`,
 }
 
-func TestAnswerThatIsNoTokenIsAnError(t *testing.T) {
+// listsOf returns body, and if that is an object lists with it.
+func listsOf(body string) []string {
+	if strings.HasPrefix(body, "{") {
+		return []string{body, "[" + body + "]", "[" + tokenJSON + "," + body + "]", "[" + body + "," + tokenJSON + "]"}
+	}
+	return []string{body}
+}
+
+func TestInvalidResponseIsAnError(t *testing.T) {
 	t.Parallel()
-	for name, body := range notATokenAtAll {
-		for _, op := range retryOps {
-			if op.kind != fastly.KindRead && op.kind != fastly.KindCreate {
-				continue
+	for name, body := range invalidResponses {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			srv := newStub(t, http.StatusOK, nil, body)
+			c := srv.client(t, quickRetry)
+			check := func(err error, want ...error) {
+				t.Helper()
+				require.ErrorContains(t, err, "the response is not what the API sends: ")
+				assert.NotErrorAs(t, err, new(*fastly.GenericTokenError), "a 2xx")
+				assertMatches(t, err, want...)
+				assertOneLine(t, err)
+				assertPrintable(t, err)
 			}
-			isList := strings.HasPrefix(op.name, "List")
-			bodies := []string{body}
-			if isList && strings.HasPrefix(body, "{") {
-				bodies = append(bodies, "["+body+"]", "["+tokenAnswer+","+body+"]")
+			token, err := c.Tokens.GetToken(t.Context(), someID)
+			check(err)
+			assert.Nil(t, token)
+			token, err = c.Tokens.GetTokenCurrent(t.Context())
+			check(err)
+			assert.Nil(t, token)
+			created, err := c.Tokens.CreateToken(t.Context(), &fastly.CreateTokenRequest{Name: someName})
+			check(err, fastly.ErrOutcomeUnknown)
+			if created != nil {
+				assert.NotEmpty(t, created.ID, "what else would it be good for")
+				assert.Empty(t, created.AccessToken)
 			}
-			for i, body := range bodies {
-				t.Run(fmt.Sprint(name, "/", op.name, i), func(t *testing.T) {
-					t.Parallel()
-					r := newRetryRig(t, op)
-					r.srv.Inject(fastlytest.Fault{
-						Kind: fastlytest.Status, Status: 200, Body: body,
-						Header: http.Header{"Content-Type": {"application/json"}},
-					})
-					if body == "" {
-						// A fault with no body would get the API's own.
-						srv := newStub(t, 200, nil, "")
-						r.client = srv.client(t)
-					}
-					err := r.do()
-					require.Error(t, err)
-					assert.NotErrorAs(t, err, new(*fastly.GenericTokenError), "it was no refusal")
-					assert.ErrorContains(t, err, "not what the API sends")
-					assert.Equal(t, op.kind == fastly.KindCreate, isUnknown(err), "outcome unknown: %v", err)
-					if body != "" {
-						r.assertRequests(1)
-					}
-				})
+			assert.Len(t, srv.requests(), 3, "none of them is retried")
+
+			for _, body := range listsOf(body) {
+				srv := newStub(t, http.StatusOK, nil, body)
+				c := srv.client(t, quickRetry)
+				list, err := c.Tokens.ListTokensUser(t.Context())
+				check(err)
+				assert.Nil(t, list)
+				list, err = c.Tokens.ListTokensCustomer(t.Context(), someCustomer)
+				check(err)
+				assert.Nil(t, list)
+				assert.Len(t, srv.requests(), 2, "none of them is retried")
 			}
-		}
+		})
 	}
 }
 
-func TestNothingComesBackWithAnAnswerThatIsNoToken(t *testing.T) {
+func TestErrorSaysWhatIsInvalid(t *testing.T) {
 	t.Parallel()
-	for name, body := range notATokenAtAll {
-		srv := newStub(t, 200, nil, body)
+	for body, want := range map[string]string{
+		"":                               "it is empty",
+		"[]":                             "it is not a JSON object",
+		"null":                           "it is not a JSON object",
+		"{}":                             "it has no token ID",
+		`{"id":"`:                        "its JSON ends too early",
+		`{"id":"x"`:                      "its JSON ends too early",
+		"<html>Please log in</html>":     "it is not valid JSON at byte 0",
+		`{"id":"x","x":01}`:              "it is not valid JSON at byte 15",
+		`{"id":"x","id":"y"}`:            "it is not valid JSON at byte 10",
+		`{"id":"x"} {}`:                  "there is more after its end",
+		`{"id":"x"}]`:                    "there is more after its end",
+		`{"id":"x","ip":7,"name":{}}`:    `the form of "ip" is unknown`,
+		`{"id":"x","expires_at":"soon"}`: `"expires_at" is not an RFC 3339 time`,
+	} {
+		_, err := newStub(t, http.StatusOK, nil, body).client(t).Tokens.GetToken(t.Context(), someID)
+		require.EqualError(t, err, "fastly: GET /tokens/"+someID+": the response is not what the API sends: "+want, "response: %s", body)
+	}
+	_, err := newStub(t, http.StatusOK, nil, "{}").client(t).Tokens.ListTokensUser(t.Context())
+	require.ErrorContains(t, err, "it is not a JSON array")
+}
+
+// TestInvalidResponseIsNotQuoted has access tokens in responses that can't be
+// read.
+func TestInvalidResponseIsNotQuoted(t *testing.T) {
+	t.Parallel()
+	for _, body := range []string{
+		`{"access_token":"` + canaryAccess + `"`, `{"id":7,"access_token":"` + canaryAccess + `"}`, `["` + canaryAccess + `"]`,
+		`{"id":"x","created_at":"` + canaryAccess + `","access_token":"` + canaryAccess + `"}`, `"` + canaryAccess + `"`, canaryAccess,
+		`{"id":"x","` + canaryAccess + `":1,"` + canaryAccess + `":2}`, `{"id":"x"}` + canaryAccess, "<html><title>" + canaryAccess,
+		`{"scope":{"` + canaryAccess + `":1},"services":"` + canaryAccess + `"}`, `{"id":"\x` + canaryAccess + `"}`,
+	} {
+		srv := newStub(t, http.StatusOK, nil, body)
 		c := srv.client(t)
-		token, err := c.Tokens.GetToken(t.Context(), someID)
-		require.Error(t, err, name)
-		assert.Nil(t, token, name)
-		if strings.HasPrefix(body, "{") {
-			srv = newStub(t, 200, nil, "["+tokenAnswer+","+body+"]")
-			c = srv.client(t)
+		for _, op := range operations {
+			err := op.do(t.Context(), c)
+			if op.kind == fastly.KindRead || op.kind == fastly.KindCreate {
+				require.Error(t, err, "%s of %s", op.name, body)
+			}
+			assertNoSecret(t, err)
+			if err != nil {
+				assertPrintable(t, err)
+			}
 		}
-		list, err := c.Tokens.ListTokensUser(t.Context())
-		require.Error(t, err, name)
-		assert.Nil(t, list, name)
 	}
 }
 
-func TestMembersThatAreNotKnownDoNoHarm(t *testing.T) {
+// TestDuplicateNameOfEachFieldIsAnError has each name twice: next to itself and
+// far away, with its own value and another, as it is and escaped.
+func TestDuplicateNameOfEachFieldIsAnError(t *testing.T) {
+	t.Parallel()
+	var fields map[string]json.RawMessage
+	require.NoError(t, json.Unmarshal([]byte(fullTokenJSON), &fields))
+	fields["scopes"] = json.RawMessage(`["purge_all"]`)
+	fields["service_id"] = json.RawMessage(`"` + someService + `"`)
+	fields["access_token"] = json.RawMessage(`"` + someKey + `"`)
+	fields["role"] = json.RawMessage(`"engineer"`) // unknown
+	for name, value := range fields {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var others strings.Builder
+			for other, value := range fields {
+				if other != name {
+					fmt.Fprintf(&others, `"%s":%s,`, other, value)
+				}
+			}
+			escaped := fmt.Sprintf(`\u%04x`, name[0]) + name[1:]
+			for _, format := range []string{
+				`{"%[1]s":%[3]s,"%[1]s":%[3]s,%[4]s"x":1}`, `{"%[1]s":%[3]s,%[4]s"%[1]s":%[3]s}`, `{%[4]s"%[1]s":null,"%[1]s":%[3]s}`,
+				`{"%[2]s":%[3]s,%[4]s"%[1]s":%[3]s}`, `{"%[1]s":%[3]s,%[4]s"%[2]s":""}`,
+			} {
+				body := fmt.Sprintf(format, name, escaped, value, others.String())
+				c := newStub(t, http.StatusOK, nil, body).client(t)
+				_, err := c.Tokens.GetToken(t.Context(), someID)
+				require.ErrorContains(t, err, "it is not valid JSON", "response: %s", body)
+				created, err := c.Tokens.CreateToken(t.Context(), &fastly.CreateTokenRequest{})
+				require.ErrorContains(t, err, "it is not valid JSON", "response: %s", body)
+				require.NotNil(t, created)
+				assert.Equal(t, someKey, created.AccessToken.Reveal(), "response: %s", body)
+
+				c = newStub(t, http.StatusOK, nil, "["+tokenJSON+","+body+"]").client(t)
+				_, err = c.Tokens.ListTokensUser(t.Context())
+				require.ErrorContains(t, err, "it is not valid JSON", "list with: %s", body)
+			}
+		})
+	}
+}
+
+func TestTheSameNameInDifferentObjectsIsNoDuplicate(t *testing.T) {
+	t.Parallel()
+	body := `{"x":[{"id":"1","id2":"2"},{"id":"1"}],"id":"` + someID + `","y":{"id":"3","x":{"id":"4"}}}`
+	c := newStub(t, http.StatusOK, nil, body).client(t)
+	token, err := c.Tokens.GetToken(t.Context(), someID)
+	require.NoError(t, err)
+	assert.Equal(t, fastly.TokenResponse{ID: someID}, *token)
+	c = newStub(t, http.StatusOK, nil, "["+body+","+body+"]").client(t)
+	list, err := c.Tokens.ListTokensUser(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, []fastly.TokenResponse{*token, *token}, list)
+}
+
+// validTokens are forms in which the API may send a token, with what they mean.
+var validTokens = map[string]struct {
+	json string
+	want fastly.TokenResponse
+}{
+	"every field":              {fullTokenJSON, fullToken},
+	"an ID alone":              {`{"id":"` + someID + `"}`, fastly.TokenResponse{ID: someID}},
+	"an unknown scope":         {`{"id":"` + someID + `","scope":"brand:new"}`, fastly.TokenResponse{ID: someID, Scopes: fastly.Scopes{"brand:new"}}},
+	"several scopes":           {`{"id":"` + someID + `","scope":"purge_all purge_select global:read"}`, fastly.TokenResponse{ID: someID, Scopes: fullToken.Scopes}},
+	"scopes with more spaces":  {`{"id":"` + someID + `","scope":" purge_all\n purge_select "}`, fastly.TokenResponse{ID: someID, Scopes: fullToken.Scopes[:2]}},
+	"scopes of both forms":     {`{"id":"` + someID + `","scope":"purge_all","scopes":["purge_all"]}`, fastly.TokenResponse{ID: someID, Scopes: fastly.Scopes{"purge_all"}}},
+	"the other form first":     {`{"id":"` + someID + `","scopes":["global"],"scope":"purge_all"}`, fastly.TokenResponse{ID: someID, Scopes: fastly.Scopes{"purge_all"}}},
+	"scopes as an array alone": {`{"id":"` + someID + `","scope":null,"scopes":["purge_all","global:read"]}`, fastly.TokenResponse{ID: someID, Scopes: fastly.Scopes{"purge_all", "global:read"}}},
+	"scope as an array":        {`{"id":"` + someID + `","scope":["purge_all","global:read"]}`, fastly.TokenResponse{ID: someID, Scopes: fastly.Scopes{"purge_all", "global:read"}}},
+	"scopes as a string":       {`{"id":"` + someID + `","scopes":"purge_all global:read"}`, fastly.TokenResponse{ID: someID, Scopes: fastly.Scopes{"purge_all", "global:read"}}},
+	"empty scopes":             {`{"id":"` + someID + `","scope":"","scopes":[]}`, fastly.TokenResponse{ID: someID}},
+	"no services":              {`{"id":"` + someID + `"}`, fastly.TokenResponse{ID: someID}},
+	"empty services":           {`{"id":"` + someID + `","services":[]}`, fastly.TokenResponse{ID: someID, Services: []string{}}},
+	"the legacy service":       {`{"id":"` + someID + `","service_id":"` + someService + `"}`, fastly.TokenResponse{ID: someID, Services: []string{someService}}},
+	"services and the legacy":  {`{"id":"` + someID + `","services":["` + otherService + `"],"service_id":"` + someService + `"}`, fastly.TokenResponse{ID: someID, Services: []string{otherService}}},
+	"none, and the legacy":     {`{"id":"` + someID + `","service_id":"` + someService + `","services":[]}`, fastly.TokenResponse{ID: someID, Services: []string{someService}}},
+	"nulls": {`{"id":"` + someID + `","name":null,"user_id":null,"customer_id":null,"scope":null,"scopes":null,"services":null,
+		"service_id":null,"created_at":null,"updated_at":null,"deleted_at":null,"expires_at":null,"last_used_at":null,
+		"sudo_expires_at":null,"ip":null,"user_agent":null}`, fastly.TokenResponse{ID: someID}},
+	"empty strings": {`{"id":"` + someID + `","name":"","user_id":"","customer_id":"","scope":"","scopes":"",
+		"service_id":"","created_at":"","updated_at":"","deleted_at":"","expires_at":"","last_used_at":"",
+		"sudo_expires_at":"","ip":"","user_agent":"","role":"","tls_access":""}`, fastly.TokenResponse{ID: someID}},
+	"nulls and empty strings in arrays": {
+		`{"id":"` + someID + `","scopes":["",null,"purge_all",""],"services":[null,"` + someService + `","",null]}`,
+		fastly.TokenResponse{ID: someID, Scopes: fastly.Scopes{"purge_all"}, Services: []string{someService}},
+	},
+	"nothing else in arrays": {`{"id":"` + someID + `","scope":[""],"scopes":[null],"services":[""]}`, fastly.TokenResponse{ID: someID, Services: []string{}}},
+	"empty, and the legacy":  {`{"id":"` + someID + `","services":[""],"service_id":"` + someService + `"}`, fastly.TokenResponse{ID: someID, Services: []string{someService}}},
+	"unknown fields":         {`{"new":{"deep":[1,{"id":"other"}]},"id":"` + someID + `","more":[null,true,-1.5e3],"tls":false}`, fastly.TokenResponse{ID: someID}},
+	"similar names":          {`{"ID":"x","Id":"x","id ":"x","id":"` + someID + `","_id":"x","namE":"x"}`, fastly.TokenResponse{ID: someID}},
+	"an escaped name":        {`{"\u0069\u0064":"` + someID + `","n\u0061me":"deploy"}`, fastly.TokenResponse{ID: someID, Name: "deploy"}},
+	"an offset of zero":      {`{"id":"` + someID + `","created_at":"2030-01-02T03:04:05+00:00"}`, fastly.TokenResponse{ID: someID, CreatedAt: date(1)}},
+	"another offset":         {`{"id":"` + someID + `","created_at":"2030-01-02T05:04:05+02:00"}`, fastly.TokenResponse{ID: someID, CreatedAt: date(1)}},
+	"fractions of seconds":   {`{"id":"` + someID + `","created_at":"2030-01-02T03:04:05.000Z"}`, fastly.TokenResponse{ID: someID, CreatedAt: date(1)}},
+	"the last second": {
+		`{"id":"` + someID + `","expires_at":"9999-12-31T23:59:59Z"}`,
+		fastly.TokenResponse{ID: someID, ExpiresAt: time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)},
+	},
+	"escaped text":    {`{"id":"` + someID + `","name":"caf\u00e9 \"x\"\n\ud83d\ude00"}`, fastly.TokenResponse{ID: someID, Name: "café \"x\"\n😀"}},
+	"braces in text":  {`{"name":"{\"id\":\"x\"}]","id":"` + someID + `"}`, fastly.TokenResponse{ID: someID, Name: `{"id":"x"}]`}},
+	"white space":     {"{\r\n\t\"id\" : \"" + someID + "\" }\n ", fastly.TokenResponse{ID: someID}},
+	"the ID last":     {`{"name":"deploy","id":"` + someID + `"}`, fastly.TokenResponse{ID: someID, Name: "deploy"}},
+	"an ID like none": {`{"id":"é/.."}`, fastly.TokenResponse{ID: "é/.."}},
+}
+
+func TestEveryFormOfATokenIsRead(t *testing.T) {
+	t.Parallel()
+	for name, form := range validTokens {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			srv := newStubFunc(t, func(w http.ResponseWriter, r *http.Request) {
+				body := form.json
+				switch {
+				case r.Method == http.MethodPost:
+					body = strings.Replace(form.json, "{", `{"access_token":"`+someKey+`",`, 1)
+				case strings.HasSuffix(r.URL.Path, "/tokens"):
+					body = "[" + form.json + `,{"id":"` + otherID + `"}]`
+				}
+				_, _ = io.WriteString(w, body)
+			})
+			c := srv.client(t)
+			got, err := c.Tokens.GetToken(t.Context(), someID)
+			require.NoError(t, err)
+			assert.Equal(t, form.want, *got)
+			got, err = c.Tokens.GetTokenCurrent(t.Context())
+			require.NoError(t, err)
+			assert.Equal(t, form.want, *got)
+
+			want := []fastly.TokenResponse{form.want, {ID: otherID}}
+			list, err := c.Tokens.ListTokensUser(t.Context())
+			require.NoError(t, err)
+			assert.Equal(t, want, list)
+			list, err = c.Tokens.ListTokensCustomer(t.Context(), someCustomer)
+			require.NoError(t, err)
+			assert.Equal(t, want, list)
+
+			created, err := c.Tokens.CreateToken(t.Context(), &fastly.CreateTokenRequest{})
+			require.NoError(t, err)
+			assert.Equal(t, fastly.TokenCreatedResponse{TokenResponse: form.want, AccessToken: someKey}, *created)
+		})
+	}
+}
+
+// The API sends an access token in the response to a create only.
+func TestAccessTokenOfAnyOtherResponseIsIgnored(t *testing.T) {
+	t.Parallel()
+	for _, value := range []string{`"` + someKey + `"`, "7", "{}"} {
+		c := newStub(t, http.StatusOK, nil, `{"id":"`+someID+`","access_token":`+value+`}`).client(t)
+		token, err := c.Tokens.GetToken(t.Context(), someID)
+		require.NoError(t, err)
+		assert.Equal(t, fastly.TokenResponse{ID: someID}, *token)
+	}
+}
+
+func TestUnknownFieldsOfEveryLengthAreIgnored(t *testing.T) {
 	t.Parallel()
 	var more strings.Builder
 	for first := 'a'; first <= 'z'; first++ {
@@ -134,7 +342,7 @@ func TestMembersThatAreNotKnownDoNoHarm(t *testing.T) {
 			fmt.Fprintf(&more, `,"%s":{"id":"x","in":[{"id":"y"},{"id":"{"}]}`, strings.Repeat(string(first), length+1))
 		}
 	}
-	srv := newStub(t, 200, nil, `{"name":"{deploy}"`+more.String()+`,"":null,"id":"`+someID+`"}`)
+	srv := newStub(t, http.StatusOK, nil, `{"name":"{deploy}"`+more.String()+`,"":null,"id":"`+someID+`"}`)
 	token, err := srv.client(t).Tokens.GetToken(t.Context(), someID)
 	require.NoError(t, err)
 	assert.Equal(t, fastly.TokenResponse{ID: someID, Name: "{deploy}"}, *token)
@@ -158,7 +366,7 @@ func TestStringsOfEveryLengthAreReadToTheirEnd(t *testing.T) {
 		require.NoError(t, err)
 		fmt.Fprintf(&list, `,{"name":%s,"%s":%s,"id":"id%d"}`, quoted, strings.Repeat("y", i%30), quoted, i)
 	}
-	srv := newStub(t, 200, nil, "["+list.String()[1:]+"]")
+	srv := newStub(t, http.StatusOK, nil, "["+list.String()[1:]+"]")
 	tokens, err := srv.client(t).Tokens.ListTokensUser(t.Context())
 	require.NoError(t, err)
 	require.Len(t, tokens, len(names))
@@ -168,138 +376,216 @@ func TestStringsOfEveryLengthAreReadToTheirEnd(t *testing.T) {
 	}
 }
 
-// Two members with one mark would be taken for duplicates, and looked at twice.
-func TestMembersOfATokenHaveMarksOfTheirOwn(t *testing.T) {
+func TestEmptyListIsNotNil(t *testing.T) {
 	t.Parallel()
-	marks := map[int]string{}
-	for _, name := range []string{
-		"id", "name", "user_id", "customer_id", "scope", "scopes", "services", "service_id", "created_at", "updated_at",
-		"deleted_at", "expires_at", "last_used_at", "sudo_expires_at", "ip", "user_agent", "access_token",
-	} {
-		mark := fastly.MarkOf([]byte(name))
-		assert.Empty(t, marks[mark], "%s has the mark of", name)
-		marks[mark] = name
-		assert.Less(t, mark, 64)
+	for _, body := range []string{"[]", " [ ] \n"} {
+		c := newStub(t, http.StatusOK, nil, body).client(t)
+		list, err := c.Tokens.ListTokensUser(t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, []fastly.TokenResponse{}, list)
+		list, err = c.Tokens.ListTokensCustomer(t.Context(), someCustomer)
+		require.NoError(t, err)
+		assert.Equal(t, []fastly.TokenResponse{}, list)
 	}
 }
 
-func isUnknown(err error) bool { return errors.Is(err, fastly.ErrOutcomeUnknown) }
-
-// createdMembers of a created token around its access token, by name and value.
-func createdWith(member string) string {
-	return `{"id":"` + someID + `","name":"deploy",` + member + `,"access_token":"` + someKey + `","user_id":"u"}`
+// A client that remembers anything of one list must not show it in the next.
+func TestListsOfDifferentLengthsInTurn(t *testing.T) {
+	t.Parallel()
+	c := newStubFunc(t, func(w http.ResponseWriter, r *http.Request) {
+		n, err := strconv.Atoi(strings.Split(r.URL.Path, "/")[2])
+		assert.NoError(t, err)
+		items := make([]string, n)
+		for i := range items {
+			items[i] = fmt.Sprintf(`{"id":"T%d","name":"n%d","ip":"192.0.2.%d","scope":"purge_all s%d","services":["S%d","S%d"]}`, i, i, i%250, i%3, i%5, i)
+		}
+		_, _ = io.WriteString(w, "["+strings.Join(items, ",")+"]")
+	}).client(t)
+	for _, n := range []int{0, 1, 8, 9, 3, 1000, 1100, 1024, 1025, 40_000, 7, 40_000, 30_000, 1500, 0, 2} {
+		list, err := c.Tokens.ListTokensCustomer(t.Context(), strconv.Itoa(n))
+		require.NoError(t, err)
+		require.NotNil(t, list)
+		require.Len(t, list, n)
+		for i, token := range list {
+			if want := (fastly.TokenResponse{
+				ID: fmt.Sprintf("T%d", i), Name: fmt.Sprintf("n%d", i), IP: fmt.Sprintf("192.0.2.%d", i%250),
+				Scopes:   fastly.Scopes{"purge_all", fastly.Scope(fmt.Sprintf("s%d", i%3))},
+				Services: []string{fmt.Sprintf("S%d", i%5), fmt.Sprintf("S%d", i)},
+			}); !assert.ObjectsAreEqual(want, token) {
+				require.Equal(t, want, token, "number %d of %d", i, n)
+			}
+		}
+	}
 }
 
-// TestCreatedAccessTokenIsNeverLost has answers to a create that are wrong in
-// some way, and hold an access token.
-func TestCreatedAccessTokenIsNeverLost(t *testing.T) {
+// Tokens of a list share strings, but nothing that can be changed.
+func TestTokensOfAListCanBeChangedOneByOne(t *testing.T) {
 	t.Parallel()
-	whole := `{"id":"` + someID + `","name":"deploy","access_token":"` + someKey + `"}`
-	for name, body := range map[string]string{
-		"number for a name":          createdWith(`"user_id2":7,"customer_id":7`),
-		"object for a customer":      createdWith(`"customer_id":{"id":"x"}`),
-		"list for an address":        createdWith(`"ip":[]`),
-		"boolean for an agent":       createdWith(`"user_agent":true`),
-		"bad time":                   createdWith(`"created_at":"yesterday"`),
-		"empty time":                 createdWith(`"expires_at":""`),
-		"number for a time":          createdWith(`"expires_at":1893456000`),
-		"object for a scope":         createdWith(`"scope":{}`),
-		"number in scopes":           createdWith(`"scopes":[7]`),
-		"string for services":        createdWith(`"services":"x"`),
-		"object in services":         createdWith(`"services":[{}]`),
-		"duplicate key":              createdWith(`"customer_id":"a","customer_id":"b"`),
-		"duplicate unknown":          createdWith(`"x":1,"x":2`),
-		"duplicate name":             `{"id":"` + someID + `","name":"deploy","name":"deploy","access_token":"` + someKey + `"}`,
-		"duplicate access token":     `{"id":"` + someID + `","name":"deploy","access_token":"` + someKey + `","access_token":"` + someKey + `"}`,
-		"invalid UTF-8":              createdWith(`"customer_id":"` + "\xff" + `"`),
-		"invalid UTF-8 later":        strings.TrimSuffix(whole, "}") + `,"x":"` + "\xff\xfe" + `"}`,
-		"lone surrogate":             createdWith(`"customer_id":"\ud800"`),
-		"bad escape":                 createdWith(`"customer_id":"\q"`),
-		"line break in a string":     createdWith("\"customer_id\":\"a\nb\""),
-		"trailing comma":             strings.TrimSuffix(whole, "}") + ",}",
-		"missing comma":              createdWith(`"customer_id":"x" "x":1`),
-		"unquoted junk before":       "HTTP proxy says hello " + whole,
-		"junk in braces before":      "{oops} " + whole,
-		"byte order mark":            "\ufeff" + whole,
-		"XSSI prefix":                ")]}',\n" + whole,
-		"unquoted junk after":        whole + " and goodbye",
-		"HTML after":                 whole + "<script>track()</script>",
-		"a second object after":      whole + `{"msg":"x"}`,
-		"unquoted junk within":       createdWith(`junk`),
-		"unquoted value":             createdWith(`"customer_id":x`),
-		"cut behind it":              `{"id":"` + someID + `","name":"deploy","access_token":"` + someKey + `"`,
-		"cut in the next name":       `{"id":"` + someID + `","name":"deploy","access_token":"` + someKey + `","expi`,
-		"cut in the next value":      `{"id":"` + someID + `","name":"deploy","access_token":"` + someKey + `","expires_at":"20`,
-		"in a list":                  "[" + whole + "]",
-		"in an object":               `{"data":` + whole + `}`,
-		"in JSON:API":                `{"data":{"id":"` + someID + `","attributes":{"name":"deploy","access_token":"` + someKey + `"}}}`,
-		"spaces everywhere":          "{ \"id\" : \"" + someID + "\" , \"name\" : \"deploy\" , \"access_token\"\t:\n\"" + someKey + "\" , } ",
-		"more than 1 MiB behind it":  strings.TrimSuffix(whole, "}") + `,"x":"` + strings.Repeat("x", 2<<20) + `"}`,
-		"more than 1 MiB of spaces":  whole + strings.Repeat(" ", 2<<20),
-		"single quotes elsewhere":    createdWith(`'x':'y'`),
-		"deep":                       createdWith(`"x":` + strings.Repeat("[", 20000) + strings.Repeat("]", 20000)),
-		"empty name of a member":     createdWith(`"":1,"":2`),
-		"escaped name of the member": `{"id":"` + someID + `","name":"deploy","bad":x,"access_token":"` + someKey + `"}`,
+	const item = `{"id":"T%d","scope":"purge_all purge_select","services":["S1","S2"]}`
+	c := newStub(t, http.StatusOK, nil, fmt.Sprintf("["+item+","+item+","+item+"]", 1, 2, 3)).client(t)
+	list, err := c.Tokens.ListTokensUser(t.Context())
+	require.NoError(t, err)
+	list[0].Services[1] = "changed"
+	list[0].Scopes[0] = "changed"
+	list[0].Services = append(list[0].Services, "added")
+	list[0].Scopes = append(list[0].Scopes, "added")
+	for _, token := range list[1:] {
+		assert.Equal(t, []string{"S1", "S2"}, token.Services)
+		assert.Equal(t, fastly.Scopes{fastly.ScopePurgeAll, fastly.ScopePurgeSelect}, token.Scopes)
+	}
+}
+
+func TestEndlessResponsesAreReadUpToABound(t *testing.T) {
+	t.Parallel()
+	const (
+		drained = 64 << 10 // so that the connection can be used again
+		list    = 64 << 20
+		token   = 1 << 20
+		failure = 64 << 10
+	)
+	for name, response := range map[string]struct {
+		status       int
+		begin, again string
+	}{
+		"tokens":        {200, "[" + tokenJSON, "," + tokenJSON},
+		"one string":    {200, `{"id":"`, "x"},
+		"spaces":        {200, "", " "},
+		"after a token": {200, tokenJSON, " "},
+		"open brackets": {200, "", "["},
+		"error":         {500, `{"msg":"`, "x"},
+		"HTML error":    {502, "<html><title>", "x"},
+		"text error":    {403, "", "no "},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			srv := newStub(t, 200, nil, body)
-			created, err := srv.client(t).Tokens.CreateToken(t.Context(), &fastly.CreateTokenRequest{Name: "deploy"})
-			srv.only(t)
-			require.Error(t, err)
-			require.NotNil(t, created, "with %v", err)
-			assert.Equal(t, someKey, created.AccessToken.Reveal(), "access token")
-			assert.Equal(t, someID, created.ID, "ID")
-			assert.ErrorContains(t, err, "its access token is in the response")
-			assert.NotContains(t, err.Error(), someKey)
-			assertFitToPrint(t, err)
+		for _, op := range operations {
+			if op.name == "ListTokensCustomer" && name != "tokens" {
+				continue // 64 MiB take their time, and ListTokensUser reads the same
+			}
+			t.Run(name+"/"+op.name, func(t *testing.T) {
+				t.Parallel()
+				body := &trackedBody{Reader: endless(response.begin, response.again)}
+				c := mustClient(t, noRetry, fastly.WithTransport(roundTripFunc(func(r *http.Request) (*http.Response, error) {
+					return &http.Response{StatusCode: response.status, Header: http.Header{}, Body: body, Request: r}, nil
+				})))
+				err := op.do(t.Context(), c)
+				if op.method != http.MethodDelete || response.status != 200 {
+					require.Error(t, err)
+					assertPrintable(t, err)
+				}
+				if got := (*fastly.GenericTokenError)(nil); errors.As(err, &got) {
+					assert.LessOrEqual(t, len(got.Body), failure, "bytes of the body kept")
+				}
+				bound := int64(token)
+				switch {
+				case response.status != 200:
+					bound = failure
+				case strings.HasPrefix(op.name, "List"):
+					bound = list
+				case op.method == http.MethodDelete:
+					bound = failure
+				}
+				assert.LessOrEqual(t, body.read.Load(), bound+1+drained, "bytes read")
+				assert.EqualValues(t, 1, body.closed.Load(), "times closed")
+			})
+		}
+	}
+}
+
+func TestResponsesAtTheirBound(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		op         string
+		begin, end string
+		bound      int64
+		text       string
+	}{
+		{"ListTokensUser", "[" + tokenJSON, "," + tokenJSON + "]", 64 << 20, "it is longer than 64 MiB"},
+		{"GetToken", `{"id":"` + someID + `"`, "}", 1 << 20, "it is longer than 1 MiB"},
+		{"CreateToken", createdJSON, "", 1 << 20, "it is longer than 1 MiB"},
+	} {
+		for size, fits := range map[int64]bool{test.bound: true, test.bound + 1: false} {
+			body := io.MultiReader(strings.NewReader(test.begin),
+				io.LimitReader(endless("", " "), size-int64(len(test.begin)+len(test.end))), strings.NewReader(test.end))
+			c := mustClient(t, noRetry, fastly.WithTransport(roundTripFunc(func(r *http.Request) (*http.Response, error) {
+				return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(body), Request: r}, nil
+			})))
+			err := operationNamed(test.op).do(t.Context(), c)
+			if fits {
+				assert.NoError(t, err, "%s, %d bytes", test.op, size)
+			} else {
+				assert.ErrorContains(t, err, test.text, "%s, %d bytes", test.op, size)
+			}
+		}
+	}
+}
+
+func TestListOfTinyTokensIsBounded(t *testing.T) {
+	t.Parallel()
+	const most = 500_000
+	for n, fits := range map[int]bool{most: true, most + 1: false} {
+		srv := newStub(t, http.StatusOK, nil, "["+strings.Repeat(`{"id":"1"},`, n-1)+`{"id":"1"}]`)
+		list, err := srv.client(t).Tokens.ListTokensUser(t.Context())
+		if fits {
+			require.NoError(t, err)
+			assert.Len(t, list, n)
+		} else {
+			require.ErrorContains(t, err, "it holds more than 500000 tokens")
+			assert.Nil(t, list)
+		}
+	}
+}
+
+// TestCompressedResponseIsBounded has 80 KiB or so that unpack to 80 MiB.
+func TestCompressedResponseIsBounded(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{200, 500} {
+		srv := newStubFunc(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Encoding", "gzip")
+			w.WriteHeader(status)
+			pack := gzip.NewWriter(w)
+			if _, err := io.CopyN(pack, endless(`{"msg":"`, "x"), 80<<20); err == nil {
+				// The client has left by now.
+				_ = pack.Close()
+			}
 		})
+		_, err := srv.client(t).Tokens.GetTokenCurrent(t.Context())
+		require.Error(t, err)
+		assertPrintable(t, err)
+		if status == 200 {
+			assert.ErrorContains(t, err, "it is longer than 1 MiB")
+		} else {
+			assert.Len(t, responseError(t, err).Body, 64<<10)
+		}
 	}
 }
 
-// TestCreatedTokenKeepsWhatCouldBeRead has one field that can't be read among
-// others that can.
-func TestCreatedTokenKeepsWhatCouldBeRead(t *testing.T) {
+// A revoke's 2xx needs no body, but a page of HTML is not from the API.
+func TestRevokeAcceptsOnlyAnEmptyBodyOrJSON(t *testing.T) {
 	t.Parallel()
-	srv := newStub(t, 200, nil, `{"id":"`+someID+`","created_at":"2030-01-02T03:04:05Z","expires_at":{"odd":true},"scope":"purge_all purge_select","name":"deploy","access_token":"`+someKey+`","customer_id":"c"}`)
-	created, err := srv.client(t).Tokens.CreateToken(t.Context(), &fastly.CreateTokenRequest{})
-	require.ErrorContains(t, err, `"expires_at"`)
-	require.NotErrorIs(t, err, fastly.ErrOutcomeUnknown, "it is known: the token is there")
-	assert.Equal(t, &fastly.TokenCreatedResponse{
-		TokenResponse: fastly.TokenResponse{
-			ID: someID, Name: "deploy", CustomerID: "c", Scopes: fastly.Scopes{"purge_all", "purge_select"},
-			CreatedAt: time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC),
-		},
-		AccessToken: someKey,
-	}, created)
-}
-
-func TestCreatedTokenWithoutAccessTokenKeepsItsScopes(t *testing.T) {
-	t.Parallel()
-	for _, more := range []string{``, `,"x":1,"x":2`} {
-		srv := newStub(t, 200, nil, `{"id":"`+someID+`","scopes":["global"],"scope":""`+more+`}`)
-		created, err := srv.client(t).Tokens.CreateToken(t.Context(), &fastly.CreateTokenRequest{})
-		require.ErrorIs(t, err, fastly.ErrOutcomeUnknown)
-		assert.Equal(t, fastly.Scopes{"global"}, created.Scopes)
-	}
-}
-
-// TestCreatedAccessTokenSurvivesACut cuts an answer at each byte.
-func TestCreatedAccessTokenSurvivesACut(t *testing.T) {
-	t.Parallel()
-	before := `{"id":"` + someID + `","access_token":"` + someKey + `"`
-	whole := before + `,"name":"deploy","services":["` + someService + `"]}`
-	for keep := range len(whole) {
-		srv := newStub(t, 200, http.Header{"Content-Length": {fmt.Sprint(len(whole))}}, whole[:keep])
-		created, err := srv.client(t).Tokens.CreateToken(t.Context(), &fastly.CreateTokenRequest{Name: retryTokenName})
-		require.ErrorIs(t, err, fastly.ErrOutcomeUnknown, "cut behind %d bytes", keep)
-		assert.NotContains(t, err.Error(), someKey[:10])
-		if keep >= len(before) {
-			require.NotNil(t, created, "cut behind %d bytes", keep)
-			assert.Equal(t, someKey, created.AccessToken.Reveal())
-			assert.Equal(t, someID, created.ID)
-		} else if created != nil {
-			assert.Empty(t, created.AccessToken, "part of an access token is none")
+	for body, applied := range map[string]bool{
+		"": true, " ": true, "{}": true, `{"status":"ok"}`: true, "7": true, tokenJSON: true, `{"x":1,"x":2}`: true,
+		strings.Repeat(" ", 70<<10) + "<": true, // beyond what is read
+		"OK":                              false,
+		"\xff":                            false,
+		"{} OK":                           false,
+		`{"status":`:                      false,
+		"<html>Sign in</html>":            false,
+		"<!DOCTYPE html>":                 false,
+		" \r\n<?xml version=\"1.0\"?>":    false,
+		"\ufeff<html>":                    false,
+		"\ufeff{}":                        false,
+		"\xff\xfe<\x00h\x00t\x00":         false, // UTF-16
+	} {
+		for _, op := range operations {
+			if op.method != http.MethodDelete {
+				continue
+			}
+			err := op.do(t.Context(), newStub(t, http.StatusOK, nil, body).client(t))
+			if applied {
+				assert.NoError(t, err, "%s: %.100q", op.name, body)
+				continue
+			}
+			require.EqualError(t, err, "fastly: "+op.method+" "+op.path+": the response is not what the API sends: it is not JSON", op.name)
+			assertMatches(t, err)
 		}
 	}
 }

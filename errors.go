@@ -2,8 +2,10 @@ package fastly
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -12,8 +14,8 @@ import (
 	"unicode/utf8"
 )
 
-// What the API answered, by status. Test for them with [errors.Is]; the answer
-// itself is the [GenericTokenError] that [errors.As] finds.
+// Errors by the status of the response. Test for them with [errors.Is]; the
+// response itself is the [GenericTokenError] that [errors.As] finds.
 var (
 	ErrBadRequest    = errors.New("fastly: bad request")           // 400
 	ErrUnauthorized  = errors.New("fastly: unauthorized")          // 401
@@ -24,89 +26,102 @@ var (
 	ErrServer        = errors.New("fastly: server error")          // 5xx
 )
 
-// What the API answered, by the code or message in the body. Such an error
-// matches the sentinel of its status too.
+// Errors by the code or message in the body of the response. Such an error also
+// matches that of its status.
 var (
-	// ErrOTPRequired: the account has two-factor authentication, and the
-	// one-time password was missing or wrong. Send the code in
-	// [CreateTokenRequest].OTP.
+	// ErrOTPRequired: the account has two-factor authentication, and the one-time
+	// password is missing or wrong. Send it in [CreateTokenRequest].OTP.
 	ErrOTPRequired = errors.New("fastly: one-time password required")
 	// ErrInvalidCredentials: the user name, password or API key is wrong.
 	ErrInvalidCredentials = errors.New("fastly: invalid credentials")
-	// ErrInvalidScope: the API does not know a scope that was asked for.
+	// ErrInvalidScope: the API does not know a requested scope.
 	ErrInvalidScope = errors.New("fastly: invalid scope")
-	// ErrAccountLocked: the account is locked, after failed logins as a rule.
+	// ErrAccountLocked: the account is locked, usually after failed logins.
 	ErrAccountLocked = errors.New("fastly: account locked")
-	// ErrSudoRequired: the account wants its password confirmed first. Send
-	// it in [CreateTokenRequest].Username and Password.
+	// ErrSudoRequired: an API key was not confirmed by POST /sudo. A create with
+	// [CreateTokenRequest].Username and Password does not need that.
 	ErrSudoRequired = errors.New("fastly: password confirmation required")
+	// ErrTokenExpired: the API token has expired.
+	ErrTokenExpired = errors.New("fastly: token expired")
 )
 
-// ErrInvalidArgument is what every error about an option or an argument
-// matches that was refused before anything was sent.
+// ErrInvalidArgument is matched by every error about an option or argument that
+// was rejected before anything was sent.
 var ErrInvalidArgument = errors.New("invalid argument")
 
-// ErrOutcomeUnknown is matched by the error of a create whose request may have
-// been carried out although no usable answer came: a token may exist that
-// nobody holds. Look for it with [TokensService.ListTokensUser] before you
-// create again. It is also matched by the error of a bulk revoke that was
-// answered 404 after an earlier attempt had been lost.
+// ErrOutcomeUnknown is matched by the error of a call whose request may have been
+// processed although no usable response came. After a create, a token may exist
+// that nobody holds: look for its name with [TokensService.ListTokensUser] before
+// creating it again. After a revoke, list the tokens to see which are left.
 var ErrOutcomeUnknown = errors.New("fastly: outcome unknown")
 
-// GenericTokenError is every answer of the API that is not a 2xx. Its text is
-// one line, of bounded length, and says what to do next where that is known.
+// GenericTokenError is a response of the API that is not a 2xx. Its text is one
+// line of bounded length, and says what to do next where that is known.
 //
-// Msg, Detail and Code are as the API sent them, whichever of its body shapes
-// it used: {"msg","detail","code"}, JSON:API (the first error's title, detail
-// and code), RFC 9457 (title and detail), HTML (the page's title) or plain
-// text. They and Body come from the network: escape them before they are
-// shown, as Error does. Credentials of the request that the answer repeats are
-// replaced by [REDACTED].
+// Msg, Detail and Code are as the API sent them, in any of its forms:
+// {"msg","detail","code"}, JSON:API (title, detail and code of the first error),
+// RFC 9457 (title and detail), HTML (the page's title) or plain text. They, Header
+// and Body are untrusted text: escape them before showing them, as Error does.
+// Secrets of the request that the response repeats are replaced by [REDACTED].
 type GenericTokenError struct {
-	// StatusCode is that of HTTP, such as 404.
+	// StatusCode is the HTTP status, such as 404.
 	StatusCode int
-	// Msg, Detail and Code are empty as far as the API sent none.
+	// Msg, Detail and Code are empty if the API did not send them.
 	Msg    string
 	Detail string
 	Code   string
-	// Method and Path are those of the request, the path without that of the
-	// base URL.
+	// Method and Path are those of the request; Path excludes that of the base
+	// URL.
 	Method string
 	Path   string
-	// RateLimit is the zero value if the answer carried none.
+	// RateLimit is the zero value if the response carried none.
 	RateLimit RateLimit
-	// RetryAfter is how long the API asks to wait, counted from its answer.
-	// Zero means that it did not say.
+	// RetryAfter is how long to wait, from the response on. For a 429 it is the
+	// later of the Retry-After header and the reset of the rate limit, otherwise
+	// Retry-After alone. Zero means that the API did not say.
 	RetryAfter time.Duration
-	// Body is the answer's body, at most 64 KiB of it.
+	// Header is the header of the response, without Set-Cookie and without the
+	// query of Location: at most 64 fields of at most 1 KiB. Fastly's support
+	// asks for X-Served-By and X-Timer.
+	Header http.Header
+	// Body is at most 64 KiB of the response body.
 	Body string
 
 	received   time.Time
-	attempts   int
-	redirectTo string // host that a 3xx pointed at
-	home       string // host that credentials are for
-	hint       string // what to do, if the operation knows more than the status
-	unknown    bool
+	redirectTo string // the host that a 3xx points at
+	call       callContext
 }
 
-// Error returns the answer in one line, control characters escaped, with at
+// callContext is what an error says of the call that it ended.
+type callContext struct {
+	origin   string // the host that gets the credentials
+	attempts int
+	hint     string
+	unknown  bool // whether the request was processed
+}
+
+// Error returns the response in one line, control characters escaped, with at
 // most 1 KiB of what the API sent.
 func (e *GenericTokenError) Error() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "fastly: %s %s: %d %s", e.Method, e.Path, e.StatusCode, oneLine(e.said()))
-	if e.attempts > 1 {
-		fmt.Fprintf(&b, " (after %d attempts)", e.attempts)
-	}
-	for _, hint := range []string{e.advice(), e.comeBack(), e.hint} {
-		if hint != "" {
-			b.WriteString("; " + hint)
-		}
-	}
-	return b.String()
+	text := fmt.Sprintf("fastly: %s %s: %d %s", e.Method, e.Path, e.StatusCode, sanitize(e.message()))
+	return e.call.describe(text, e.statusHint(), e.retryHint())
 }
 
-// said is the answer in the API's words, else in HTTP's.
-func (e *GenericTokenError) said() string {
+// describe adds the number of attempts and the hints to the text of an error.
+func (c callContext) describe(text string, hints ...string) string {
+	if c.attempts > 1 {
+		text += " (after " + strconv.Itoa(c.attempts) + " attempts)"
+	}
+	for _, hint := range append(hints, c.hint) {
+		if hint != "" {
+			text += "; " + hint
+		}
+	}
+	return text
+}
+
+// message is what the API says, or else what the status means.
+func (e *GenericTokenError) message() string {
 	if e.redirectTo != "" {
 		return "redirect to " + e.redirectTo + " not followed"
 	}
@@ -119,77 +134,60 @@ func (e *GenericTokenError) said() string {
 	if body := strings.TrimSpace(e.Body); text == "" && e.Code == "" && !strings.HasPrefix(body, "<") {
 		text = body
 	}
-	if text == "" {
-		text = cmp.Or(http.StatusText(e.StatusCode), "(no reason given)")
-	}
+	text = cmp.Or(strings.TrimSpace(text), http.StatusText(e.StatusCode), "(no reason given)")
 	if e.Code != "" && e.Code != e.Msg {
 		text += " (" + e.Code + ")"
 	}
 	return text
 }
 
-// advice tells a person what to do next.
-func (e *GenericTokenError) advice() string {
-	switch cause := e.cause(); {
-	case errors.Is(cause, ErrOTPRequired):
+// statusHint tells a person what to do next.
+func (e *GenericTokenError) statusHint() string {
+	const checkCredentials = "check that the credentials are right, and neither expired nor revoked"
+	switch e.sentinel() {
+	case ErrOTPRequired:
 		return "send the account's current one-time password in CreateTokenRequest.OTP"
-	case errors.Is(cause, ErrSudoRequired):
+	case ErrSudoRequired:
 		if e.Method == http.MethodPost {
-			return "the account wants its password again: send Username and Password in the CreateTokenRequest, or confirm the password in the Fastly web interface"
+			return "create with Username and Password in the CreateTokenRequest, or confirm the API key by POST /sudo first"
 		}
-		return "the account wants its password again: confirm it in the Fastly web interface, and try again"
-	case errors.Is(cause, ErrInvalidScope):
+		return "confirm the API key by POST /sudo first"
+	case ErrInvalidScope:
 		return "use ScopeGlobal, ScopePurgeSelect, ScopePurgeAll or ScopeGlobalRead"
-	case errors.Is(cause, ErrAccountLocked):
+	case ErrAccountLocked:
 		return "unlock the account in the Fastly web interface, or wait, before another login"
-	case errors.Is(cause, ErrInvalidCredentials):
-		return "check that the credentials are right, and neither expired nor revoked"
-	case e.redirectTo == e.home && e.home != "":
+	case ErrTokenExpired:
+		return "use another API token: this one has expired"
+	case ErrInvalidCredentials:
+		return checkCredentials
+	}
+	switch {
+	case e.redirectTo == e.call.origin && e.redirectTo != "":
 		return "the API does not redirect: check the base URL"
 	case e.redirectTo != "":
-		return "credentials are only sent to " + e.home + ": check the base URL"
+		return "credentials are only sent to " + e.call.origin + ": check the base URL"
 	case e.StatusCode == http.StatusUnauthorized:
-		return "check that the credentials are right, and neither expired nor revoked"
+		return checkCredentials
 	case e.StatusCode == http.StatusForbidden:
 		return "use a token whose scope and user may do this"
 	}
 	return ""
 }
 
-// comeBack says when another try makes sense, if the API said so.
-func (e *GenericTokenError) comeBack() string {
-	wait := e.asksToWait()
-	if wait == 0 {
+// retryHint says when a retry makes sense, if the API said so.
+func (e *GenericTokenError) retryHint() string {
+	if e.RetryAfter <= 0 {
 		return ""
 	}
-	what := "come back at"
+	received := e.received
+	if received.IsZero() { // made by a program
+		received = time.Now()
+	}
+	what := "retry at"
 	if e.StatusCode == http.StatusTooManyRequests {
 		what = "the rate limit resets at"
 	}
-	return fmt.Sprintf("%s %s (in %s)", what, e.arrival().Add(wait).UTC().Format(time.RFC3339), wait.Round(time.Second))
-}
-
-// asksToWait is how long the API wants to be left alone, from its answer on:
-// past a rate limit until the later of what its two headers say.
-func (e *GenericTokenError) asksToWait() time.Duration {
-	switch e.StatusCode {
-	case http.StatusTooManyRequests:
-		if reset := e.RateLimit.Reset; !reset.IsZero() {
-			return max(e.RetryAfter, reset.Sub(e.arrival()), 0)
-		}
-		return e.RetryAfter
-	case http.StatusServiceUnavailable:
-		return e.RetryAfter
-	}
-	return 0
-}
-
-// arrival is when the answer came: now, for an error that a program made.
-func (e *GenericTokenError) arrival() time.Time {
-	if e.received.IsZero() {
-		return time.Now()
-	}
-	return e.received
+	return fmt.Sprintf("%s %s (in %s)", what, received.Add(e.RetryAfter).UTC().Format(time.RFC3339), e.RetryAfter.Round(time.Second))
 }
 
 // Is makes [errors.Is] find the sentinels: that of the status, that of the code or
@@ -199,9 +197,9 @@ func (e *GenericTokenError) Is(target error) bool {
 	case ErrServer:
 		return e.StatusCode >= 500 && e.StatusCode <= 599
 	case ErrOutcomeUnknown:
-		return e.unknown
+		return e.call.unknown
 	}
-	return target == statusSentinels[e.StatusCode] || target == e.cause()
+	return target == statusSentinels[e.StatusCode] || target == e.sentinel()
 }
 
 var statusSentinels = map[int]error{
@@ -213,11 +211,11 @@ var statusSentinels = map[int]error{
 	http.StatusTooManyRequests:     ErrRateLimited,
 }
 
-// cause is the sentinel that the body stands for, or nil. Some deployments put
-// the code where the message belongs.
-func (e *GenericTokenError) cause() error {
-	for _, said := range []string{e.Code, e.Msg} {
-		switch said {
+// sentinel returns the error that the body means, or nil. Some deployments put the
+// code where the message belongs.
+func (e *GenericTokenError) sentinel() error {
+	for _, code := range []string{e.Code, e.Msg} {
+		switch code {
 		case "2fa.verify":
 			return ErrOTPRequired
 		case "invalid_grant":
@@ -231,50 +229,130 @@ func (e *GenericTokenError) cause() error {
 	switch text := strings.ToLower(e.Msg + " " + e.Detail); {
 	case strings.Contains(text, "post /sudo"):
 		return ErrSudoRequired
+	case e.StatusCode == http.StatusUnauthorized && strings.Contains(text, "expired at"):
+		return ErrTokenExpired
 	case strings.Contains(text, "credentials are missing or invalid"):
 		return ErrInvalidCredentials
 	}
 	return nil
 }
 
-// callError is a call that failed without an answer that says why: nothing
-// came, or what came cannot be used.
-type callError struct {
-	method, path string
-	attempts     int
-	text         string
-	hint         string
-	err          error
-	unknown      bool
+func (e *GenericTokenError) classify() result {
+	if e.sentinel() == ErrSudoRequired {
+		return resultPermanent // the key works: nothing has been revoked
+	}
+	return classifyStatus(e.StatusCode)
 }
 
-func (e *callError) Error() string {
-	text := "fastly: " + e.method + " " + e.path + ": " + e.text
-	if e.attempts > 1 {
-		text += " (after " + strconv.Itoa(e.attempts) + " attempts)"
+// serverDelay is the wait before a retry that the API asks for.
+func (e *GenericTokenError) serverDelay() time.Duration {
+	if e.StatusCode == http.StatusTooManyRequests || e.StatusCode == http.StatusServiceUnavailable {
+		return e.RetryAfter
 	}
-	if e.hint != "" {
-		text += "; " + e.hint
-	}
-	return text
+	return 0
 }
 
-func (e *callError) Unwrap() error { return e.err }
+// failure builds the error of a call from the outcome of its last attempt.
+func (op *operation) failure(ctx context.Context, out outcome, call callContext) error {
+	var text string
+	if response := out.response; response == nil {
+		text = reason(out.err)
+	} else {
+		response.call = call
+		if ctx.Err() == nil {
+			return response
+		}
+		text = fmt.Sprintf("%v; the last response was %d %s", ctx.Err(), response.StatusCode, response.message())
+		out.err = response
+	}
+	if ctx.Err() != nil {
+		out.err = errors.Join(contextError(ctx), out.err)
+	}
+	return op.newError(text, out.err, call)
+}
+
+func (op *operation) newError(text string, err error, call callContext) error {
+	text = call.describe("fastly: " + op.method + " " + op.path + ": " + sanitize(text))
+	return &requestError{text, err, call.unknown}
+}
+
+// recoveryHint says what to do about a request that may have been processed.
+func (op *operation) recoveryHint(out outcome, unknown, maybeApplied bool) string {
+	var recovered *recoveredError
+	switch {
+	case errors.As(out.err, &recovered) && recovered.unverified:
+		return "a token was created, and what may be its access token is in the response: test it before you rely on it"
+	case recovered != nil:
+		return "the token was created, and its access token is in the response: keep it, or revoke the token by its ID"
+	case out.status == http.StatusUnauthorized && op.cred.header == "Authorization" && op.kind != kindCreate:
+		return "the API accepts a user name and password for creates only: use WithAPIKey"
+	case !unknown && maybeApplied && op.kind != kindRead:
+		return "the revoke may have been applied all the same; revoking again is safe"
+	case !unknown:
+		return ""
+	}
+	switch op.kind {
+	case kindCreate:
+		return fmt.Sprintf("a token may have been created: before you create it again, look for the name %q with ListTokensUser, and revoke what you find and don't hold", truncate(op.name, 100))
+	case kindRevokeForeign:
+		return "the token may have been revoked: look at it with another key"
+	}
+	switch out.status {
+	case http.StatusUnauthorized:
+		return "an earlier attempt may have been processed, and the key itself may be what it revoked: list the tokens with another key"
+	case http.StatusForbidden:
+		return "an earlier attempt may have revoked the token: look at it with another key"
+	}
+	return "an earlier attempt may have revoked some or all of the tokens: list them to see"
+}
+
+// reason is the text of an error of the transport or of a decoder.
+func reason(err error) string {
+	if isUnprocessed(err) {
+		return "the server closed the HTTP/2 stream before it processed the request"
+	}
+	switch err.Error() {
+	case io.EOF.Error():
+		return "the connection was closed before a response came"
+	case context.DeadlineExceeded.Error():
+		return "no response in time"
+	}
+	return strings.TrimPrefix(err.Error(), "fastly: ")
+}
+
+// contextError matches both the error and the cause of a context that ended.
+func contextError(ctx context.Context) error {
+	err, cause := ctx.Err(), context.Cause(ctx)
+	if errors.Is(cause, err) {
+		return err
+	}
+	return errors.Join(err, cause)
+}
+
+// requestError is the error of a call that got no usable response.
+type requestError struct {
+	text    string
+	err     error
+	unknown bool
+}
+
+func (e *requestError) Error() string { return e.text }
+func (e *requestError) Unwrap() error { return e.err }
 
 // Is makes [errors.Is] find ErrOutcomeUnknown.
-func (e *callError) Is(target error) bool { return target == ErrOutcomeUnknown && e.unknown }
+func (e *requestError) Is(target error) bool { return target == ErrOutcomeUnknown && e.unknown }
 
-// invalid is the error for an argument or option that cannot be right.
+// invalid returns an error about an option or argument that can't be right.
 func invalid(format string, args ...any) error {
 	return fmt.Errorf("fastly: %w: %s", ErrInvalidArgument, fmt.Sprintf(format, args...))
 }
 
-// maxErrorText bounds how much of a foreign text goes into an error's.
+// maxErrorText bounds how much untrusted text goes into an error.
 const maxErrorText = 1 << 10
 
-// oneLine makes foreign text safe to print: what is not printable is escaped
-// (no terminal sequence, no second log line), and its length is bounded.
-func oneLine(s string) string {
+// sanitize makes untrusted text safe to print: it escapes what is not printable
+// (terminal sequences, line breaks) and bounds the length.
+func sanitize(s string) string {
 	var b strings.Builder
 	for _, r := range s {
 		if unicode.IsPrint(r) {
@@ -283,14 +361,14 @@ func oneLine(s string) string {
 			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
 		}
 		if b.Len() > maxErrorText {
-			return cutText(b.String(), maxErrorText-len("…")) + "…"
+			return truncate(b.String(), maxErrorText-len("…")) + "…"
 		}
 	}
 	return b.String()
 }
 
-// cutText cuts s to at most n bytes, between characters.
-func cutText(s string, n int) string {
+// truncate cuts s to at most n bytes, between characters.
+func truncate(s string, n int) string {
 	if len(s) <= n {
 		return s
 	}

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,287 +21,200 @@ import (
 	"github.com/fastly-tokens/fastly/fastlytest"
 )
 
-// What errors say to do next.
 const (
-	sayOTP         = "; send the account's current one-time password in CreateTokenRequest.OTP"
-	saySudo        = "; the account wants its password again: confirm it in the Fastly web interface, and try again"
-	sayScope       = "; use ScopeGlobal, ScopePurgeSelect, ScopePurgeAll or ScopeGlobalRead"
-	sayLocked      = "; unlock the account in the Fastly web interface, or wait, before another login"
-	sayCredentials = "; check that the credentials are right, and neither expired nor revoked"
-	sayForbidden   = "; use a token whose scope and user may do this"
+	typeJSON    = "application/json"
+	typeJSONAPI = "application/vnd.api+json"
+	typeProblem = "application/problem+json"
+	typeText    = "text/plain; charset=utf-8"
+	typeHTML    = "text/html; charset=utf-8"
 )
 
-const (
-	typeJSON = "application/json"
-	typeText = "text/plain; charset=utf-8"
-	typeHTML = "text/html; charset=utf-8"
-)
+func isUnknown(err error) bool { return errors.Is(err, fastly.ErrOutcomeUnknown) }
 
-// errorAnswers are answers that are not a 2xx, in every shape of body, with the
-// error each becomes.
-var errorAnswers = map[string]struct {
+// statusSentinel is the error that a status matches, if there is one.
+func statusSentinel(status int) error {
+	if status >= 500 {
+		return fastly.ErrServer
+	}
+	return map[int]error{
+		400: fastly.ErrBadRequest, 401: fastly.ErrUnauthorized, 403: fastly.ErrForbidden,
+		404: fastly.ErrNotFound, 422: fastly.ErrUnprocessable, 429: fastly.ErrRateLimited,
+	}[status]
+}
+
+// errorCase is a response that is not a 2xx, with the error that it becomes.
+type errorCase struct {
 	status            int
 	contentType, body string
 	msg, detail, code string
-	is                []error
-	text              string // of the error, after the path
-}{
-	// The API's own shape.
+	is                []error // besides that of the status
+	text              string  // of the error, after the path
+}
+
+func (c errorCase) check(t *testing.T) {
+	t.Parallel()
+	header := http.Header{"Content-Type": nil} // no guess by net/http
+	if c.contentType != "" {
+		header.Set("Content-Type", c.contentType)
+	}
+	srv := newStub(t, c.status, header, c.body)
+	token, err := srv.client(t).Tokens.GetToken(t.Context(), someID)
+	assert.Nil(t, token)
+	got := responseError(t, err)
+	assert.Equal(t, c.status, got.StatusCode)
+	assert.Equal(t, c.msg, got.Msg, "Msg")
+	assert.Equal(t, c.detail, got.Detail, "Detail")
+	assert.Equal(t, c.code, got.Code, "Code")
+	assert.Equal(t, c.body, got.Body, "Body")
+	assert.Equal(t, c.contentType, got.Header.Get("Content-Type"))
+	assert.Equal(t, http.MethodGet, got.Method)
+	assert.Equal(t, "/tokens/"+someID, got.Path)
+	assert.Zero(t, got.RetryAfter)
+	assert.Zero(t, got.RateLimit)
+	want := append([]error{statusSentinel(c.status)}, c.is...)
+	assertMatches(t, err, want...)
+	assertOneLine(t, err)
+	require.EqualError(t, err, "fastly: GET /tokens/"+someID+": "+c.text)
+
+	wrapped := fmt.Errorf("deploy: %w", err)
+	assertMatches(t, wrapped, want...)
+	assert.Same(t, got, responseError(t, wrapped))
+}
+
+// errorMessages are messages of the API's own form.
+var errorMessages = map[string]errorCase{
 	"msg": {
-		400, typeJSON, `{"msg":"Bad request"}`, "Bad request", "", "",
-		[]error{fastly.ErrBadRequest}, "400 Bad request",
+		status: 400, contentType: typeJSON, body: `{"msg":"Bad request"}`, msg: "Bad request", text: "400 Bad request",
 	},
 	"msg and detail": {
-		404, typeJSON, `{"msg":"Record not found","detail":"Cannot load token"}`, "Record not found", "Cannot load token", "",
-		[]error{fastly.ErrNotFound}, "404 Record not found: Cannot load token",
+		status: 404, contentType: typeJSON, body: `{"msg":"Record not found","detail":"Cannot load token"}`,
+		msg: "Record not found", detail: "Cannot load token", text: "404 Record not found: Cannot load token",
 	},
 	"msg, detail and code": {
-		422, typeJSON, `{"msg":"Invalid","detail":"expires_at","code":"invalid_expiry"}`, "Invalid", "expires_at", "invalid_expiry",
-		[]error{fastly.ErrUnprocessable}, "422 Invalid: expires_at (invalid_expiry)",
+		status: 422, contentType: typeJSON, body: `{"msg":"Invalid","detail":"expires_at","code":"invalid_expiry"}`,
+		msg: "Invalid", detail: "expires_at", code: "invalid_expiry", text: "422 Invalid: expires_at (invalid_expiry)",
 	},
 	"detail alone": {
-		400, typeJSON, `{"detail":"No such service"}`, "", "No such service", "",
-		[]error{fastly.ErrBadRequest}, "400 No such service",
+		status: 400, contentType: typeJSON, body: `{"detail":"No such service"}`, detail: "No such service", text: "400 No such service",
 	},
 	"detail that repeats msg": {
-		400, typeJSON, `{"msg":"No such service","detail":"No such service"}`, "No such service", "No such service", "",
-		[]error{fastly.ErrBadRequest}, "400 No such service",
+		status: 400, contentType: typeJSON, body: `{"msg":"No such service","detail":"No such service"}`,
+		msg: "No such service", detail: "No such service", text: "400 No such service",
 	},
 	"code alone": {
-		400, typeJSON, `{"code":"odd"}`, "", "", "odd",
-		[]error{fastly.ErrBadRequest}, "400 Bad Request (odd)",
+		status: 400, contentType: typeJSON, body: `{"code":"odd"}`, code: "odd", text: "400 Bad Request (odd)",
 	},
 	"missing credentials": {
-		401, typeJSON, `{"msg":"Provided credentials are missing or invalid"}`, "Provided credentials are missing or invalid", "", "",
-		[]error{fastly.ErrUnauthorized, fastly.ErrInvalidCredentials}, "401 Provided credentials are missing or invalid" + sayCredentials,
+		status: 401, contentType: typeJSON, body: `{"msg":"Provided credentials are missing or invalid"}`,
+		msg: "Provided credentials are missing or invalid", is: []error{fastly.ErrInvalidCredentials},
+		text: "401 Provided credentials are missing or invalid" + hintCredentials,
 	},
-	"another 401": {
-		401, typeJSON, `{"msg":"Token expired"}`, "Token expired", "", "",
-		[]error{fastly.ErrUnauthorized}, "401 Token expired" + sayCredentials,
+	"empty 401":   {status: 401, contentType: typeJSON, text: "401 Unauthorized" + hintCredentials},
+	"another 401": {status: 401, contentType: typeJSON, body: `{"msg":"Go away"}`, msg: "Go away", text: "401 Go away" + hintCredentials},
+	"expired token": {
+		status: 401, contentType: typeJSON, body: `{"msg":"Token 3Riw expired at 2019-05-01T09:00:00Z"}`,
+		msg: "Token 3Riw expired at 2019-05-01T09:00:00Z", is: []error{fastly.ErrTokenExpired},
+		text: "401 Token 3Riw expired at 2019-05-01T09:00:00Z" + hintExpired,
+	},
+	"expired token in detail": {
+		status: 401, contentType: typeJSON, body: `{"msg":"Provided credentials are missing or invalid","detail":"Token 3Riw Expired at 2019-05-01T09:00:00Z"}`,
+		msg: "Provided credentials are missing or invalid", detail: "Token 3Riw Expired at 2019-05-01T09:00:00Z", is: []error{fastly.ErrTokenExpired},
+		text: "401 Provided credentials are missing or invalid: Token 3Riw Expired at 2019-05-01T09:00:00Z" + hintExpired,
+	},
+	"expired, of another status": {
+		status: 400, contentType: typeJSON, body: `{"msg":"The offer expired at noon"}`, msg: "The offer expired at noon", text: "400 The offer expired at noon",
 	},
 	"not authorized": {
-		403, typeJSON, `{"msg":"You are not authorized to perform this action"}`, "You are not authorized to perform this action", "", "",
-		[]error{fastly.ErrForbidden}, "403 You are not authorized to perform this action" + sayForbidden,
+		status: 403, contentType: typeJSON, body: `{"msg":"You are not authorized to perform this action"}`,
+		msg: "You are not authorized to perform this action", text: "403 You are not authorized to perform this action" + hintForbidden,
 	},
 	"sudo": {
-		403, typeJSON, `{"msg":"You must POST /sudo to access this endpoint"}`, "You must POST /sudo to access this endpoint", "", "",
-		[]error{fastly.ErrForbidden, fastly.ErrSudoRequired}, "403 You must POST /sudo to access this endpoint" + saySudo,
+		status: 403, contentType: typeJSON, body: sudoJSON, msg: "You must POST /sudo to access this endpoint",
+		is: []error{fastly.ErrSudoRequired}, text: "403 You must POST /sudo to access this endpoint" + hintSudo,
 	},
 	"one-time password": {
-		400, typeJSON, `{"msg":"Bad request","code":"2fa.verify"}`, "Bad request", "", "2fa.verify",
-		[]error{fastly.ErrBadRequest, fastly.ErrOTPRequired}, "400 Bad request (2fa.verify)" + sayOTP,
+		status: 400, contentType: typeJSON, body: `{"msg":"Bad request","code":"2fa.verify"}`, msg: "Bad request", code: "2fa.verify",
+		is: []error{fastly.ErrOTPRequired}, text: "400 Bad request (2fa.verify)" + hintOTP,
 	},
 	"one-time password in msg": {
-		401, typeJSON, `{"msg":"2fa.verify"}`, "2fa.verify", "", "",
-		[]error{fastly.ErrUnauthorized, fastly.ErrOTPRequired}, "401 2fa.verify" + sayOTP,
+		status: 401, contentType: typeJSON, body: `{"msg":"2fa.verify"}`, msg: "2fa.verify",
+		is: []error{fastly.ErrOTPRequired}, text: "401 2fa.verify" + hintOTP,
 	},
 	"one-time password in both": {
-		403, typeJSON, `{"msg":"2fa.verify","code":"2fa.verify"}`, "2fa.verify", "", "2fa.verify",
-		[]error{fastly.ErrForbidden, fastly.ErrOTPRequired}, "403 2fa.verify" + sayOTP,
+		status: 403, contentType: typeJSON, body: `{"msg":"2fa.verify","code":"2fa.verify"}`, msg: "2fa.verify", code: "2fa.verify",
+		is: []error{fastly.ErrOTPRequired}, text: "403 2fa.verify" + hintOTP,
 	},
 	"wrong password": {
-		400, typeJSON, `{"msg":"Bad request","code":"invalid_grant"}`, "Bad request", "", "invalid_grant",
-		[]error{fastly.ErrBadRequest, fastly.ErrInvalidCredentials}, "400 Bad request (invalid_grant)" + sayCredentials,
+		status: 400, contentType: typeJSON, body: `{"msg":"Bad request","code":"invalid_grant"}`, msg: "Bad request", code: "invalid_grant",
+		is: []error{fastly.ErrInvalidCredentials}, text: "400 Bad request (invalid_grant)" + hintCredentials,
 	},
 	"no password": {
-		400, typeJSON, `{"msg":"Bad request","code":"invalid_request"}`, "Bad request", "", "invalid_request",
-		[]error{fastly.ErrBadRequest}, "400 Bad request (invalid_request)",
+		status: 400, contentType: typeJSON, body: `{"msg":"Bad request","code":"invalid_request"}`, msg: "Bad request", code: "invalid_request",
+		text: "400 Bad request (invalid_request)",
 	},
 	"unknown scope": {
-		400, typeJSON, `{"msg":"Bad request","detail":"bad scope","code":"invalid_scope"}`, "Bad request", "bad scope", "invalid_scope",
-		[]error{fastly.ErrBadRequest, fastly.ErrInvalidScope}, "400 Bad request: bad scope (invalid_scope)" + sayScope,
+		status: 400, contentType: typeJSON, body: `{"msg":"Bad request","detail":"bad scope","code":"invalid_scope"}`,
+		msg: "Bad request", detail: "bad scope", code: "invalid_scope",
+		is: []error{fastly.ErrInvalidScope}, text: "400 Bad request: bad scope (invalid_scope)" + hintScope,
 	},
 	"locked": {
-		400, typeJSON, `{"msg":"Bad request","code":"account_locked"}`, "Bad request", "", "account_locked",
-		[]error{fastly.ErrBadRequest, fastly.ErrAccountLocked}, "400 Bad request (account_locked)" + sayLocked,
+		status: 400, contentType: typeJSON, body: `{"msg":"Bad request","code":"account_locked"}`, msg: "Bad request", code: "account_locked",
+		is: []error{fastly.ErrAccountLocked}, text: "400 Bad request (account_locked)" + hintLocked,
+	},
+	"code of JSON:API": {
+		status: 400, contentType: typeJSONAPI, body: `{"errors":[{"title":"Bad request","code":"2fa.verify"}]}`, msg: "Bad request", code: "2fa.verify",
+		is: []error{fastly.ErrOTPRequired}, text: "400 Bad request (2fa.verify)" + hintOTP,
 	},
 	"code that only looks known": {
-		400, typeJSON, `{"msg":"the scope invalid_scope","detail":"2fa.verify","code":"INVALID_SCOPE"}`, "the scope invalid_scope", "2fa.verify", "INVALID_SCOPE",
-		[]error{fastly.ErrBadRequest}, "400 the scope invalid_scope: 2fa.verify (INVALID_SCOPE)",
+		status: 400, contentType: typeJSON, body: `{"msg":"the scope invalid_scope","detail":"2fa.verify","code":"INVALID_SCOPE"}`,
+		msg: "the scope invalid_scope", detail: "2fa.verify", code: "INVALID_SCOPE", text: "400 the scope invalid_scope: 2fa.verify (INVALID_SCOPE)",
 	},
 	"rate limit": {
-		429, typeJSON, `{"msg":"You have exceeded your hourly rate limit"}`, "You have exceeded your hourly rate limit", "", "",
-		[]error{fastly.ErrRateLimited}, "429 You have exceeded your hourly rate limit",
+		status: 429, contentType: typeJSON, body: `{"msg":"You have exceeded your hourly rate limit"}`,
+		msg: "You have exceeded your hourly rate limit", text: "429 You have exceeded your hourly rate limit",
 	},
 	"server error": {
-		500, typeJSON, `{"msg":"Internal error"}`, "Internal error", "", "",
-		[]error{fastly.ErrServer}, "500 Internal error",
-	},
-
-	// The body decides, not its type.
-	"JSON as text": {
-		404, typeText, `{"msg":"Record not found","detail":"Cannot load token"}`, "Record not found", "Cannot load token", "",
-		[]error{fastly.ErrNotFound}, "404 Record not found: Cannot load token",
-	},
-	"JSON of no type": {
-		404, "", ` {"msg":"Record not found"}` + "\r\n", "Record not found", "", "",
-		[]error{fastly.ErrNotFound}, "404 Record not found",
-	},
-	"text as JSON": {
-		400, typeJSON, "Bad Request\n", "Bad Request", "", "",
-		[]error{fastly.ErrBadRequest}, "400 Bad Request",
-	},
-
-	// Other shapes met behind the same host.
-	"text": {
-		503, typeText, "  upstream connect error\n", "upstream connect error", "", "",
-		[]error{fastly.ErrServer}, "503 upstream connect error",
-	},
-	"JSON:API": {
-		403, "application/vnd.api+json", `{"errors":[{"title":"Forbidden","detail":"No access to it","code":"forbidden"},{"title":"Second"}]}`, "Forbidden", "No access to it", "forbidden",
-		[]error{fastly.ErrForbidden}, "403 Forbidden: No access to it (forbidden)" + sayForbidden,
-	},
-	"JSON:API with a known code": {
-		400, "application/vnd.api+json", `{"errors":[{"title":"Bad request","code":"2fa.verify"}]}`, "Bad request", "", "2fa.verify",
-		[]error{fastly.ErrBadRequest, fastly.ErrOTPRequired}, "400 Bad request (2fa.verify)" + sayOTP,
-	},
-	"JSON:API without errors": {
-		400, "application/vnd.api+json", `{"errors":[]}`, "", "", "",
-		[]error{fastly.ErrBadRequest}, `400 {"errors":[]}`,
-	},
-	"RFC 9457": {
-		400, "application/problem+json", `{"type":"about:blank","title":"Bad Request","detail":"expires_at is odd","status":400}`, "Bad Request", "expires_at is odd", "",
-		[]error{fastly.ErrBadRequest}, "400 Bad Request: expires_at is odd",
-	},
-	"RFC 9457, status of its own": {
-		502, "application/problem+json", `{"title":"Not here","status":404}`, "Not here", "", "",
-		[]error{fastly.ErrServer}, "502 Not here",
-	},
-	"HTML": {
-		502, typeHTML, "<!DOCTYPE html>\n<html><head><title>502 Bad\n Gateway &amp; co</title></head><body><h1>Sorry</h1></body></html>", "502 Bad Gateway & co", "", "",
-		[]error{fastly.ErrServer}, "502 502 Bad Gateway & co",
-	},
-	"HTML, upper case": {
-		503, typeHTML, `<HTML><TITLE lang="en">Guru Meditation</TITLE></HTML>`, "Guru Meditation", "", "",
-		[]error{fastly.ErrServer}, "503 Guru Meditation",
-	},
-	"HTML without title": {
-		502, typeHTML, "<html><body>\nSorry\n</body></html>", "", "", "",
-		[]error{fastly.ErrServer}, "502 Bad Gateway",
-	},
-	"HTML cut in its title": {
-		502, typeHTML, "<html><title>502 Bad", "", "", "",
-		[]error{fastly.ErrServer}, "502 Bad Gateway",
-	},
-
-	// Nothing, and odd things.
-	"empty": {
-		401, typeJSON, "", "", "", "",
-		[]error{fastly.ErrUnauthorized}, "401 Unauthorized" + sayCredentials,
-	},
-	"white space": {
-		404, typeJSON, " \r\n\t", "", "", "",
-		[]error{fastly.ErrNotFound}, "404 Not Found",
-	},
-	"empty, of a status without a name": {
-		599, "", "", "", "", "",
-		[]error{fastly.ErrServer}, "599 (no reason given)",
-	},
-	"empty object": {
-		400, typeJSON, `{}`, "", "", "",
-		[]error{fastly.ErrBadRequest}, "400 {}",
-	},
-	"nulls": {
-		400, typeJSON, `{"msg":null,"detail":null,"code":null}`, "", "", "",
-		[]error{fastly.ErrBadRequest}, `400 {"msg":null,"detail":null,"code":null}`,
-	},
-	"numbers": {
-		400, typeJSON, `{"msg":"Bad request","code":1234}`, "Bad request", "", "1234",
-		[]error{fastly.ErrBadRequest}, "400 Bad request (1234)",
-	},
-	"objects where text belongs": {
-		400, typeJSON, `{"msg":{"en":"Bad"},"detail":["Bad request"],"code":true}`, "", "", "",
-		[]error{fastly.ErrBadRequest}, `400 {"msg":{"en":"Bad"},"detail":["Bad request"],"code":true}`,
-	},
-	"members twice": {
-		404, typeJSON, `{"msg":"Record not found","msg":"Record not found"}`, "Record not found", "", "",
-		[]error{fastly.ErrNotFound}, "404 Record not found",
-	},
-	"JSON cut short": {
-		404, typeJSON, `{"msg":"Record not found","detail":"Cannot lo`, "Record not found", "", "",
-		[]error{fastly.ErrNotFound}, "404 Record not found",
-	},
-	"array": {
-		400, typeJSON, `["Bad request"]`, `["Bad request"]`, "", "",
-		[]error{fastly.ErrBadRequest}, `400 ["Bad request"]`,
-	},
-	"control characters": {
-		400, typeJSON, `{"msg":"one\r\ntwo\u001b[31m\u202e"}`, "one\r\ntwo\x1b[31m\u202e", "", "",
-		[]error{fastly.ErrBadRequest}, `400 one\r\ntwo\x1b[31m\u202e`,
-	},
-	"not UTF-8": {
-		400, typeText, "caf\xe9", "caf\xe9", "", "",
-		[]error{fastly.ErrBadRequest}, "400 caf\ufffd",
+		status: 500, contentType: typeJSON, body: `{"msg":"Internal error"}`, msg: "Internal error", text: "500 Internal error",
 	},
 
 	// Statuses without a sentinel of their own.
-	"payment":         {402, "", "", "", "", "", nil, "402 Payment Required"},
-	"conflict":        {409, typeJSON, `{"msg":"Conflict"}`, "Conflict", "", "", nil, "409 Conflict"},
-	"teapot":          {418, "", "", "", "", "", nil, "418 I'm a teapot"},
-	"unknown":         {499, typeText, "gone", "gone", "", "", nil, "499 gone"},
-	"not modified":    {304, "", "", "", "", "", nil, "304 Not Modified"},
-	"not implemented": {501, "", "", "", "", "", []error{fastly.ErrServer}, "501 Not Implemented"},
-	"timeout":         {504, "", "", "", "", "", []error{fastly.ErrServer}, "504 Gateway Timeout"},
+	"payment":         {status: 402, text: "402 Payment Required"},
+	"conflict":        {status: 409, contentType: typeJSON, body: `{"msg":"Conflict"}`, msg: "Conflict", text: "409 Conflict"},
+	"teapot":          {status: 418, text: "418 I'm a teapot"},
+	"unknown":         {status: 499, contentType: typeText, body: "gone", msg: "gone", text: "499 gone"},
+	"not modified":    {status: 304, text: "304 Not Modified"},
+	"not implemented": {status: 501, text: "501 Not Implemented"},
+	"timeout":         {status: 504, text: "504 Gateway Timeout"},
 }
 
-func TestEveryErrorAnswerBecomesATypedError(t *testing.T) {
+func TestErrorOfEachMessage(t *testing.T) {
 	t.Parallel()
-	for name, answer := range errorAnswers {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			header := http.Header{"Content-Type": nil} // no guessing by net/http
-			if answer.contentType != "" {
-				header.Set("Content-Type", answer.contentType)
-			}
-			srv := newStub(t, answer.status, header, answer.body)
-			token, err := srv.client(t).Tokens.GetToken(t.Context(), someID)
-			assert.Nil(t, token)
-			got := answerOf(t, err)
-			assert.Equal(t, answer.status, got.StatusCode)
-			assert.Equal(t, answer.msg, got.Msg, "Msg")
-			assert.Equal(t, answer.detail, got.Detail, "Detail")
-			assert.Equal(t, answer.code, got.Code, "Code")
-			assert.Equal(t, answer.body, got.Body, "Body")
-			assert.Equal(t, http.MethodGet, got.Method)
-			assert.Equal(t, "/tokens/"+someID, got.Path)
-			assert.Zero(t, got.RetryAfter)
-			assert.Zero(t, got.RateLimit)
-			assertMatches(t, err, answer.is...)
-			assertOneLine(t, err)
-			require.EqualError(t, err, "fastly: GET /tokens/"+someID+": "+answer.text)
-
-			wrapped := fmt.Errorf("deploy: %w", err)
-			assertMatches(t, wrapped, answer.is...)
-			assert.Same(t, got, answerOf(t, wrapped))
-		})
+	for name, c := range errorMessages {
+		t.Run(name, c.check)
 	}
 }
 
-func TestEveryMethodReportsEveryStatus(t *testing.T) {
+func TestEveryOperationReportsEveryStatus(t *testing.T) {
 	t.Parallel()
-	sentinels := map[int]error{
-		400: fastly.ErrBadRequest, 401: fastly.ErrUnauthorized, 403: fastly.ErrForbidden, 404: fastly.ErrNotFound,
-		422: fastly.ErrUnprocessable, 429: fastly.ErrRateLimited, 500: fastly.ErrServer, 502: fastly.ErrServer,
-		503: fastly.ErrServer, 504: fastly.ErrServer, 409: nil, 300: nil,
-	}
-	for _, m := range tokensMethods {
-		for status, sentinel := range sentinels {
-			t.Run(m.name+" "+strconv.Itoa(status), func(t *testing.T) {
+	for _, op := range operations {
+		for _, status := range []int{300, 400, 401, 403, 404, 409, 422, 429, 500, 502, 503, 504} {
+			t.Run(op.name+" "+strconv.Itoa(status), func(t *testing.T) {
 				t.Parallel()
 				srv := newAPI(t)
 				srv.Inject(fastlytest.Fault{Kind: fastlytest.Status, Status: status, Body: `{"msg":"no","detail":"not today","code":"x1"}`})
-				err := m.call(t.Context(), srv.Client(never))
-				got := answerOf(t, err)
+				err := op.do(t.Context(), srv.Client(noRetry))
+				got := responseError(t, err)
 				assert.Equal(t, &fastly.GenericTokenError{
-					StatusCode: status, Msg: "no", Detail: "not today", Code: "x1", Method: m.verb, Path: m.path,
+					StatusCode: status, Msg: "no", Detail: "not today", Code: "x1", Method: op.method, Path: op.path,
+					RateLimit: got.RateLimit, RetryAfter: got.RetryAfter, Header: got.Header, // other tests' subject
 					Body: `{"msg":"no","detail":"not today","code":"x1"}`,
 				}, exported(got))
-				want := []error{sentinel}
-				if m.name == "CreateToken" && status >= 500 {
+				want := []error{statusSentinel(status)}
+				if op.kind == fastly.KindCreate && status >= 500 {
 					want = append(want, fastly.ErrOutcomeUnknown)
 				}
 				assertMatches(t, err, want...)
-				require.ErrorContains(t, err, fmt.Sprintf("fastly: %s %s: %d no: not today (x1)", m.verb, m.path, status))
+				require.ErrorContains(t, err, fmt.Sprintf("fastly: %s %s: %d no: not today (x1)", op.method, op.path, status))
 				assertOneLine(t, err)
 				assert.Len(t, srv.Requests(), 1)
 			})
@@ -307,15 +222,25 @@ func TestEveryMethodReportsEveryStatus(t *testing.T) {
 	}
 }
 
-// exported is e with the fields that a caller sees.
+// exported is e without its unexported fields.
 func exported(e *fastly.GenericTokenError) *fastly.GenericTokenError {
 	return &fastly.GenericTokenError{
 		StatusCode: e.StatusCode, Msg: e.Msg, Detail: e.Detail, Code: e.Code, Method: e.Method, Path: e.Path,
-		RateLimit: e.RateLimit, RetryAfter: e.RetryAfter, Body: e.Body,
+		RateLimit: e.RateLimit, RetryAfter: e.RetryAfter, Header: e.Header, Body: e.Body,
 	}
 }
 
-func TestCreateAnsweredByAServerErrorSaysWhatToLookFor(t *testing.T) {
+func TestSentinelsAreDistinct(t *testing.T) {
+	t.Parallel()
+	names := slices.Sorted(maps.Keys(allSentinels))
+	assert.Len(t, names, 15)
+	for _, name := range names {
+		assertMatches(t, allSentinels[name], allSentinels[name])
+		assert.NotEmpty(t, allSentinels[name].Error(), name)
+	}
+}
+
+func TestServerErrorOfACreateSaysWhatToLookFor(t *testing.T) {
 	t.Parallel()
 	srv := newStub(t, http.StatusBadGateway, nil, "<html><title>Bad Gateway</title></html>")
 	_, err := srv.client(t).Tokens.CreateToken(t.Context(), &fastly.CreateTokenRequest{Name: "deploy\n2"})
@@ -323,148 +248,334 @@ func TestCreateAnsweredByAServerErrorSaysWhatToLookFor(t *testing.T) {
 	assert.EqualError(t, err, `fastly: POST /tokens: 502 Bad Gateway; a token may have been created: before you create it again, look for the name "deploy\n2" with ListTokensUser, and revoke what you find and don't hold`)
 }
 
-func TestErrorBodyIsBounded(t *testing.T) {
+func TestSudoHintFitsTheOperation(t *testing.T) {
 	t.Parallel()
-	long := strings.Repeat("é", 1<<20)
-	for name, body := range map[string]string{
-		"text": long,
-		"JSON": `{"msg":"` + long + `","detail":"` + long + `"}`,
-		"HTML": "<title>" + long[:4<<10] + "</title>" + long,
+	for _, op := range operations {
+		err := op.do(t.Context(), newStub(t, http.StatusForbidden, nil, sudoJSON).client(t))
+		assertMatches(t, err, fastly.ErrForbidden, fastly.ErrSudoRequired)
+		hint := hintSudo
+		if op.kind == fastly.KindCreate {
+			hint = hintSudoCreate
+		}
+		assert.EqualError(t, err, "fastly: "+op.method+" "+op.path+": 403 You must POST /sudo to access this endpoint"+hint)
+	}
+}
+
+// The API takes a user name and password for creates only.
+func TestBasicAuthHintFitsTheOperation(t *testing.T) {
+	t.Parallel()
+	srv := newAPI(t)
+	user := srv.User()
+	const hint = "; the API accepts a user name and password for creates only: use WithAPIKey"
+	for _, op := range operations {
+		err := op.do(t.Context(), srv.Client(noRetry, fastly.WithBasicAuth(user.Login, user.Password)))
+		if op.kind == fastly.KindCreate {
+			require.NoError(t, err)
+			srv.Inject(fastlytest.Fault{Kind: fastlytest.Status, Status: http.StatusUnauthorized})
+			err = op.do(t.Context(), srv.Client(noRetry, fastly.WithBasicAuth(user.Login, user.Password)))
+			require.ErrorIs(t, err, fastly.ErrUnauthorized)
+			assert.NotContains(t, err.Error(), hint, op.name)
+			continue
+		}
+		require.ErrorIs(t, err, fastly.ErrUnauthorized, op.name)
+		assert.ErrorContains(t, err, hintCredentials+hint, op.name)
+		assertOneLine(t, err)
+
+		err = op.do(t.Context(), srv.Client(noRetry, fastly.WithAPIKey(someKey)))
+		require.ErrorIs(t, err, fastly.ErrUnauthorized, op.name)
+		assert.NotContains(t, err.Error(), hint, "%s with a key", op.name)
+	}
+}
+
+// Each hint, if followed, leads to the next one, and in the end to a token.
+func TestHintsOfACreateLeadToSuccess(t *testing.T) {
+	t.Parallel()
+	srv := newAPI(t)
+	user := srv.AddUser(fastlytest.User{OTP: "123456"})
+	key := addToken(srv, user.ID, fastly.ScopeGlobal).AccessToken
+	c := srv.Client(fastly.WithAPIKey(key.Reveal()), noRetry)
+	req := &fastly.CreateTokenRequest{}
+	_, err := c.Tokens.CreateToken(t.Context(), req)
+	require.ErrorIs(t, err, fastly.ErrOTPRequired)
+	require.ErrorContains(t, err, hintOTP)
+
+	req.OTP = "123456"
+	srv.Inject(fastlytest.Fault{Kind: fastlytest.Status, Status: http.StatusForbidden, Body: sudoJSON})
+	_, err = c.Tokens.CreateToken(t.Context(), req)
+	require.ErrorIs(t, err, fastly.ErrSudoRequired)
+	require.ErrorContains(t, err, hintSudoCreate)
+
+	req.Username, req.Password = user.Login, fastly.Secret(user.Password)
+	_, err = c.Tokens.CreateToken(t.Context(), req)
+	require.NoError(t, err)
+}
+
+func TestLockedAccountCannotCreate(t *testing.T) {
+	t.Parallel()
+	srv := newAPI(t)
+	user := srv.AddUser(fastlytest.User{Locked: true})
+	c := mustClient(t, fastly.WithBaseURL(srv.URL), fastly.WithBasicAuth(user.Login, user.Password), noRetry)
+	_, err := c.Tokens.CreateToken(t.Context(), &fastly.CreateTokenRequest{})
+	assertMatches(t, err, fastly.ErrBadRequest, fastly.ErrAccountLocked)
+	assert.ErrorContains(t, err, hintLocked)
+}
+
+func TestExpiredTokenIsReported(t *testing.T) {
+	t.Parallel()
+	now := testTime
+	srv := newAPI(t, fastlytest.WithClock(func() time.Time { return now }))
+	key := srv.AddToken(srv.User().ID, fastly.TokenCreatedResponse{TokenResponse: fastly.TokenResponse{ExpiresAt: testTime.Add(time.Hour)}}).AccessToken
+	c := srv.Client(fastly.WithAPIKey(key.Reveal()), noRetry)
+	token, err := c.Tokens.GetTokenCurrent(t.Context())
+	require.NoError(t, err)
+	now = testTime.Add(time.Hour)
+	assert.True(t, token.Expired(now))
+	_, err = c.Tokens.GetTokenCurrent(t.Context())
+	require.ErrorIs(t, err, fastly.ErrUnauthorized)
+}
+
+// TestErrorSaysWhenToRetry has both headers that ask to wait, on a clock that
+// stands still.
+func TestErrorSaysWhenToRetry(t *testing.T) {
+	t.Parallel()
+	reset := func(d time.Duration) string { return strconv.FormatInt(testTime.Add(d).Unix(), 10) }
+	for name, test := range map[string]struct {
+		status            int
+		retryAfter, reset string
+		want              time.Duration
+		text              string
+	}{
+		"429, neither":                  {429, "", "", 0, "429 slow down"},
+		"429, Retry-After":              {429, "90", "", 90 * time.Second, "429 slow down; the rate limit resets at 2030-05-06T07:31:30Z (in 1m30s)"},
+		"429, reset":                    {429, "", reset(40 * time.Minute), 40 * time.Minute, "429 slow down; the rate limit resets at 2030-05-06T08:10:00Z (in 40m0s)"},
+		"429, earlier Retry-After":      {429, "1", reset(40 * time.Minute), 40 * time.Minute, "429 slow down; the rate limit resets at 2030-05-06T08:10:00Z (in 40m0s)"},
+		"429, later Retry-After":        {429, "7200", reset(40 * time.Minute), 2 * time.Hour, "429 slow down; the rate limit resets at 2030-05-06T09:30:00Z (in 2h0m0s)"},
+		"429, past reset":               {429, "", reset(-time.Hour), 0, "429 slow down"},
+		"429, reset now":                {429, "", reset(0), 0, "429 slow down"},
+		"429, past reset, Retry-After":  {429, "5", reset(-time.Hour), 5 * time.Second, "429 slow down; the rate limit resets at 2030-05-06T07:30:05Z (in 5s)"},
+		"429, reset at the end of time": {429, "", "253402300799", 365 * 24 * time.Hour, "429 slow down; the rate limit resets at 2031-05-06T07:30:00Z (in 8760h0m0s)"},
+		"503, neither":                  {503, "", "", 0, "503 slow down"},
+		"503, Retry-After":              {503, "90", "", 90 * time.Second, "503 slow down; retry at 2030-05-06T07:31:30Z (in 1m30s)"},
+		"503, reset":                    {503, "", reset(40 * time.Minute), 0, "503 slow down"},
+		"503, both":                     {503, "90", reset(40 * time.Minute), 90 * time.Second, "503 slow down; retry at 2030-05-06T07:31:30Z (in 1m30s)"},
+		"503, unreadable":               {503, "soon", "", 0, "503 slow down"},
+		"404, Retry-After":              {404, "90", "", 90 * time.Second, "404 slow down; retry at 2030-05-06T07:31:30Z (in 1m30s)"},
+		"404, reset":                    {404, "", reset(40 * time.Minute), 0, "404 slow down"},
+		"301, Retry-After":              {301, "90", "", 90 * time.Second, "301 slow down; retry at 2030-05-06T07:31:30Z (in 1m30s)"},
+		"403, Retry-After and a hint":   {403, "90", "", 90 * time.Second, "403 slow down" + hintForbidden + "; retry at 2030-05-06T07:31:30Z (in 1m30s)"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			srv := newStub(t, http.StatusBadRequest, nil, body)
-			_, err := srv.client(t).Tokens.GetToken(t.Context(), someID)
-			got := answerOf(t, err)
-			assert.Equal(t, body[:64<<10], got.Body)
-			assert.LessOrEqual(t, len(got.Msg), 64<<10)
-			assertMatches(t, err, fastly.ErrBadRequest)
-			assert.Less(t, len(err.Error()), 1<<10+100)
-			assert.Contains(t, err.Error(), "…")
+			header := http.Header{"Fastly-Ratelimit-Remaining": {"0"}, "Date": nil}
+			limit := fastly.RateLimit{}
+			if test.retryAfter != "" {
+				header.Set("Retry-After", test.retryAfter)
+			}
+			if test.reset != "" {
+				header.Set("Fastly-RateLimit-Reset", test.reset)
+				seconds, err := strconv.ParseInt(test.reset, 10, 64)
+				require.NoError(t, err)
+				limit.Reset = time.Unix(seconds, 0)
+			}
+			srv := newStub(t, test.status, header, "slow down")
+			c := srv.client(t)
+			skipWaits(c)
+			_, err := c.Tokens.GetTokenCurrent(t.Context())
+			require.EqualError(t, err, "fastly: GET /tokens/self: "+test.text)
 			assertOneLine(t, err)
+			got := responseError(t, err)
+			assert.Equal(t, test.want, got.RetryAfter)
+			assert.Equal(t, limit, got.RateLimit)
+
+			err = c.Tokens.RevokeToken(t.Context(), someID)
+			want := "fastly: DELETE /tokens/" + someID + ": " + test.text
+			if test.status >= 500 {
+				want += "; the revoke may have been applied all the same; revoking again is safe"
+			}
+			require.EqualError(t, err, want)
 		})
 	}
 }
 
-func TestErrorBodyThatBreaksOffIsKept(t *testing.T) {
+func TestExhaustedRateLimitIsReported(t *testing.T) {
 	t.Parallel()
-	const whole = `{"msg":"Record not found","detail":"Cannot load token"}`
-	srv := newStubFunc(t, func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Length", strconv.Itoa(len(whole)))
-		w.WriteHeader(http.StatusNotFound)
-		_, _ = w.Write([]byte(whole[:40]))
-		_ = http.NewResponseController(w).Flush()
-		panic(http.ErrAbortHandler)
-	})
-	_, err := srv.client(t).Tokens.GetToken(t.Context(), someID)
-	assertMatches(t, err, fastly.ErrNotFound)
-	got := answerOf(t, err)
-	assert.Equal(t, whole[:40], got.Body)
-	assert.Equal(t, "Record not found", got.Msg)
+	srv := newAPI(t, fastlytest.WithRateLimit(1))
+	c := srv.Client(noRetry)
+	_, err := c.Tokens.CreateToken(t.Context(), &fastly.CreateTokenRequest{})
+	require.NoError(t, err)
+	_, err = c.Tokens.CreateToken(t.Context(), &fastly.CreateTokenRequest{})
+	assertMatches(t, err, fastly.ErrRateLimited)
+	got := responseError(t, err)
+	assert.Zero(t, got.RateLimit.Remaining)
+	assert.WithinDuration(t, time.Now(), got.RateLimit.Reset, time.Hour)
+	assert.Positive(t, got.RetryAfter)
+	assert.LessOrEqual(t, got.RetryAfter, time.Hour)
+	require.ErrorContains(t, err, "; the rate limit resets at "+got.RateLimit.Reset.UTC().Format(time.RFC3339))
+	rl, ok := c.RateLimit()
+	assert.True(t, ok)
+	assert.Equal(t, got.RateLimit, rl)
 }
 
-func TestRateLimitErrorSaysWhenItResets(t *testing.T) {
+func TestErrorKeepsTheHeaderOfTheResponse(t *testing.T) {
 	t.Parallel()
-	reset := time.Now().Add(40 * time.Minute).Truncate(time.Second)
-	limit := func(retryAfter string) http.Header {
-		h := http.Header{}
-		h.Set("Fastly-RateLimit-Remaining", "0")
-		h.Set("Fastly-RateLimit-Reset", strconv.FormatInt(reset.Unix(), 10))
-		if retryAfter != "" {
-			h.Set("Retry-After", retryAfter)
+	srv := newStub(t, http.StatusFound, http.Header{
+		"X-Served-By": {"cache-ams21-AMS"}, "X-Timer": {"S1610625600.123456,VS0,VE93"}, "Via": {"1.1 varnish", "1.1 varnish"},
+		"Set-Cookie": {"session=" + canaryAccess, "b=2"}, "Location": {"https://login.example/path?next=/tokens&ticket=1#top"},
+		"Content-Type": {typeJSON}, "Date": {"Mon, 06 May 2030 07:30:00 GMT"}, "X-" + strings.Repeat("Name", 1<<8): {"x"},
+	}, "{}")
+	_, err := srv.client(t).Tokens.GetTokenCurrent(t.Context())
+	assert.Equal(t, http.Header{
+		"X-Served-By": {"cache-ams21-AMS"}, "X-Timer": {"S1610625600.123456,VS0,VE93"}, "Via": {"1.1 varnish, 1.1 varnish"},
+		"Location": {"https://login.example/path"}, "Content-Type": {typeJSON}, "Date": {"Mon, 06 May 2030 07:30:00 GMT"},
+		"Content-Length": {"2"},
+	}, responseError(t, err).Header)
+	assert.NotContains(t, err.Error(), "cache-ams21", "it is for support, not for every reader")
+}
+
+// The header repeats each secret of the request, in each encoding.
+func TestHeaderOfAnErrorIsRedactedInEachEncoding(t *testing.T) {
+	t.Parallel()
+	for form, echo := range echoes {
+		if strings.Contains(form, "KiB") || strings.ContainsAny(echo(""), "\n") {
+			continue // no header can carry it
 		}
-		return h
-	}
-	stamp := reset.UTC().Format(time.RFC3339)
-	for name, test := range map[string]struct {
-		status int
-		header http.Header
-		says   string // a pattern, of the end
-	}{
-		"reset":                      {429, limit(""), `; the rate limit resets at ` + stamp + ` \(in (40m0s|3\dm\d+s)\)`},
-		"earlier Retry-After":        {429, limit("1"), `; the rate limit resets at ` + stamp + ` \(in (40m0s|3\dm\d+s)\)`},
-		"later Retry-After":          {429, limit("7200"), `; the rate limit resets at \S+Z \(in 2h0m0s\)`},
-		"Retry-After alone":          {429, http.Header{"Retry-After": {"90"}}, `; the rate limit resets at \S+Z \(in 1m30s\)`},
-		"neither":                    {429, nil, `429 slow down`},
-		"server busy":                {503, http.Header{"Retry-After": {"90"}}, `503 slow down; come back at \S+Z \(in 1m30s\); it may have been carried out all the same; revoking again is safe`},
-		"Retry-After on other codes": {404, http.Header{"Retry-After": {"90"}}, `404 slow down`},
-	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(form, func(t *testing.T) {
 			t.Parallel()
-			srv := newStub(t, test.status, test.header, "slow down")
-			err := srv.client(t).Tokens.RevokeToken(t.Context(), someID)
-			require.Error(t, err)
-			assert.Regexp(t, test.says+"$", err.Error())
-			assertOneLine(t, err)
-			got := answerOf(t, err)
-			if test.header.Get("Fastly-RateLimit-Reset") != "" {
-				assert.Equal(t, fastly.RateLimit{Remaining: 0, Reset: reset}, got.RateLimit)
-			} else {
-				assert.Zero(t, got.RateLimit)
+			for _, test := range []struct {
+				req     *fastly.CreateTokenRequest
+				secrets []string
+			}{
+				{canaryRequest(), []string{canaryKey, canaryOTP}},
+				{canaryLoginRequest(), []string{canaryPassword, canaryOTP}},
+			} {
+				header := http.Header{"X-Both": {}}
+				for i, secret := range test.secrets {
+					header.Set("X-Echo-"+strconv.Itoa(i), "before "+echo(secret)+" after")
+					header.Add("X-Both", echo(secret))
+				}
+				srv := newStub(t, http.StatusBadRequest, header, "")
+				_, err := srv.client(t, fastly.WithAPIKey(canaryKey)).Tokens.CreateToken(t.Context(), test.req)
+				got := responseError(t, err).Header
+				for name := range header {
+					assert.Contains(t, got.Get(name), "[REDACTED]", name)
+					assertNoSecretIn(t, name, got.Get(name))
+				}
+				assert.Regexp(t, "^before .* after$", got.Get("X-Echo-0"))
 			}
 		})
 	}
 }
 
-func TestPastResetIsNotAnnounced(t *testing.T) {
+// A program's own tests make such errors by hand.
+func TestGenericTokenErrorMadeByHandReadsWell(t *testing.T) {
 	t.Parallel()
-	h := http.Header{}
-	h.Set("Fastly-RateLimit-Remaining", "0")
-	h.Set("Fastly-RateLimit-Reset", "1610625600")
-	err := newStub(t, http.StatusTooManyRequests, h, "slow down").client(t).Tokens.RevokeToken(t.Context(), someID)
-	require.EqualError(t, err, "fastly: DELETE /tokens/"+someID+": 429 slow down")
-	assert.Equal(t, time.Unix(1610625600, 0), answerOf(t, err).RateLimit.Reset)
+	limited := &fastly.GenericTokenError{StatusCode: http.StatusTooManyRequests, Method: "POST", Path: "/tokens", RetryAfter: time.Hour}
+	assertMatches(t, limited, fastly.ErrRateLimited)
+	text := limited.Error()
+	at, found := strings.CutPrefix(text, "fastly: POST /tokens: 429 Too Many Requests; the rate limit resets at ")
+	require.True(t, found, text)
+	at, found = strings.CutSuffix(at, " (in 1h0m0s)")
+	require.True(t, found, text)
+	reset, err := time.Parse(time.RFC3339, at)
+	require.NoError(t, err)
+	assert.WithinDuration(t, time.Now().Add(time.Hour), reset, time.Minute)
+
+	limited.RetryAfter = 0
+	limited.RateLimit.Reset = time.Now().Add(time.Hour)
+	require.EqualError(t, limited, "fastly: POST /tokens: 429 Too Many Requests", "RetryAfter alone decides")
+
+	missing := &fastly.GenericTokenError{StatusCode: http.StatusNotFound, Msg: "Record not found", Method: "GET", Path: "/tokens/x"}
+	require.EqualError(t, missing, "fastly: GET /tokens/x: 404 Record not found")
+	assertMatches(t, missing, fastly.ErrNotFound)
 }
 
-func TestRetryAfterOfAnAnswer(t *testing.T) {
+func TestErrorWithoutAResponseIsNoGenericTokenError(t *testing.T) {
 	t.Parallel()
-	at := func(d time.Duration) string { return time.Now().Add(d).UTC().Format(http.TimeFormat) }
-	for name, test := range map[string]struct {
-		value    string
-		min, max time.Duration
+	srv := newAPI(t)
+	srv.Inject(fastlytest.Fault{Kind: fastlytest.CutBefore, Method: http.MethodDelete})
+	err := srv.Client(noRetry).Tokens.RevokeToken(t.Context(), someID)
+	require.NotErrorAs(t, err, new(*fastly.GenericTokenError))
+	assertMatches(t, err)
+	assertOneLine(t, err)
+	assert.ErrorContains(t, err, "fastly: DELETE /tokens/"+someID+": ")
+}
+
+func TestErrorNamesWhatTheTransportReports(t *testing.T) {
+	t.Parallel()
+	reason := errors.New("the tunnel is down")
+	for _, test := range []struct {
+		err  error
+		text string
 	}{
-		"seconds":      {"120", 2 * time.Minute, 2 * time.Minute},
-		"HTTP date":    {at(10 * time.Minute), 9 * time.Minute, 10 * time.Minute},
-		"date gone by": {at(-10 * time.Minute), 0, 0},
-		"unreadable":   {"soon", 0, 0},
+		{io.EOF, "the connection was closed before a response came"},
+		{context.DeadlineExceeded, "no response in time"},
+		{reason, "the tunnel is down"},
+		{fmt.Errorf("fastly: %w", reason), "the tunnel is down"},
+		{errors.New("two\nlines\x1b[2J"), `two\nlines\x1b[2J`},
 	} {
-		t.Run(name, func(t *testing.T) {
+		c := mustClient(t, noRetry, fastly.WithTransport(roundTripFunc(func(*http.Request) (*http.Response, error) { return nil, test.err })))
+		_, err := c.Tokens.GetTokenCurrent(t.Context())
+		require.EqualError(t, err, "fastly: GET /tokens/self: "+test.text)
+		require.ErrorIs(t, err, test.err)
+		_, err = c.Tokens.CreateToken(t.Context(), &fastly.CreateTokenRequest{Name: someName})
+		require.EqualError(t, err, "fastly: POST /tokens: "+test.text+`; a token may have been created: before you create it again, `+
+			`look for the name "deploy" with ListTokensUser, and revoke what you find and don't hold`)
+		assertMatches(t, err, fastly.ErrOutcomeUnknown)
+	}
+}
+
+func TestEndedContextSendsNothing(t *testing.T) {
+	t.Parallel()
+	errBudget := errors.New("budget is spent")
+	for _, op := range operations {
+		t.Run(op.name, func(t *testing.T) {
 			t.Parallel()
-			srv := newStub(t, http.StatusServiceUnavailable, http.Header{"Retry-After": {test.value}}, "")
-			_, err := srv.client(t).Tokens.GetTokenCurrent(t.Context())
-			got := answerOf(t, err).RetryAfter
-			assert.GreaterOrEqual(t, got, test.min)
-			assert.LessOrEqual(t, got, test.max)
+			r := newRig(t, op)
+			ctx, cancel := context.WithCancelCause(t.Context())
+			cancel(errBudget)
+			err := op.do(ctx, r.client)
+			require.ErrorIs(t, err, context.Canceled)
+			require.ErrorIs(t, err, errBudget)
+			assertMatches(t, err)
+			require.EqualError(t, err, "fastly: "+op.method+" "+op.path+": not sent: context canceled")
+			r.assertRequests(0)
 		})
 	}
 }
 
-func TestRetryAfterHeaderIsSecondsOrADate(t *testing.T) {
+// TestErrorOfAContextThatEndsWithAResponse cancels a call when its last response
+// is there: both are in the error.
+func TestErrorOfAContextThatEndsWithAResponse(t *testing.T) {
 	t.Parallel()
-	now := time.Date(2030, 5, 6, 7, 8, 9, 0, time.UTC)
-	const year = 365 * 24 * time.Hour
-	for value, want := range map[string]time.Duration{
-		"":                               0,
-		"0":                              0,
-		"1":                              time.Second,
-		"3600":                           time.Hour,
-		"-1":                             0,
-		"1.5":                            0,
-		"18446744073709551615":           year,
-		"18446744073709551616":           0, // beyond what can be read
-		"Mon, 06 May 2030 07:08:39 GMT":  30 * time.Second,
-		"Monday, 06-May-30 07:08:39 GMT": 30 * time.Second, // RFC 850
-		"Mon May  6 07:08:39 2030":       30 * time.Second, // asctime
-		"Mon, 06 May 2030 07:08:09 GMT":  0,
-		"Mon, 06 May 2019 07:08:09 GMT":  0,
-		"Tue, 06 May 9999 07:08:09 GMT":  year,
-		"2030-05-06T07:08:39Z":           0,
-	} {
-		assert.Equal(t, want, fastly.RetryAfterHeader(value, now), "Retry-After: %s", value)
+	errBudget := errors.New("budget is spent")
+	for _, op := range operations {
+		for _, status := range []int{404, 503} {
+			ctx, cancel := context.WithCancelCause(t.Context())
+			c := mustClient(t, fastly.WithAPIKey(someKey), fastly.WithHTTPClient(&http.Client{Transport: roundTripFunc(func(r *http.Request) (*http.Response, error) {
+				cancel(errBudget)
+				return respond(status, `{"msg":"no"}`)(r)
+			})}))
+			err := op.do(ctx, c)
+			want := fmt.Sprintf("fastly: %s %s: context canceled; the last response was %d no", op.method, op.path, status)
+			sentinels := []error{statusSentinel(status)}
+			switch {
+			case status == 404 || op.kind == fastly.KindRead:
+			case op.kind == fastly.KindCreate:
+				sentinels = append(sentinels, fastly.ErrOutcomeUnknown)
+				want += `; a token may have been created: before you create it again, look for the name "deploy" with ListTokensUser, and revoke what you find and don't hold`
+			default:
+				want += "; the revoke may have been applied all the same; revoking again is safe"
+			}
+			require.EqualError(t, err, want)
+			require.ErrorIs(t, err, context.Canceled)
+			require.ErrorIs(t, err, errBudget)
+			assertMatches(t, err, sentinels...)
+			assert.Equal(t, status, responseError(t, err).StatusCode)
+		}
 	}
 }
 
-func TestForeignTextIsOneBoundedLine(t *testing.T) {
+func TestUntrustedTextIsOneBoundedLine(t *testing.T) {
 	t.Parallel()
 	for given, want := range map[string]string{
 		"":                 "",
@@ -477,95 +588,75 @@ func TestForeignTextIsOneBoundedLine(t *testing.T) {
 		"caf\xe9":          "caf\ufffd",
 		`it's \ "quoted"`:  `it's \ "quoted"`,
 	} {
-		assert.Equal(t, want, fastly.OneLine(given))
+		assert.Equal(t, want, fastly.Sanitize(given))
 	}
-	assert.Equal(t, strings.Repeat("x", 1024), fastly.OneLine(strings.Repeat("x", 1024)), "as much as is allowed")
-	long := fastly.OneLine(strings.Repeat("日", 1024))
+	assert.Equal(t, strings.Repeat("x", 1024), fastly.Sanitize(strings.Repeat("x", 1024)), "as much as is allowed")
+	long := fastly.Sanitize(strings.Repeat("日", 1024))
 	assert.LessOrEqual(t, len(long), 1024)
 	assert.Equal(t, strings.Repeat("日", 340)+"…", long)
 }
 
-func TestTextIsCutBetweenCharacters(t *testing.T) {
+func TestTruncateCutsBetweenCharacters(t *testing.T) {
 	t.Parallel()
-	assert.Equal(t, "日本", fastly.CutText("日本", 6))
-	assert.Equal(t, "日", fastly.CutText("日本", 5))
-	assert.Equal(t, "日", fastly.CutText("日本", 3))
-	assert.Empty(t, fastly.CutText("日本", 2))
-	assert.Empty(t, fastly.CutText("日本", 0))
+	assert.Equal(t, "日本", fastly.Truncate("日本", 6))
+	assert.Equal(t, "日", fastly.Truncate("日本", 5))
+	assert.Equal(t, "日", fastly.Truncate("日本", 3))
+	assert.Empty(t, fastly.Truncate("日本", 2))
+	assert.Empty(t, fastly.Truncate("日本", 0))
 }
 
-// A program's own tests make such errors by hand.
-func TestGenericTokenErrorMadeByHandReadsWell(t *testing.T) {
+func TestHostileTextIsSanitizedWhereverItStands(t *testing.T) {
 	t.Parallel()
-	reset := time.Now().Add(time.Hour).Truncate(time.Second)
-	limited := &fastly.GenericTokenError{
-		StatusCode: http.StatusTooManyRequests, Method: "POST", Path: "/tokens", RateLimit: fastly.RateLimit{Reset: reset},
-	}
-	assert.Regexp(t, `^fastly: POST /tokens: 429 Too Many Requests; the rate limit resets at `+
-		reset.UTC().Format(time.RFC3339)+` \(in (1h0m0s|59m5\ds)\)$`, limited.Error())
-	assertMatches(t, limited, fastly.ErrRateLimited)
-
-	missing := &fastly.GenericTokenError{StatusCode: http.StatusNotFound, Msg: "Record not found", Method: "GET", Path: "/tokens/x"}
-	require.EqualError(t, missing, "fastly: GET /tokens/x: 404 Record not found")
-	assertMatches(t, missing, fastly.ErrNotFound)
-}
-
-func TestAnErrorWithoutAnAnswerIsNoGenericTokenError(t *testing.T) {
-	t.Parallel()
-	srv := newAPI(t)
-	srv.Inject(fastlytest.Fault{Kind: fastlytest.CutBefore, Method: http.MethodDelete})
-	err := srv.Client(never).Tokens.RevokeToken(t.Context(), someID)
-	require.Error(t, err)
-	require.NotErrorAs(t, err, new(*fastly.GenericTokenError))
-	assertMatches(t, err)
-	assertOneLine(t, err)
-	assert.ErrorContains(t, err, "fastly: DELETE /tokens/"+someID+": ")
-}
-
-func TestAnswerThatIsNotTheAPIs(t *testing.T) {
-	t.Parallel()
-	for name, test := range map[string]struct{ body, says string }{
-		"a login page": {"<html>Please log in</html>", "the answer is not what the API sends"},
-		"nothing":      {"", "it is empty"},
-		"a list":       {"[]", "it is not a JSON object"},
-		"no token":     {"{}", "it has no token ID"},
+	for name, attack := range map[string]string{
+		"terminal":           "\x1b[31mred\x1b]0;title\x07\x9b2J",
+		"forged line":        "no\nlevel=INFO msg=\"token revoked\"\r\n",
+		"line separators":    "no\u2028next\u2029next\u0085next\v\f",
+		"bidi":               "\u202egnp.exe\u2066\u2069\u200f",
+		"invisible":          "\u200b\ufeff\u00ad\U000e0041",
+		"null and backspace": "a\x00b\b\b\bc\x7f",
+		"not UTF-8":          "\xff\xfe\xc0\xaf",
+		"long":               strings.Repeat("spam ", 20000),
+		"long and escaped":   strings.Repeat("\x1b", 20000),
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			_, err := newStub(t, http.StatusOK, nil, test.body).client(t).Tokens.GetToken(t.Context(), someID)
-			require.ErrorContains(t, err, "fastly: GET /tokens/"+someID+": ")
-			require.ErrorContains(t, err, test.says)
-			assertMatches(t, err)
-			assertOneLine(t, err)
-		})
+		for _, form := range []string{"text", "msg", "detail", "code", "title", "errors", "html", "location"} {
+			if form == "location" && (strings.ContainsAny(attack, "\r\n\x00") || len(attack) > 10000) {
+				continue // no header can carry it
+			}
+			t.Run(name+" as "+form, func(t *testing.T) {
+				t.Parallel()
+				header, status := http.Header{}, http.StatusBadRequest
+				body := attack
+				switch form {
+				case "msg", "detail", "code", "title":
+					body = `{"` + form + `":` + quoteBytes(attack) + `}`
+				case "errors":
+					body = `{"errors":[{"title":` + quoteBytes(attack) + `,"detail":` + quoteBytes(attack) + `,"code":` + quoteBytes(attack) + `}]}`
+				case "html":
+					body = "<html><title>" + attack + "</title></html>"
+				case "location":
+					header.Set("Location", "https://"+url.PathEscape(attack)+".example/")
+					status = http.StatusFound
+				}
+				srv := newStub(t, status, header, body)
+				_, err := srv.client(t).Tokens.GetTokenCurrent(t.Context())
+				require.Error(t, err)
+				assertPrintable(t, err)
+				assertOneLine(t, err)
+			})
+		}
 	}
 }
 
-func TestSentinelsAreDistinct(t *testing.T) {
-	t.Parallel()
-	names := slices.Sorted(maps.Keys(allSentinels))
-	assert.Len(t, names, 14)
-	for _, name := range names {
-		assertMatches(t, allSentinels[name], allSentinels[name])
-		assert.NotEmpty(t, allSentinels[name].Error(), name)
+// quoteBytes is s as a JSON string, invalid UTF-8 included.
+func quoteBytes(s string) string {
+	var b strings.Builder
+	b.WriteByte('"')
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c == '"' || c == '\\' {
+			fmt.Fprintf(&b, `\u%04x`, c)
+		} else {
+			b.WriteByte(c)
+		}
 	}
-}
-
-func TestEndedContextSendsNothing(t *testing.T) {
-	t.Parallel()
-	errBudget := errors.New("budget is spent")
-	for _, m := range tokensMethods {
-		t.Run(m.name, func(t *testing.T) {
-			t.Parallel()
-			srv := newAPI(t)
-			ctx, cancel := context.WithCancelCause(t.Context())
-			cancel(errBudget)
-			err := m.call(ctx, srv.Client(never))
-			require.ErrorIs(t, err, context.Canceled)
-			require.ErrorIs(t, err, errBudget)
-			assertMatches(t, err)
-			require.EqualError(t, err, "fastly: "+m.verb+" "+m.path+": not sent: context canceled")
-			assert.Empty(t, srv.Requests())
-		})
-	}
+	return b.String() + `"`
 }

@@ -13,7 +13,7 @@ import (
 func ExampleNewClientFromEnv() {
 	srv := fastlytest.NewServer()
 	defer srv.Close()
-	// As a shell does before it starts the program.
+	// A shell does this before it starts the program.
 	defer export("FASTLY_API_TOKEN", srv.Key().Reveal())()
 	defer export("FASTLY_API_URL", srv.URL)()
 
@@ -30,7 +30,7 @@ func ExampleNewClientFromEnv() {
 	// default
 }
 
-// export sets an environment variable and returns how to undo that.
+// export sets an environment variable and returns a function that undoes it.
 func export(name, value string) (undo func()) {
 	before, found := os.LookupEnv(name)
 	if err := os.Setenv(name, value); err != nil {

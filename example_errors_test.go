@@ -28,7 +28,7 @@ func ExampleGenericTokenError() {
 	fmt.Println(next(err))
 	_, err = client.Tokens.ListTokensCustomer(ctx, "1aBcD3eFgH5iJkL7mNoP9q")
 	fmt.Println(next(err))
-	_, err = client.Tokens.CreateToken(ctx, &fastly.CreateTokenRequest{})
+	err = client.Tokens.RevokeToken(ctx, "5Yo3XXyOUcQ7Vb1nKd92Ls")
 	fmt.Println(next(err))
 	timeUp, cancel := context.WithTimeout(ctx, 0)
 	defer cancel()
@@ -37,15 +37,15 @@ func ExampleGenericTokenError() {
 	// Output:
 	// go on
 	// fix the call; nothing was sent
-	// take it for revoked
+	// it is revoked already
 	// give up: 403 "You are not authorized to perform this action"
-	// come back at 13:00:00
+	// retry at 13:00:00
 	// allow more time
 }
 
-// next is what to do after a call that returned err.
+// next returns what to do after a call that returned err.
 func next(err error) string {
-	var answer *fastly.GenericTokenError
+	var response *fastly.GenericTokenError
 	switch {
 	case err == nil:
 		return "go on"
@@ -54,14 +54,14 @@ func next(err error) string {
 	case errors.Is(err, fastly.ErrOutcomeUnknown):
 		return "look whether the token exists"
 	case errors.Is(err, fastly.ErrNotFound):
-		return "take it for revoked"
-	case errors.Is(err, fastly.ErrRateLimited) && errors.As(err, &answer):
-		return "come back at " + answer.RateLimit.Reset.UTC().Format(time.TimeOnly)
-	case errors.As(err, &answer):
+		return "it is revoked already"
+	case errors.Is(err, fastly.ErrRateLimited) && errors.As(err, &response):
+		return "retry at " + response.RateLimit.Reset.UTC().Format(time.TimeOnly)
+	case errors.As(err, &response):
 		// The text came over the network: quote it.
-		return fmt.Sprintf("give up: %d %q", answer.StatusCode, answer.Msg)
+		return fmt.Sprintf("give up: %d %q", response.StatusCode, response.Msg)
 	case errors.Is(err, context.DeadlineExceeded):
 		return "allow more time"
 	}
-	return "no answer came: " + err.Error()
+	return "no response came: " + err.Error()
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/fastly-tokens/fastly/fastlytest"
 )
 
-// tracer is where a tracing library's RoundTripper goes. It sees each attempt
-// as it is sent, credentials included: it must not record headers or bodies.
+// tracer stands for the RoundTripper of a tracing library. It sees each attempt
+// with its credentials: it must not record headers or bodies.
 type tracer struct {
 	next http.RoundTripper
 	sent atomic.Int64
@@ -23,7 +23,7 @@ func (t *tracer) RoundTrip(req *http.Request) (*http.Response, error) {
 	n := t.sent.Add(1)
 	resp, err := t.next.RoundTrip(req)
 	if err != nil {
-		fmt.Printf("%d: %s %s: no answer\n", n, req.Method, req.URL.Path)
+		fmt.Printf("%d: %s %s: no response\n", n, req.Method, req.URL.Path)
 		return nil, err
 	}
 	fmt.Printf("%d: %s %s: %d\n", n, req.Method, req.URL.Path, resp.StatusCode)

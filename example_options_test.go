@@ -3,6 +3,7 @@ package fastly_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log"
 	"log/slog"
@@ -17,8 +18,8 @@ import (
 	"github.com/fastly-tokens/fastly/fastlytest"
 )
 
-// A program that runs for long makes itself a new key from time to time, and its
-// client goes on with that one.
+// A program that runs for long replaces its key from time to time. Its client
+// uses the new one from the next request on. For a key in a file see [KeyFile].
 func ExampleWithAPIKeyFunc() {
 	srv := fastlytest.NewServer()
 	defer srv.Close()
@@ -28,7 +29,7 @@ func ExampleWithAPIKeyFunc() {
 	current.Store(&key)
 	client, err := fastly.NewClient(
 		fastly.WithAPIKeyFunc(func(context.Context) (fastly.Secret, error) {
-			return *current.Load(), nil // or read a file, or ask a vault
+			return *current.Load(), nil // or ask a vault
 		}),
 		fastly.WithBaseURL(srv.URL),
 	)
@@ -41,7 +42,11 @@ func ExampleWithAPIKeyFunc() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	created, err := client.Tokens.CreateToken(ctx, &fastly.CreateTokenRequest{Name: "rotated"})
+	created, err := client.Tokens.CreateToken(ctx, &fastly.CreateTokenRequest{
+		Name:     "rotated",
+		Username: srv.User().Login,
+		Password: fastly.Secret(srv.User().Password),
+	})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -59,8 +64,48 @@ func ExampleWithAPIKeyFunc() {
 	// default -> rotated
 }
 
-// The first token of an account's user: a password makes it, and is not needed
-// again.
+// A user who has no token yet creates one with the password, which is not needed
+// afterwards.
+func ExampleWithoutAuthentication() {
+	srv := fastlytest.NewServer()
+	defer srv.Close()
+	ctx := context.Background()
+
+	login, err := fastly.NewClient(
+		fastly.WithoutAuthentication(),
+		fastly.WithBaseURL(srv.URL),
+	)
+	if err != nil {
+		log.Fatal(err)
+	}
+	created, err := login.Tokens.CreateToken(ctx, &fastly.CreateTokenRequest{
+		Name:     "laptop",
+		Username: srv.User().Login,
+		Password: fastly.Secret(srv.User().Password),
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, err = login.Tokens.GetTokenCurrent(ctx)
+	fmt.Println("without a key:", errors.Is(err, fastly.ErrInvalidArgument))
+
+	client, err := fastly.NewClient(
+		fastly.WithAPIKey(created.AccessToken.Reveal()),
+		fastly.WithBaseURL(srv.URL),
+	)
+	if err != nil {
+		log.Fatal(err)
+	}
+	self, err := client.Tokens.GetTokenCurrent(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("with the key:", self.Name)
+	// Output:
+	// without a key: true
+	// with the key: laptop
+}
+
 func ExampleWithBasicAuth() {
 	srv := fastlytest.NewServer()
 	defer srv.Close()
@@ -101,7 +146,7 @@ func ExampleWithLogger() {
 		Level: slog.LevelDebug,
 		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 			if slices.Contains([]string{slog.TimeKey, "duration", "wait"}, a.Key) {
-				return slog.Attr{} // leave out what is never the same twice
+				return slog.Attr{} // what differs from run to run
 			}
 			return a
 		},
@@ -119,7 +164,7 @@ func ExampleWithLogger() {
 		log.Fatal(err)
 	}
 	// Output:
-	// level=DEBUG msg="fastly: attempt" method=GET path=/tokens/self status=503 outcome="server busy" attempt=1
+	// level=DEBUG msg="fastly: attempt" method=GET path=/tokens/self status=503 outcome="server error" attempt=1
 	// level=DEBUG msg="fastly: attempt" method=GET path=/tokens/self status=200 outcome=done attempt=2
 }
 
@@ -133,11 +178,11 @@ func ExampleWithRetryPolicy() {
 	_, err := once.Tokens.GetTokenCurrent(ctx)
 	fmt.Println(err)
 
-	// For a job that has time: more attempts, and if the API asks for it a wait
-	// of up to an hour, which is when the rate limit resets.
+	// For a job that has time: more attempts, and waits of up to an hour, by
+	// which time the rate limit has been reset.
 	patient := srv.Client(fastly.WithRetryPolicy(fastly.RetryPolicy{
 		MaxAttempts: 10,
-		MinBackoff:  time.Millisecond, // 250 ms if left out
+		MinBackoff:  time.Millisecond, // default 250 ms
 		MaxWait:     time.Hour,
 	}))
 	token, err := patient.Tokens.GetTokenCurrent(ctx)
@@ -150,7 +195,7 @@ func ExampleWithRetryPolicy() {
 	// default after 4 attempts
 }
 
-// The transports work without a Client, for what else there is in the API.
+// The transports work without a Client, for the rest of the API.
 func ExampleAPIKeyTransport() {
 	srv := fastlytest.NewServer()
 	defer srv.Close()
@@ -158,7 +203,7 @@ func ExampleAPIKeyTransport() {
 	hc := &http.Client{
 		Transport: &fastly.APIKeyTransport{
 			Key:  srv.Key(),
-			Host: strings.TrimPrefix(srv.URL, "http://"), // left out, it is api.fastly.com
+			Host: strings.TrimPrefix(srv.URL, "http://"), // default api.fastly.com
 		},
 		Timeout: time.Minute,
 	}

@@ -22,7 +22,7 @@ func ExampleSecret() {
 	}
 	fmt.Println(string(text))
 
-	// To use it, ask for it.
+	// Reveal is the way to its value.
 	fmt.Println(len(login.Password.Reveal()), "characters")
 	// Output:
 	// {ada@example.com [REDACTED]}

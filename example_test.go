@@ -18,7 +18,7 @@ func Example() {
 
 	client, err := fastly.NewClient(
 		fastly.WithAPIKey(srv.Key().Reveal()),
-		fastly.WithBaseURL(srv.URL), // left out, it is https://api.fastly.com
+		fastly.WithBaseURL(srv.URL), // default https://api.fastly.com
 		fastly.WithUserAgent("deploy-tool/1.4"),
 	)
 	if err != nil {
@@ -31,6 +31,8 @@ func Example() {
 		Name:      "deploy",
 		Scopes:    fastly.Scopes{fastly.ScopePurgeAll},
 		ExpiresAt: time.Now().Add(24 * time.Hour),
+		Username:  srv.User().Login, // an API key alone creates no tokens
+		Password:  fastly.Secret(srv.User().Password),
 	})
 	if err != nil {
 		log.Fatal(err)
@@ -45,7 +47,7 @@ func Example() {
 	if err := client.Tokens.RevokeToken(ctx, created.ID); err != nil {
 		log.Fatal(err)
 	}
-	// Output:
+	// Unordered output:
 	// default: global
 	// deploy: purge_all
 }
@@ -72,7 +74,7 @@ func ExampleTokensService_BulkRevokeTokens() {
 		}
 	}
 	if len(leftovers) == 0 {
-		return // an empty list is an error
+		return // BulkRevokeTokens rejects an empty list
 	}
 	if err := client.Tokens.BulkRevokeTokens(ctx, leftovers); err != nil {
 		log.Fatal(err)
@@ -92,22 +94,24 @@ func ExampleTokensService_CreateToken() {
 		Scopes:    fastly.Scopes{fastly.ScopePurgeAll, fastly.ScopePurgeSelect},
 		Services:  []string{"SU1Z0isxPaozGVKXdv0eY"},
 		ExpiresAt: time.Date(2099, 1, 2, 3, 4, 5, 0, time.UTC),
+		Username:  srv.User().Login,
+		Password:  fastly.Secret(srv.User().Password),
 	})
 	if err != nil {
-		log.Fatal(err) // see the next example for an error with a response
+		log.Fatal(err) // the next example shows an error with a response
 	}
 	fmt.Println(created.Name, "may", created.Scopes, "of", created.Services)
 	fmt.Println("until", created.ExpiresAt)
-	fmt.Println("access token:", created.AccessToken) // Reveal returns its value
+	fmt.Println("access token:", created.AccessToken) // Reveal returns the value
 	// Output:
 	// deploy may purge_all purge_select of [SU1Z0isxPaozGVKXdv0eY]
 	// until 2099-01-02 03:04:05 +0000 UTC
 	// access token: [REDACTED]
 }
 
-// The answer to a create is the only one that ever holds the access token. If it
-// breaks off, what could be read of it comes together with the error.
-func ExampleTokensService_CreateToken_brokenAnswer() {
+// The API shows an access token once. If the response breaks off, what could be
+// read of it comes together with the error.
+func ExampleTokensService_CreateToken_brokenResponse() {
 	srv := fastlytest.NewServer()
 	defer srv.Close()
 	// The connection breaks within the last bytes.
@@ -115,7 +119,11 @@ func ExampleTokensService_CreateToken_brokenAnswer() {
 	client := srv.Client()
 	ctx := context.Background()
 
-	created, err := client.Tokens.CreateToken(ctx, &fastly.CreateTokenRequest{Name: "deploy"})
+	created, err := client.Tokens.CreateToken(ctx, &fastly.CreateTokenRequest{
+		Name:     "deploy",
+		Username: srv.User().Login,
+		Password: fastly.Secret(srv.User().Password),
+	})
 	switch {
 	case created != nil && created.AccessToken != "":
 		fmt.Println("usable; error:", err != nil) // store it, and report the error
@@ -130,15 +138,16 @@ func ExampleTokensService_CreateToken_oneTimePassword() {
 	srv := fastlytest.NewServer()
 	defer srv.Close()
 	user := srv.AddUser(fastlytest.User{OTP: "492039"}) // has two-factor authentication
-	token := srv.AddToken(user.ID, fastly.TokenCreatedResponse{})
-	client := srv.Client(fastly.WithAPIKey(token.AccessToken.Reveal()))
+	client := srv.Client()
 	ctx := context.Background()
 
-	req := &fastly.CreateTokenRequest{Name: "deploy"}
+	req := &fastly.CreateTokenRequest{Name: "deploy", Username: user.Login, Password: fastly.Secret(user.Password)}
 	created, err := client.Tokens.CreateToken(ctx, req)
 	if errors.Is(err, fastly.ErrOTPRequired) {
-		fmt.Println("Enter the code that your authenticator shows.")
-		req.OTP = "492039"
+		req.OTPFunc = func(context.Context) (fastly.Secret, error) {
+			fmt.Println("Enter the code that your authenticator shows.")
+			return "492039", nil
+		}
 		created, err = client.Tokens.CreateToken(ctx, req)
 	}
 	if err != nil {
@@ -210,7 +219,7 @@ func ExampleTokensService_ListTokensCustomer() {
 	for _, t := range tokens {
 		fmt.Println(t.Name, "is mine:", t.UserID == self.UserID)
 	}
-	// Output:
+	// Unordered output:
 	// default is mine: true
 	// laptop is mine: false
 }
@@ -232,11 +241,11 @@ func ExampleTokensService_ListTokensUser() {
 		switch {
 		case t.ExpiresAt.IsZero():
 			fmt.Println(t.Name, "never expires")
-		case t.ExpiresAt.Before(nextWeek):
+		case t.Expired(nextWeek):
 			fmt.Println(t.Name, "expires within a week")
 		}
 	}
-	// Output:
+	// Unordered output:
 	// default never expires
 	// deploy expires within a week
 }
@@ -252,7 +261,7 @@ func ExampleTokensService_RevokeToken() {
 		err := client.Tokens.RevokeToken(ctx, id)
 		switch {
 		case errors.Is(err, fastly.ErrNotFound):
-			fmt.Println("was revoked before")
+			fmt.Println("revoked before")
 		case err != nil:
 			log.Fatal(err)
 		default:
@@ -261,7 +270,7 @@ func ExampleTokensService_RevokeToken() {
 	}
 	// Output:
 	// revoked
-	// was revoked before
+	// revoked before
 }
 
 func ExampleTokensService_RevokeTokenCurrent() {
@@ -288,7 +297,8 @@ func ExampleClient_RateLimit() {
 	if _, ok := client.RateLimit(); !ok {
 		fmt.Println("not known before a create or a revoke")
 	}
-	if _, err := client.Tokens.CreateToken(context.Background(), &fastly.CreateTokenRequest{}); err != nil {
+	id := srv.AddToken(srv.User().ID, fastly.TokenCreatedResponse{}).ID
+	if err := client.Tokens.RevokeToken(context.Background(), id); err != nil {
 		log.Fatal(err)
 	}
 	if rl, ok := client.RateLimit(); ok {
@@ -299,12 +309,31 @@ func ExampleClient_RateLimit() {
 	// 999 left until 13:00:00
 }
 
+func ExampleTokenResponse_Allows() {
+	token := fastly.TokenResponse{
+		Scopes:   fastly.ParseScopes("purge_all global:read"),
+		Services: []string{"SU1Z0isxPaozGVKXdv0eY"},
+	}
+	fmt.Println(token.Allows(fastly.ScopePurgeAll, "SU1Z0isxPaozGVKXdv0eY"))
+	fmt.Println(token.Allows(fastly.ScopePurgeAll, "7i6HN3TK9wS159v2gPAZ8A"))
+	fmt.Println(token.Allows(fastly.ScopePurgeSelect, ""))
+
+	// The scope global covers all others.
+	admin := fastly.TokenResponse{Scopes: fastly.Scopes{fastly.ScopeGlobal}}
+	fmt.Println(admin.Allows(fastly.ScopePurgeSelect, "7i6HN3TK9wS159v2gPAZ8A"))
+	// Output:
+	// true
+	// false
+	// false
+	// true
+}
+
 func ExampleScopes_Has() {
 	scopes := fastly.Scopes{fastly.ScopePurgeSelect, fastly.ScopeGlobalRead}
 	fmt.Println(scopes)
 	fmt.Println(scopes.Has(fastly.ScopeGlobalRead), scopes.Has(fastly.ScopeGlobal))
 
-	// Names only: what global includes is up to the API.
+	// Names only: TokenResponse.Allows knows what global covers.
 	fmt.Println(fastly.Scopes{fastly.ScopeGlobal}.Has(fastly.ScopePurgeAll))
 	// Output:
 	// purge_select global:read

@@ -10,14 +10,19 @@ import (
 	"github.com/fastly-tokens/fastly/fastlytest"
 )
 
-// What does a program do if a token is created and the answer gets lost? With
-// fastlytest it is tried out in a few lines.
+// What does a program do if a token is created and the response is lost? A test
+// with fastlytest shows it in a few lines.
 func Example_testing() {
 	srv := fastlytest.NewServer()
 	defer srv.Close()
 	srv.Inject(fastlytest.Fault{Kind: fastlytest.CutAfter, Method: "POST", Path: "/tokens"})
 
-	created, err := create(context.Background(), srv.Client(), "deploy 7f3a91")
+	created, err := create(context.Background(), srv.Client(), &fastly.CreateTokenRequest{
+		Name:     "deploy 7f3a91",
+		Scopes:   fastly.Scopes{fastly.ScopePurgeAll},
+		Username: srv.User().Login,
+		Password: fastly.Secret(srv.User().Password),
+	})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -39,10 +44,9 @@ func Example_testing() {
 	// ours: true revoked: false
 }
 
-// create creates a token, and leaves none behind that nobody holds. The name
-// has to be one that no other token has: that is how a lost one is found.
-func create(ctx context.Context, client *fastly.Client, name string) (*fastly.TokenCreatedResponse, error) {
-	req := &fastly.CreateTokenRequest{Name: name, Scopes: fastly.Scopes{fastly.ScopePurgeAll}}
+// create creates a token and leaves none behind that nobody holds. No other token
+// may have the name: a lost token is found by it.
+func create(ctx context.Context, client *fastly.Client, req *fastly.CreateTokenRequest) (*fastly.TokenCreatedResponse, error) {
 	created, err := client.Tokens.CreateToken(ctx, req)
 	switch {
 	case created != nil && created.AccessToken != "":
@@ -55,7 +59,7 @@ func create(ctx context.Context, client *fastly.Client, name string) (*fastly.To
 		return nil, err
 	}
 	for _, t := range tokens {
-		if t.Name != name {
+		if t.Name != req.Name {
 			continue
 		}
 		if err := client.Tokens.RevokeToken(ctx, t.ID); err != nil {

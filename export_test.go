@@ -1,10 +1,76 @@
 package fastly
 
-// Pure functions whose tables of cases don't need a server.
-var (
-	RetryAfterHeader = retryAfter
-	OneLine          = oneLine
-	CutText          = cutText
-	MarkOf           = markOf
-	IsStrict         = isStrict
+import (
+	"context"
+	"time"
 )
+
+// Pure functions, whose tables of cases need no server.
+var (
+	RetryAfterHeader = parseRetryAfter
+	Sanitize         = sanitize
+	Truncate         = truncate
+	ClassifyStatus   = classifyStatus
+	Sleep            = sleep
+)
+
+// RedactTokens is redact for secrets that are redacted anywhere.
+func RedactTokens(text string, tokens ...string) string { return redact(text, tokenSecrets(tokens...)) }
+
+type (
+	Kind   = kind
+	Result = result
+)
+
+const (
+	KindRead          = kindRead
+	KindRevoke        = kindRevoke
+	KindRevokeCurrent = kindRevokeCurrent
+	KindRevokeForeign = kindRevokeForeign
+	KindRevokeBulk    = kindRevokeBulk
+	KindCreate        = kindCreate
+
+	ResultDone        = resultDone
+	ResultNotSent     = resultNotSent
+	ResultNoResponse  = resultNoResponse
+	ResultServerError = resultServerError
+	ResultTruncated   = resultTruncated
+	ResultRateLimited = resultRateLimited
+	ResultClientError = resultClientError
+	ResultAmbiguous   = resultAmbiguous
+	ResultPermanent   = resultPermanent
+)
+
+// Decide is decide with its decision in one word: retry, done, unknown or fail.
+func Decide(k Kind, r Result, status int, maybeApplied bool) string {
+	switch decide(k, r, status, maybeApplied) {
+	case decision{retry: true}:
+		return "retry"
+	case decision{done: true}:
+		return "done"
+	case decision{unknown: true}:
+		return "unknown"
+	case decision{}:
+		return "fail"
+	}
+	return "a contradiction"
+}
+
+func RetryDelay(p RetryPolicy, serverDelay time.Duration, n int, chance float64) time.Duration {
+	return retryDelay(p, serverDelay, n, chance)
+}
+
+func WithDefaults(p RetryPolicy) RetryPolicy { return p.withDefaults() }
+
+// HookSleep replaces the waits between attempts.
+func HookSleep(c *Client, sleep func(context.Context, time.Duration) error) { c.sleep = sleep }
+
+// HookJitter replaces the random numbers of the jitter, in [0,1).
+func HookJitter(c *Client, random func() float64) { c.random = random }
+
+// HookNow replaces the client's clock.
+func HookNow(c *Client, now func() time.Time) { c.now = now }
+
+// HookTimeout replaces the time to wait for a response header, and for more of a
+// body.
+func HookTimeout(c *Client, d time.Duration) { c.timeout, c.silence = d, d }

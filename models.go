@@ -1,38 +1,36 @@
 package fastly
 
 import (
-	"fmt"
-	"log/slog"
+	"context"
 	"slices"
 	"strings"
 	"time"
 )
 
 // TokenResponse is an API token as the API describes it: everything but the
-// access token itself, which only a create returns ([TokenCreatedResponse]).
+// access token, which only a create returns ([TokenCreatedResponse]).
 //
-// It holds plain values. What the API sends as null or leaves out is the zero
-// value, and members that this library does not know are ignored. Times that a
-// [TokensService] returns are in UTC. With encoding/json it marshals to the API's
-// own names, zero times left out, and unmarshals from them.
+// It holds plain values. What the API sends as null or as an empty string, or
+// leaves out, is the zero value; fields unknown to this library are ignored. Times
+// that a [TokensService] returns are in UTC. With encoding/json it marshals to the
+// API's names, without zero times, and unmarshals from them.
 //
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/
 type TokenResponse struct {
 	// ID identifies the token in calls such as [TokensService.RevokeToken]. It
 	// is not a secret.
 	ID string `json:"id"`
-	// Name is what its maker called it. Several tokens can have the same.
+	// Name is the token's name. It need not be unique.
 	Name string `json:"name"`
-	// UserID and CustomerID are those of the token's user and of that user's
-	// account.
+	// UserID and CustomerID are those of the token's user and account.
 	UserID     string `json:"user_id"`
 	CustomerID string `json:"customer_id"`
-	// Scopes is what the token may do; the API joins them with spaces.
+	// Scopes is what the token may do.
 	Scopes Scopes `json:"scope"`
-	// Services holds the IDs of the services the token is limited to. Empty
+	// Services holds the IDs of the services that the token is limited to. Empty
 	// means every service of the account.
 	Services []string `json:"services"`
-	// CreatedAt, UpdatedAt and DeletedAt are when the token was made, last
+	// CreatedAt, UpdatedAt and DeletedAt are when the token was created, last
 	// changed and revoked. Zero means never, or not reported.
 	CreatedAt time.Time `json:"created_at,omitzero"`
 	UpdatedAt time.Time `json:"updated_at,omitzero"`
@@ -42,57 +40,79 @@ type TokenResponse struct {
 	// LastUsedAt is when the token was last used. Zero means never, or not
 	// reported.
 	LastUsedAt time.Time `json:"last_used_at,omitzero"`
-	// SudoExpiresAt is when the user's last password confirmation ends.
+	// SudoExpiresAt is until when the token counts as confirmed by POST /sudo.
+	// Zero means that it doesn't.
 	SudoExpiresAt time.Time `json:"sudo_expires_at,omitzero"`
 	// IP and UserAgent are those of the client that last used the token.
 	IP        string `json:"ip"`
 	UserAgent string `json:"user_agent"`
 }
 
-// TokenCreatedResponse is a new token together with its access token. Next to an
+// Expired reports whether the token has expired at the given time. It is false
+// for a token that never expires.
+func (t TokenResponse) Expired(at time.Time) bool {
+	return !t.ExpiresAt.IsZero() && !at.Before(t.ExpiresAt)
+}
+
+// Allows reports whether the token's scopes and services include a scope on a
+// service. [ScopeGlobal] covers every scope. An empty serviceID stands for no
+// particular service. Allows looks at neither expiry nor revocation, and what the
+// token's user may do can be less.
+func (t TokenResponse) Allows(scope Scope, serviceID string) bool {
+	return (t.Scopes.Has(scope) || t.Scopes.Has(ScopeGlobal)) &&
+		(serviceID == "" || len(t.Services) == 0 || slices.Contains(t.Services, serviceID))
+}
+
+// TokenCreatedResponse is a new token with its access token. Together with an
 // error it can be incomplete: see [TokensService.CreateToken].
 //
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/user/#create-token
 type TokenCreatedResponse struct {
 	TokenResponse
 	// AccessToken is the credential itself. The API shows it once, in the
-	// answer to the create, and never again: store it before anything else. As
-	// a Secret it marshals as [REDACTED]: store what Reveal returns.
+	// response to the create: store it before anything else. As a Secret it
+	// marshals as [REDACTED]: store what Reveal returns.
 	AccessToken Secret `json:"access_token"`
 }
 
-// CreateTokenRequest says what token to create. Every field is optional and
-// the zero value is a valid request; a field that is not set is not sent. A call
-// reads it and is done with it before anything is sent.
+// CreateTokenRequest describes the token to create. Every field is optional, the
+// zero value is a valid request, and a field that is not set is not sent. It can
+// be used again after the call.
 //
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/user/#create-token
 type CreateTokenRequest struct {
-	// Name is what to call the token. With a name that no other token has, one
-	// whose answer was lost can be found: see [ErrOutcomeUnknown].
+	// Name is the token's name. A unique name makes a token findable whose
+	// response was lost: see [ErrOutcomeUnknown].
 	Name string
-	// Scopes is what the token may do. Empty leaves it to the API, which
-	// gives [ScopeGlobal].
+	// Scopes is what the token may do. Empty means the API's default,
+	// [ScopeGlobal].
 	Scopes Scopes
-	// Services limits the token to these service IDs. Empty means every
-	// service of the account.
+	// Services limits the token to these service IDs. Empty means every service
+	// of the account.
 	Services []string
-	// ExpiresAt is when the token stops working, sent in UTC to the second
-	// (any fraction is dropped). Zero means never.
+	// ExpiresAt is when the token stops working, sent in UTC and cut to the
+	// second. Zero means never.
 	ExpiresAt time.Time
-	// Username and Password confirm who is asking, as form fields. With a
-	// client made by [WithBasicAuth] they are not needed.
+	// Username and Password are those of a Fastly user, sent as form fields:
+	// both or neither. With them the request authenticates itself, and the
+	// client's own credentials and cookies are not sent.
 	Username string
 	Password Secret
 	// OTP is the current one-time password of an account with two-factor
-	// authentication. It is sent as the Fastly-OTP header.
+	// authentication, sent as the Fastly-OTP header.
 	OTP Secret
+	// OTPFunc, if not nil, is asked instead of OTP for each attempt, with the
+	// context of the call: a code may expire while a retry waits. Its time does
+	// not count towards an attempt's timeout, and its error ends the call. An
+	// empty code is not sent.
+	OTPFunc func(context.Context) (Secret, error)
 }
 
 // Scope is one thing that a token may do. Values other than the constants are
-// kept as they come and sent as they are.
+// kept and sent unchanged.
 type Scope string
 
-// The scopes the API documents.
+// The scopes that the API documents.
 //
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/
 const (
@@ -102,18 +122,23 @@ const (
 	ScopeGlobalRead  Scope = "global:read"  // read everything, change nothing
 )
 
-// Scopes is a set of scopes, in the API's order. Its text form, in JSON and
+// Scopes is a set of scopes in the API's order. Its text form, in JSON and
 // elsewhere, is space-delimited: "purge_all purge_select".
 type Scopes []Scope
 
-// String returns the scopes joined by spaces, the form the API uses.
-func (s Scopes) String() string {
-	switch len(s) {
-	case 0:
-		return ""
-	case 1:
-		return string(s[0])
+// ParseScopes reads scopes separated by spaces or commas: "purge_all
+// purge_select". It accepts any names, and returns nil for none.
+func ParseScopes(text string) Scopes { return splitScopes(strings.ReplaceAll(text, ",", " ")) }
+
+func splitScopes(text string) (s Scopes) {
+	for name := range strings.FieldsSeq(text) {
+		s = append(s, Scope(name))
 	}
+	return s
+}
+
+// String returns the scopes separated by spaces, the API's form.
+func (s Scopes) String() string {
 	var b strings.Builder
 	for i, scope := range s {
 		if i > 0 {
@@ -125,84 +150,16 @@ func (s Scopes) String() string {
 }
 
 // Has reports whether scope is one of s. It compares names only: a token with
-// [ScopeGlobal] may purge, and yet does not have [ScopePurgeAll].
+// [ScopeGlobal] may purge, but does not have [ScopePurgeAll]. See also
+// [TokenResponse.Allows].
 func (s Scopes) Has(scope Scope) bool { return slices.Contains(s, scope) }
 
-// MarshalText returns what [Scopes.String] does, and never an error.
+// MarshalText returns the same as [Scopes.String], and no error.
 func (s Scopes) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// UnmarshalText reads the space-delimited form, in place of what s held. Every
-// text will do: there is no error.
+// UnmarshalText replaces s by the scopes of a space-delimited text. It accepts
+// any text and returns no error.
 func (s *Scopes) UnmarshalText(text []byte) error {
-	*s = nil
-	for name := range strings.FieldsSeq(string(text)) {
-		*s = append(*s, Scope(name))
-	}
+	*s = splitScopes(string(text))
 	return nil
-}
-
-const redacted = "[REDACTED]"
-
-// Secret is a credential that does not show itself: it prints with every
-// formatting verb, logs, and marshals (JSON, XML, text, gob) as [REDACTED].
-// [Secret.Reveal] is the one way to its value. It unmarshals like a string.
-//
-// What looks at a string past its methods shows it all the same: package fmt in
-// two misuses that go vet reports (the verb %p, and %w with what is no error) and
-// in the unexported fields of a struct; encoding/json in the keys of a map; and
-// what prints by reflection, such as a failing assertion of some test libraries.
-type Secret string
-
-// Reveal returns the value, for where it is needed. The result is a plain string,
-// and prints.
-func (s Secret) Reveal() string { return string(s) }
-
-// String returns [REDACTED].
-func (s Secret) String() string { return redacted }
-
-// Format implements [fmt.Formatter]: [REDACTED] for every verb.
-func (s Secret) Format(f fmt.State, _ rune) {
-	// A failed write has nowhere to be reported to.
-	_, _ = f.Write([]byte(redacted))
-}
-
-// LogValue implements [slog.LogValuer].
-func (s Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
-
-// MarshalText returns [REDACTED]; encoding/json and encoding/xml use it.
-func (s Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
-
-// GobEncode returns [REDACTED].
-func (s Secret) GobEncode() ([]byte, error) { return []byte(redacted), nil }
-
-// GobDecode is the other half of [Secret.GobEncode].
-func (s *Secret) GobDecode(text []byte) error {
-	*s = Secret(text)
-	return nil
-}
-
-// Format implements [fmt.Formatter]: the fields, AccessToken redacted, for every verb.
-func (r TokenCreatedResponse) Format(f fmt.State, verb rune) {
-	type plain TokenCreatedResponse
-	formatFields(f, verb, "TokenCreatedResponse", plain(r))
-}
-
-// Format implements [fmt.Formatter]: the fields, Password and OTP redacted, for every verb.
-func (r CreateTokenRequest) Format(f fmt.State, verb rune) {
-	type plain CreateTokenRequest
-	formatFields(f, verb, "CreateTokenRequest", plain(r))
-}
-
-// formatFields prints the fields of a type that holds credentials. Left to
-// package fmt, a verb that does not fit a pointer to one, such as %s, would show
-// a Secret in it: fmt then calls no methods at all. The fields come as a type
-// without methods, which must not show either.
-func formatFields(f fmt.State, verb rune, name string, fields any) {
-	format := "%+v"
-	if verb == 'v' {
-		format = fmt.FormatString(f, verb)
-	}
-	text := fmt.Sprintf(format, fields)
-	// A failed write has nowhere to be reported to.
-	_, _ = f.Write([]byte(strings.Replace(text, "fastly.plain{", "fastly."+name+"{", 1)))
 }

@@ -2,8 +2,7 @@ package fastly_test
 
 import (
 	"encoding/json"
-	"io"
-	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -43,7 +42,7 @@ func TestTokenResponseRoundTripsThroughJSON(t *testing.T) {
 	assert.Equal(t, fullToken, back)
 }
 
-func TestTokenResponseLeavesZeroTimesOut(t *testing.T) {
+func TestTokenResponseMarshalsWithoutZeroTimes(t *testing.T) {
 	t.Parallel()
 	text, err := json.Marshal(fastly.TokenResponse{ID: someID, Scopes: fastly.Scopes{fastly.ScopeGlobal}, Services: []string{}})
 	require.NoError(t, err)
@@ -54,11 +53,11 @@ func TestTokenResponseLeavesZeroTimesOut(t *testing.T) {
 
 	text, err = json.Marshal(fastly.TokenResponse{ExpiresAt: date(4)})
 	require.NoError(t, err)
-	var members map[string]any
-	require.NoError(t, json.Unmarshal(text, &members))
-	assert.Equal(t, "2030-04-02T03:04:05Z", members["expires_at"])
+	var fields map[string]any
+	require.NoError(t, json.Unmarshal(text, &fields))
+	assert.Equal(t, "2030-04-02T03:04:05Z", fields["expires_at"])
 	for _, name := range []string{"created_at", "updated_at", "deleted_at", "last_used_at", "sudo_expires_at"} {
-		assert.NotContains(t, members, name)
+		assert.NotContains(t, fields, name)
 	}
 }
 
@@ -92,7 +91,75 @@ func TestTokenCreatedResponseMarshalsEverythingButTheAccessToken(t *testing.T) {
 	assert.Equal(t, someKey, back.AccessToken.Reveal())
 }
 
-func TestScopes(t *testing.T) {
+func TestTokenResponseExpired(t *testing.T) {
+	t.Parallel()
+	token := fastly.TokenResponse{ExpiresAt: date(4)}
+	elsewhere := time.FixedZone("", -7*3600)
+	for at, want := range map[time.Time]bool{
+		{}:                            false,
+		date(3):                       false,
+		date(4).Add(-1):               false,
+		date(4).Add(-1).In(elsewhere): false,
+		date(4):                       true,
+		date(4).In(elsewhere):         true,
+		date(4).Add(1):                true,
+		date(4).AddDate(100, 0, 0):    true,
+	} {
+		assert.Equal(t, want, token.Expired(at), "a token that expires at %v, at %v", token.ExpiresAt, at)
+		assert.False(t, fastly.TokenResponse{}.Expired(at), "a token that never expires, at %v", at)
+	}
+	created := fastly.TokenCreatedResponse{TokenResponse: token}
+	assert.True(t, created.Expired(date(4)), "a created token, too")
+}
+
+func TestTokenResponseAllows(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		scopes   string
+		services []string
+		scope    fastly.Scope
+		service  string
+		want     bool
+	}{
+		{"purge_all", nil, fastly.ScopePurgeAll, "", true},
+		{"purge_all", nil, fastly.ScopePurgeAll, someService, true},
+		{"purge_all", []string{}, fastly.ScopePurgeAll, someService, true},
+		{"purge_all", nil, fastly.ScopePurgeSelect, "", false},
+		{"purge_all purge_select", nil, fastly.ScopePurgeSelect, "", true},
+		{"purge_all", nil, fastly.ScopeGlobal, "", false},
+		{"purge_all", nil, "", "", false},
+		{"", nil, fastly.ScopePurgeAll, "", false},
+		{"", nil, "", "", false},
+
+		// The scope global covers every scope, unknown ones included, and
+		// global:read covers nothing else.
+		{"global", nil, fastly.ScopeGlobal, "", true},
+		{"global", nil, fastly.ScopePurgeAll, someService, true},
+		{"global", nil, fastly.ScopeGlobalRead, "", true},
+		{"purge_all global", nil, "brand:new", someService, true},
+		{"global:read", nil, fastly.ScopeGlobal, "", false},
+		{"global:read", nil, fastly.ScopePurgeAll, "", false},
+		{"global:read", nil, fastly.ScopeGlobalRead, "", true},
+
+		// Services limit every scope, global included.
+		{"purge_all", []string{someService, otherService}, fastly.ScopePurgeAll, otherService, true},
+		{"purge_all", []string{someService}, fastly.ScopePurgeAll, otherService, false},
+		{"purge_all", []string{someService}, fastly.ScopePurgeAll, "", true},
+		{"purge_all", []string{someService}, fastly.ScopePurgeAll, someService[1:], false},
+		{"global", []string{someService}, fastly.ScopePurgeAll, someService, true},
+		{"global", []string{someService}, fastly.ScopePurgeAll, otherService, false},
+		{"purge_select", []string{someService}, fastly.ScopePurgeAll, someService, false},
+	} {
+		token := fastly.TokenResponse{
+			Scopes: fastly.ParseScopes(test.scopes), Services: test.services,
+			ExpiresAt: date(1), DeletedAt: date(1), // which Allows does not look at
+		}
+		assert.Equal(t, test.want, token.Allows(test.scope, test.service),
+			"scope %q of service %q, by a token with the scopes %q and the services %q", test.scope, test.service, test.scopes, test.services)
+	}
+}
+
+func TestScopesRoundTripThroughText(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		scopes fastly.Scopes
@@ -110,19 +177,21 @@ func TestScopes(t *testing.T) {
 			require.NoError(t, err)
 			assert.Equal(t, test.text, string(text))
 
-			back := fastly.Scopes{"what was there before"}
+			back := fastly.Scopes{"previous"}
 			require.NoError(t, back.UnmarshalText([]byte(test.text)))
 			assert.Equal(t, test.scopes, back)
 			for _, scope := range test.scopes {
 				assert.True(t, test.scopes.Has(scope), "%s", scope)
 			}
-			assert.False(t, test.scopes.Has("purge"), "a part of a name")
-			assert.False(t, test.scopes.Has(""), "no name")
+			assert.False(t, test.scopes.Has("purge"), "part of a name")
+			assert.False(t, test.scopes.Has(""), "the empty name")
+
+			assert.Equal(t, test.scopes, fastly.ParseScopes(test.text), "ParseScopes is the reverse of String")
 		})
 	}
 }
 
-func TestScopesUnmarshalAnySpacing(t *testing.T) {
+func TestScopesUnmarshalTextWithAnyWhiteSpace(t *testing.T) {
 	t.Parallel()
 	var got fastly.Scopes
 	require.NoError(t, got.UnmarshalText([]byte("  purge_all\t purge_select\n")))
@@ -131,105 +200,33 @@ func TestScopesUnmarshalAnySpacing(t *testing.T) {
 	assert.Empty(t, got)
 }
 
-func TestScopesAreTheNamesTheAPIUses(t *testing.T) {
+func TestScopeConstantsAreTheNamesOfTheAPI(t *testing.T) {
 	t.Parallel()
 	assert.Equal(t, "global purge_select purge_all global:read",
 		fastly.Scopes{fastly.ScopeGlobal, fastly.ScopePurgeSelect, fastly.ScopePurgeAll, fastly.ScopeGlobalRead}.String())
 }
 
-func TestGlobalScopeHasNoOtherByName(t *testing.T) {
+func TestScopesHasComparesNamesOnly(t *testing.T) {
 	t.Parallel()
 	assert.False(t, fastly.Scopes{fastly.ScopeGlobal}.Has(fastly.ScopePurgeAll))
 	assert.False(t, fastly.Scopes{fastly.ScopeGlobalRead}.Has(fastly.ScopeGlobal))
 }
 
-// tokenForms are forms in which the API may send a token, with what they mean.
-var tokenForms = map[string]struct {
-	json string
-	want fastly.TokenResponse
-}{
-	"every field":              {fullTokenJSON, fullToken},
-	"an ID alone":              {`{"id":"` + someID + `"}`, fastly.TokenResponse{ID: someID}},
-	"an unknown scope":         {`{"id":"` + someID + `","scope":"brand:new"}`, fastly.TokenResponse{ID: someID, Scopes: fastly.Scopes{"brand:new"}}},
-	"several scopes":           {`{"id":"` + someID + `","scope":"purge_all purge_select global:read"}`, fastly.TokenResponse{ID: someID, Scopes: fullToken.Scopes}},
-	"scopes of both forms":     {`{"id":"` + someID + `","scope":"purge_all","scopes":["purge_all"]}`, fastly.TokenResponse{ID: someID, Scopes: fastly.Scopes{"purge_all"}}},
-	"scopes as an array alone": {`{"id":"` + someID + `","scope":null,"scopes":["purge_all","global:read"]}`, fastly.TokenResponse{ID: someID, Scopes: fastly.Scopes{"purge_all", "global:read"}}},
-	"an empty scope":           {`{"id":"` + someID + `","scope":""}`, fastly.TokenResponse{ID: someID}},
-	"empty services":           {`{"id":"` + someID + `","services":[]}`, fastly.TokenResponse{ID: someID}},
-	"the legacy service":       {`{"id":"` + someID + `","service_id":"` + someService + `"}`, fastly.TokenResponse{ID: someID, Services: []string{someService}}},
-	"services and the legacy":  {`{"id":"` + someID + `","services":["` + otherService + `"],"service_id":"` + someService + `"}`, fastly.TokenResponse{ID: someID, Services: []string{otherService}}},
-	"nulls": {`{"id":"` + someID + `","name":null,"user_id":null,"customer_id":null,"scope":null,"scopes":null,"services":null,
-		"service_id":null,"created_at":null,"updated_at":null,"deleted_at":null,"expires_at":null,"last_used_at":null,
-		"sudo_expires_at":null,"ip":null,"user_agent":null}`, fastly.TokenResponse{ID: someID}},
-	"additional fields":    {`{"new":{"deep":[1,{"id":"other"}]},"id":"` + someID + `","more":[null,true,-1.5e3],"tls":false}`, fastly.TokenResponse{ID: someID}},
-	"an offset of zero":    {`{"id":"` + someID + `","created_at":"2030-01-02T03:04:05+00:00"}`, fastly.TokenResponse{ID: someID, CreatedAt: date(1)}},
-	"another offset":       {`{"id":"` + someID + `","created_at":"2030-01-02T05:04:05+02:00"}`, fastly.TokenResponse{ID: someID, CreatedAt: date(1)}},
-	"fractions of seconds": {`{"id":"` + someID + `","created_at":"2030-01-02T03:04:05.000Z"}`, fastly.TokenResponse{ID: someID, CreatedAt: date(1)}},
-	"escaped text":         {`{"id":"` + someID + `","name":"caf\u00e9 \"x\"\n"}`, fastly.TokenResponse{ID: someID, Name: "café \"x\"\n"}},
-}
-
-// assertToken compares what decoding has to keep: an empty list is as good as
-// none.
-func assertToken(t *testing.T, want, got fastly.TokenResponse) {
-	t.Helper()
-	if len(got.Services) == 0 {
-		got.Services = nil
-	}
-	if len(got.Scopes) == 0 {
-		got.Scopes = nil
-	}
-	assert.Equal(t, want, got)
-}
-
-func TestEveryFormOfATokenIsRead(t *testing.T) {
+func TestParseScopesTakesSpacesAndCommas(t *testing.T) {
 	t.Parallel()
-	for name, form := range tokenForms {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			srv := newStubFunc(t, func(w http.ResponseWriter, r *http.Request) {
-				answer := form.json
-				if r.URL.Path == "/tokens" && r.Method == http.MethodGet || r.URL.Path == "/customer/"+someCustomer+"/tokens" {
-					answer = "[" + form.json + `,{"id":"` + otherID + `"}]`
-				} else if r.Method == http.MethodPost {
-					answer = `{"access_token":"` + someKey + `",` + form.json[1:]
-				}
-				_, _ = io.WriteString(w, answer)
-			})
-			c := srv.client(t)
-			got, err := c.Tokens.GetToken(t.Context(), someID)
-			require.NoError(t, err)
-			assertToken(t, form.want, *got)
-
-			got, err = c.Tokens.GetTokenCurrent(t.Context())
-			require.NoError(t, err)
-			assertToken(t, form.want, *got)
-
-			list, err := c.Tokens.ListTokensUser(t.Context())
-			require.NoError(t, err)
-			require.Len(t, list, 2)
-			assertToken(t, form.want, list[0])
-			assertToken(t, fastly.TokenResponse{ID: otherID}, list[1])
-
-			list, err = c.Tokens.ListTokensCustomer(t.Context(), someCustomer)
-			require.NoError(t, err)
-			require.Len(t, list, 2)
-			assertToken(t, form.want, list[0])
-
-			created, err := c.Tokens.CreateToken(t.Context(), &fastly.CreateTokenRequest{})
-			require.NoError(t, err)
-			assertToken(t, form.want, created.TokenResponse)
-			assert.Equal(t, someKey, created.AccessToken.Reveal())
-		})
+	both := fastly.Scopes{fastly.ScopePurgeAll, fastly.ScopePurgeSelect}
+	for text, want := range map[string]fastly.Scopes{
+		"":                           nil,
+		" , ,\t\n":                   nil,
+		"purge_all purge_select":     both,
+		"purge_all,purge_select":     both,
+		", purge_all ,,purge_select": both,
+		"purge_all\npurge_select,":   both,
+		"brand:new":                  {"brand:new"},
+		"purge_select purge_all":     {fastly.ScopePurgeSelect, fastly.ScopePurgeAll},
+		"global global":              {fastly.ScopeGlobal, fastly.ScopeGlobal},
+	} {
+		assert.Equal(t, want, fastly.ParseScopes(text), "%q", text)
 	}
-}
-
-func TestAnEmptyListIsNotNil(t *testing.T) {
-	t.Parallel()
-	c := newStub(t, http.StatusOK, nil, "[]").client(t)
-	list, err := c.Tokens.ListTokensUser(t.Context())
-	require.NoError(t, err)
-	assert.Equal(t, []fastly.TokenResponse{}, list)
-	list, err = c.Tokens.ListTokensCustomer(t.Context(), someCustomer)
-	require.NoError(t, err)
-	assert.Equal(t, []fastly.TokenResponse{}, list)
+	assert.Len(t, fastly.ParseScopes(strings.Repeat("x,", 1000)), 1000)
 }

@@ -41,43 +41,42 @@ func envSeed() uint64 {
 const (
 	soakWorkers = 16
 	// soakTimeout is that of an attempt: what stalls takes that long. Should a
-	// busy machine take longer for an honest answer, that is one fault more.
+	// busy machine take longer for an honest response, that is one fault more.
 	soakTimeout = 60 * time.Millisecond
-	// soakLeftovers is how many tokens a user may gather that nobody revokes,
-	// before the limit of 100 gets in the way.
+	// soakLeftovers is how many tokens a user may have that nobody revokes,
+	// before it reaches the limit of 100.
 	soakLeftovers = 60
 )
 
-// soak is what all workers share: the server, and what the callers were told.
+// soak is what all workers share: the server, and what was reported to callers.
 type soak struct {
 	srv  *fastlytest.Server
-	trap string // where redirects lead
-	log  notes
+	trap string // the target of redirects
+	log  logBuffer
 
 	mu       sync.Mutex
 	returned map[string]fastly.TokenCreatedResponse // by name
 	unknown  map[string]bool                        // creates of unknown outcome, by name
-	refused  map[string]error                       // creates that did not happen, by name
+	rejected map[string]error                       // creates that were not applied, by name
 	done     map[string]bool                        // revokes reported as done, by ID
-	kept     map[string]error                       // revokes reported as refused, by ID
+	kept     map[string]error                       // revokes reported as not applied, by ID
 	unclear  int                                    // revokes of unknown outcome
-	errors   map[string]bool                        // every error's text
+	errors   map[string]bool                        // the text of every error
 	byOp     map[string]int
 }
 
 // TestSoak runs random operations under random faults, and at the end compares
-// what the callers were told with what the server has.
+// what was reported to the callers with what the server has.
 func TestSoak(t *testing.T) {
 	t.Parallel()
-	t.Logf("seed %d: run it again with -soak.seed=%[1]d or FASTLY_SOAK_SEED=%[1]d (goroutines still take their turns at random)", *soakSeed)
+	t.Logf("seed %d: repeat with -soak.seed=%[1]d or FASTLY_SOAK_SEED=%[1]d (goroutines still run in random order)", *soakSeed)
 	start := time.Now()
-	trapURL, visits, _ := trap(t, httptest.NewServer)
+	trapped, visits := trap(t, httptest.NewServer)
 	s := &soak{
-		srv: fastlytest.NewServer(fastlytest.WithRateLimit(1 << 30)), trap: trapURL,
-		returned: map[string]fastly.TokenCreatedResponse{}, unknown: map[string]bool{}, refused: map[string]error{},
+		srv: newAPI(t, fastlytest.WithRateLimit(1<<30)), trap: trapped.URL,
+		returned: map[string]fastly.TokenCreatedResponse{}, unknown: map[string]bool{}, rejected: map[string]error{},
 		done: map[string]bool{}, kept: map[string]error{}, errors: map[string]bool{}, byOp: map[string]int{},
 	}
-	t.Cleanup(s.srv.Close)
 	var wg sync.WaitGroup
 	var left atomic.Int64
 	left.Store(int64(*soakOps))
@@ -92,22 +91,22 @@ func TestSoak(t *testing.T) {
 	}
 	wg.Wait()
 	requests := len(s.srv.Requests())
-	// Requests that clients gave up on end here, too.
+	// This also ends requests that clients have abandoned.
 	s.srv.Close()
 
 	assert.Zero(t, visits.Load(), "requests that followed a redirect")
 	s.checkCreates(t)
 	s.checkRevokes(t)
 	s.checkSecrets(t)
-	t.Logf("%d operations %v, %d requests in %v: %d tokens on the server; creates: %d returned, %d of unknown outcome, %d refused; revokes: %d done, %d refused, %d unclear; %d different errors, %d KiB of log",
+	t.Logf("%d operations %v, %d requests in %v: %d tokens on the server; creates: %d returned, %d of unknown outcome, %d rejected; revokes: %d done, %d kept, %d unclear; %d different errors, %d KiB of log",
 		*soakOps, s.byOp, requests, time.Since(start).Round(time.Millisecond), len(s.srv.Tokens()),
-		len(s.returned), len(s.unknown), len(s.refused), len(s.done), len(s.kept), s.unclear, len(s.errors), len(s.log.String())>>10)
+		len(s.returned), len(s.unknown), len(s.rejected), len(s.done), len(s.kept), s.unclear, len(s.errors), len(s.log.String())>>10)
 	if *soakOps >= 10000 {
 		for what, n := range map[string]int{
-			"tokens returned": len(s.returned), "creates of unknown outcome": len(s.unknown), "creates refused": len(s.refused),
-			"revokes done": len(s.done), "revokes refused": len(s.kept), "revokes unclear": s.unclear,
+			"tokens returned": len(s.returned), "creates of unknown outcome": len(s.unknown), "creates rejected": len(s.rejected),
+			"revokes done": len(s.done), "revokes kept": len(s.kept), "revokes unclear": s.unclear,
 		} {
-			assert.Greater(t, n, 50, "%s: the soak was not hard enough", what)
+			assert.Greater(t, n, 50, "%s: the soak was too easy", what)
 		}
 	}
 }
@@ -124,15 +123,15 @@ func (s *soak) checkCreates(t *testing.T) {
 		}
 		there[token.Name] = token
 		if _, ok := s.returned[token.Name]; !ok && !s.unknown[token.Name] {
-			assert.Fail(t, "a token that nobody was told of", "%s: %v", token.Name, s.refused[token.Name])
+			assert.Fail(t, "a token that was not reported", "%s: %v", token.Name, s.rejected[token.Name])
 		}
 	}
 	for name, token := range s.returned {
 		assert.Equal(t, there[name].ID, token.ID, "ID of %s", name)
 		assert.Equal(t, there[name].AccessToken.Reveal(), token.AccessToken.Reveal(), "access token of %s", name)
 	}
-	for name, err := range s.refused {
-		assert.NotContains(t, there, name, "a create reported as refused: %v", err)
+	for name, err := range s.rejected {
+		assert.NotContains(t, there, name, "a create reported as not applied: %v", err)
 	}
 }
 
@@ -140,18 +139,18 @@ func (s *soak) checkRevokes(t *testing.T) {
 	t.Helper()
 	for id := range s.done {
 		token, ok := s.srv.Token(id)
-		assert.True(t, ok && !token.DeletedAt.IsZero(), "revoke of %s was reported as done and did not happen", id)
+		assert.True(t, ok && !token.DeletedAt.IsZero(), "revoke of %s was reported as done, but was not applied", id)
 	}
 	for id, err := range s.kept {
 		token, ok := s.srv.Token(id)
-		assert.True(t, ok && token.DeletedAt.IsZero(), "revoke of %s was reported as refused and did happen: %v", id, err)
+		assert.True(t, ok && token.DeletedAt.IsZero(), "revoke of %s was reported as not applied, but was: %v", id, err)
 	}
 }
 
 var tokenLike = regexp.MustCompile(`[A-Za-z0-9_-]{32,}`)
 
-// checkSecrets searches errors and log for every key, access token and password
-// there was.
+// checkSecrets searches the errors and the log for every key, access token and
+// password.
 func (s *soak) checkSecrets(t *testing.T) {
 	t.Helper()
 	secrets := map[string]bool{}
@@ -162,7 +161,7 @@ func (s *soak) checkSecrets(t *testing.T) {
 		for _, run := range tokenLike.FindAllString(text, -1) {
 			for at := 0; at+32 <= len(run); at++ {
 				if secrets[run[at:at+32]] {
-					assert.Fail(t, "an access token got out", "%s: %s", what, text)
+					assert.Fail(t, "an access token leaked", "%s: %s", what, text)
 				}
 			}
 		}
@@ -177,8 +176,8 @@ func (s *soak) checkSecrets(t *testing.T) {
 	}
 }
 
-// soakWorker is one goroutine's part: a user of its own, that is replaced when
-// it has gathered too many tokens.
+// soakWorker is the part of one goroutine: a user of its own, replaced once it
+// has too many tokens.
 type soakWorker struct {
 	*soak
 	t      *testing.T
@@ -187,17 +186,17 @@ type soakWorker struct {
 	rnd    *rand.Rand
 	user   fastlytest.User
 	client *fastly.Client
-	live   []fastly.TokenCreatedResponse // that can be revoked
-	idle   int                           // that can't
+	live   []fastly.TokenCreatedResponse // tokens that can be revoked
+	idle   int                           // how many can't
 }
 
-func (w *soakWorker) newClient(key fastly.Secret) *fastly.Client {
+func (w *soakWorker) newClient(auth fastly.Option) *fastly.Client {
 	c, err := fastly.NewClient(
-		fastly.WithBaseURL(w.srv.URL), fastly.WithAPIKey(key.Reveal()), quickly,
+		fastly.WithBaseURL(w.srv.URL), auth, quickRetry,
 		fastly.WithHTTPClient(&http.Client{Timeout: soakTimeout}),
 		fastly.WithLogger(slog.New(slog.NewTextHandler(&w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))))
 	if err != nil {
-		panic(err) // not a subject of this test
+		panic(err) // not the subject of this test
 	}
 	return c
 }
@@ -207,11 +206,11 @@ func (w *soakWorker) customer() string { return fmt.Sprintf("customer%02d", w.n)
 
 func (w *soakWorker) renew() {
 	w.user = w.srv.AddUser(fastlytest.User{Superuser: true, Password: canaryPassword, CustomerID: w.customer()})
-	w.client = w.newClient(w.srv.AddToken(w.user.ID, fastly.TokenCreatedResponse{}).AccessToken)
+	w.client = w.newClient(fastly.WithAPIKey(addToken(w.srv, w.user.ID).AccessToken.Reveal()))
 	w.live, w.idle = nil, 0
 }
 
-// step injects perhaps a fault, which happens to whoever comes next, and does
+// step may inject a fault, which hits the next request of any worker, and performs
 // one operation.
 func (w *soakWorker) step() {
 	if w.rnd.IntN(100) < 45 {
@@ -249,8 +248,8 @@ func (w *soakWorker) step() {
 	}
 }
 
-// fault is a random one. No fault answers a revoke with a lie that the API does
-// not tell: that there is no such token, of one that is there.
+// fault returns a random one. None says of a revoke what the API never says: that a
+// token does not exist which does.
 func (w *soakWorker) fault() fastlytest.Fault {
 	pick := func(statuses ...int) int { return statuses[w.rnd.IntN(len(statuses))] }
 	method := []string{"GET", "POST", "DELETE", "DELETE", "POST"}[w.rnd.IntN(5)]
@@ -280,7 +279,7 @@ func (w *soakWorker) fault() fastlytest.Fault {
 	case n < 85:
 		return fastlytest.Fault{Kind: fastlytest.Status, Method: method, Status: 429, Body: `{"msg":"slow down"}`, Header: http.Header{"Retry-After": {"0"}}}
 	case n < 88:
-		return fastlytest.Fault{Kind: fastlytest.Status, Method: pickMethod(method), Status: pick(401, 403, 404)}
+		return fastlytest.Fault{Kind: fastlytest.Status, Method: notDelete(method), Status: pick(401, 403, 404)}
 	case n < 92:
 		return fastlytest.Fault{Kind: fastlytest.Status, Method: "POST", Status: pick(400, 500), Body: `{"msg":` + quoteJSON("wrong: "+canaryPassword) + `}`}
 	case n < 96:
@@ -290,8 +289,8 @@ func (w *soakWorker) fault() fastlytest.Fault {
 	}
 }
 
-// pickMethod is method, or POST instead of DELETE.
-func pickMethod(method string) string {
+// notDelete returns method, but POST instead of DELETE.
+func notDelete(method string) string {
 	if method == http.MethodDelete {
 		return http.MethodPost
 	}
@@ -314,21 +313,21 @@ func (w *soakWorker) create(ctx context.Context) error {
 		w.unknown[name] = true
 		w.idle++
 	default:
-		w.refused[name] = err
+		w.rejected[name] = err
 	}
 	return err
 }
 
-// told notes what a revoke's caller was told.
-func (w *soakWorker) told(err error, ids ...string) {
+// report records what the caller of a revoke got.
+func (w *soakWorker) report(err error, ids ...string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	var answer *fastly.GenericTokenError
+	var response *fastly.GenericTokenError
 	for _, id := range ids {
 		switch {
 		case err == nil:
 			w.done[id] = true
-		case errors.As(err, &answer) && answer.StatusCode >= 400 && answer.StatusCode <= 499 && !strings.Contains(err.Error(), "may have"):
+		case errors.As(err, &response) && response.StatusCode >= 400 && response.StatusCode <= 499 && !strings.Contains(err.Error(), "may have"):
 			w.kept[id] = err
 			w.idle++
 		default:
@@ -355,7 +354,7 @@ func (w *soakWorker) revoke(ctx context.Context) error {
 		return w.create(ctx)
 	}
 	err := w.client.Tokens.RevokeToken(ctx, id)
-	w.told(err, id)
+	w.report(err, id)
 	return err
 }
 
@@ -370,14 +369,18 @@ func (w *soakWorker) revokeBulk(ctx context.Context) error {
 		return w.create(ctx)
 	}
 	err := w.client.Tokens.BulkRevokeTokens(ctx, ids)
-	w.told(err, ids...)
+	w.report(err, ids...)
 	return err
 }
 
 func (w *soakWorker) revokeCurrent(ctx context.Context) error {
-	token := w.srv.AddToken(w.user.ID, fastly.TokenCreatedResponse{})
-	err := w.newClient(token.AccessToken).Tokens.RevokeTokenCurrent(ctx)
-	w.told(err, token.ID)
+	token := addToken(w.srv, w.user.ID)
+	auth := fastly.WithAPIKey(token.AccessToken.Reveal())
+	if w.rnd.IntN(2) == 0 {
+		auth = fastly.WithTransport(&fastly.APIKeyTransport{Key: token.AccessToken, Host: strings.TrimPrefix(w.srv.URL, "http://")})
+	}
+	err := w.newClient(auth).Tokens.RevokeTokenCurrent(ctx)
+	w.report(err, token.ID)
 	return err
 }
 
@@ -414,7 +417,7 @@ func (w *soakWorker) listCustomer(ctx context.Context) error {
 	return err
 }
 
-// checkList checks that a list has every token that is known to be there.
+// checkList checks that a list has every token that is known to exist.
 func (w *soakWorker) checkList(got []fastly.TokenResponse, err error) {
 	if err != nil {
 		assert.Nil(w.t, got)

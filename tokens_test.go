@@ -2,10 +2,12 @@ package fastly_test
 
 import (
 	"context"
+	"fmt"
 	"net/http"
+	"net/http/cookiejar"
 	"net/url"
-	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,18 +18,12 @@ import (
 	"github.com/fastly-tokens/fastly/fastlytest"
 )
 
-// ids are those of a list of tokens.
 func ids(list []fastly.TokenResponse) []string {
 	var all []string
 	for _, token := range list {
 		all = append(all, token.ID)
 	}
 	return all
-}
-
-// addToken adds a token of the scopes to the user and returns it.
-func addToken(srv *fastlytest.Server, userID string, scopes ...fastly.Scope) fastly.TokenCreatedResponse {
-	return srv.AddToken(userID, fastly.TokenCreatedResponse{TokenResponse: fastly.TokenResponse{Scopes: scopes}})
 }
 
 func TestCreateTokenWithEveryParameter(t *testing.T) {
@@ -45,7 +41,7 @@ func TestCreateTokenWithEveryParameter(t *testing.T) {
 		OTP:       fastly.Secret(user.OTP),
 	}
 	given := *req
-	created, err := srv.Client(never).Tokens.CreateToken(t.Context(), req)
+	created, err := srv.Client(noRetry).Tokens.CreateToken(t.Context(), req)
 	require.NoError(t, err)
 	assert.Equal(t, given, *req, "the request is the caller's")
 
@@ -78,7 +74,7 @@ func TestLifeOfAToken(t *testing.T) {
 	t.Parallel()
 	srv := newAPI(t)
 	ctx := t.Context()
-	c := srv.Client(never)
+	c := srv.Client(noRetry)
 	created, err := c.Tokens.CreateToken(ctx, &fastly.CreateTokenRequest{})
 	require.NoError(t, err)
 	assert.Equal(t, fastly.Scopes{fastly.ScopeGlobal}, created.Scopes)
@@ -86,12 +82,12 @@ func TestLifeOfAToken(t *testing.T) {
 	assert.Zero(t, created.ExpiresAt)
 
 	own := srv.Client(fastly.WithAPIKeyFunc(func(context.Context) (fastly.Secret, error) { return created.AccessToken, nil }),
-		fastly.WithUserAgent("deploy-tool/1.4"), never)
+		fastly.WithUserAgent("deploy-tool/1.4"), noRetry)
 	current, err := own.Tokens.GetTokenCurrent(ctx)
 	require.NoError(t, err)
 	assert.Equal(t, created.ID, current.ID)
 	assert.Equal(t, "127.0.0.1", current.IP)
-	assert.Equal(t, "deploy-tool/1.4 "+libraryAgent, current.UserAgent)
+	assert.Equal(t, "deploy-tool/1.4 "+libraryProduct, current.UserAgent)
 	assert.WithinDuration(t, time.Now(), current.LastUsedAt, time.Minute)
 
 	got, err := c.Tokens.GetToken(ctx, created.ID)
@@ -130,132 +126,23 @@ func TestLifeOfAToken(t *testing.T) {
 	assertMatches(t, err, fastly.ErrUnauthorized, fastly.ErrInvalidCredentials)
 }
 
-func TestCreateTokenByNameAndPassword(t *testing.T) {
+func TestCreateTokenByUserNameAndPassword(t *testing.T) {
 	t.Parallel()
 	srv := newAPI(t)
 	user := srv.AddUser(fastlytest.User{})
-	c := mustClient(t, fastly.WithBaseURL(srv.URL), fastly.WithBasicAuth(user.Login, user.Password), never)
+	c := mustClient(t, fastly.WithBaseURL(srv.URL), fastly.WithBasicAuth(user.Login, user.Password), noRetry)
 	created, err := c.Tokens.CreateToken(t.Context(), &fastly.CreateTokenRequest{Name: "by Basic"})
 	require.NoError(t, err)
 	assert.Equal(t, user.ID, created.UserID)
 
-	created, err = srv.Client(never).Tokens.CreateToken(t.Context(), &fastly.CreateTokenRequest{
+	created, err = srv.Client(noRetry).Tokens.CreateToken(t.Context(), &fastly.CreateTokenRequest{
 		Name: "by form", Username: user.Login, Password: fastly.Secret(user.Password),
 	})
 	require.NoError(t, err)
-	assert.Equal(t, user.ID, created.UserID)
+	assert.Equal(t, user.ID, created.UserID, "the user who logs in, not that of the key")
 }
 
-// What each call sends, to the byte: verb, path, headers and body.
-func TestRequestsOnTheWire(t *testing.T) {
-	t.Parallel()
-	const form, bulk = "application/x-www-form-urlencoded", "application/vnd.api+json; ext=bulk"
-	create := func(req fastly.CreateTokenRequest) func(context.Context, *fastly.Client) error {
-		return func(ctx context.Context, c *fastly.Client) error {
-			_, err := c.Tokens.CreateToken(ctx, &req)
-			return err
-		}
-	}
-	revoke := func(ids ...string) func(context.Context, *fastly.Client) error {
-		return func(ctx context.Context, c *fastly.Client) error { return c.Tokens.BulkRevokeTokens(ctx, ids) }
-	}
-	type want struct {
-		verb, uri string
-		header    http.Header // beside those of every request
-		body      string
-	}
-	createWant := func(body string) want {
-		return want{"POST", "/tokens", http.Header{"Content-Type": {form}}, body}
-	}
-	bulkWant := func(body string) want {
-		return want{"DELETE", "/tokens", http.Header{"Content-Type": {bulk}, "Accept": {bulk}}, body}
-	}
-	tests := map[string]struct {
-		call func(context.Context, *fastly.Client) error
-		want want
-	}{
-		"create: nothing set":      {create(fastly.CreateTokenRequest{}), createWant("")},
-		"create: name":             {create(fastly.CreateTokenRequest{Name: "a b&c=d"}), createWant("name=a+b%26c%3Dd")},
-		"create: one scope":        {create(fastly.CreateTokenRequest{Scopes: fastly.Scopes{fastly.ScopeGlobalRead}}), createWant("scope=global%3Aread")},
-		"create: several scopes":   {create(fastly.CreateTokenRequest{Scopes: fastly.Scopes{fastly.ScopePurgeAll, fastly.ScopePurgeSelect}}), createWant("scope=purge_all+purge_select")},
-		"create: scope of its own": {create(fastly.CreateTokenRequest{Scopes: fastly.Scopes{"brand:new"}}), createWant("scope=brand%3Anew")},
-		"create: empty lists":      {create(fastly.CreateTokenRequest{Scopes: fastly.Scopes{}, Services: []string{}}), createWant("")},
-		"create: one service":      {create(fastly.CreateTokenRequest{Services: []string{"A"}}), createWant("services%5B%5D=A")},
-		"create: several services": {create(fastly.CreateTokenRequest{Services: []string{"B", "A"}}), createWant("services%5B%5D=B&services%5B%5D=A")},
-		"create: expiry": {
-			create(fastly.CreateTokenRequest{ExpiresAt: time.Date(2030, 1, 2, 2, 4, 5, 0, time.UTC)}),
-			createWant("expires_at=2030-01-02T02%3A04%3A05Z"),
-		},
-		"create: expiry in another zone": {
-			create(fastly.CreateTokenRequest{ExpiresAt: time.Date(2030, 1, 1, 21, 4, 5, 678, time.FixedZone("EST", -5*3600))}),
-			createWant("expires_at=2030-01-02T02%3A04%3A05Z"),
-		},
-		"create: zero time in another zone": {
-			create(fastly.CreateTokenRequest{ExpiresAt: time.Time{}.In(time.FixedZone("EST", -5*3600))}),
-			createWant(""),
-		},
-		"create: user and password": {
-			create(fastly.CreateTokenRequest{Username: "jane@example.com", Password: "correct horse"}),
-			createWant("password=correct+horse&username=jane%40example.com"),
-		},
-		"create: one-time password": {
-			create(fastly.CreateTokenRequest{Name: "x", OTP: "123456"}),
-			want{"POST", "/tokens", http.Header{"Content-Type": {form}, "Fastly-Otp": {"123456"}}, "name=x"},
-		},
-		"get":            {tokensMethods[2].call, want{"GET", "/tokens/" + someID, nil, ""}},
-		"get current":    {tokensMethods[3].call, want{"GET", "/tokens/self", nil, ""}},
-		"list customer":  {tokensMethods[4].call, want{"GET", "/customer/" + someCustomer + "/tokens", nil, ""}},
-		"list user":      {tokensMethods[5].call, want{"GET", "/tokens", nil, ""}},
-		"revoke":         {tokensMethods[6].call, want{"DELETE", "/tokens/" + someID, nil, ""}},
-		"revoke current": {tokensMethods[7].call, want{"DELETE", "/tokens/self", nil, ""}},
-		"bulk: one":      {revoke(someID), bulkWant(`{"data":[{"type":"token","id":"` + someID + `"}]}`)},
-		"bulk: several":  {revoke(otherID, someID), bulkWant(`{"data":[{"type":"token","id":"` + otherID + `"},{"type":"token","id":"` + someID + `"}]}`)},
-		"bulk: each once": {
-			revoke(someID, otherID, someID, someID, otherID),
-			bulkWant(`{"data":[{"type":"token","id":"` + someID + `"},{"type":"token","id":"` + otherID + `"}]}`),
-		},
-		"bulk: letter case counts": {revoke("abc", "ABC"), bulkWant(`{"data":[{"type":"token","id":"abc"},{"type":"token","id":"ABC"}]}`)},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			srv := newStubFunc(t, func(w http.ResponseWriter, r *http.Request) {
-				i := slices.IndexFunc(tokensMethods, func(m tokensMethod) bool { return m.verb == r.Method && m.path == r.URL.Path })
-				w.WriteHeader(tokensMethods[i].status)
-				_, _ = w.Write([]byte(tokensMethods[i].answer))
-			})
-			require.NoError(t, test.call(t.Context(), srv.client(t)))
-			got := srv.only(t)
-			assert.Equal(t, test.want.verb, got.verb)
-			assert.Equal(t, test.want.uri, got.uri)
-			assert.Equal(t, strings.TrimPrefix(srv.URL, "http://"), got.host)
-			assert.Equal(t, test.want.body, got.body)
-			assert.Equal(t, int64(len(test.want.body)), got.length)
-			assert.False(t, got.chunked, "the length is known")
-
-			header := http.Header{"Accept": {"application/json"}, "User-Agent": {libraryAgent}, "Fastly-Key": {someKey}}
-			for name, values := range test.want.header {
-				header[name] = values
-			}
-			// Of the transport below, not of the API.
-			got.header.Del("Accept-Encoding")
-			if test.want.body == "" && got.verb != http.MethodPost {
-				assert.NotContains(t, got.header, "Content-Length", "there is no body")
-			}
-			got.header.Del("Content-Length")
-			assert.Equal(t, header, got.header)
-		})
-	}
-}
-
-func TestBulkRevokeKeepsTheCallersList(t *testing.T) {
-	t.Parallel()
-	list := []string{otherID, someID, otherID}
-	require.NoError(t, newStub(t, http.StatusNoContent, nil, "").client(t).Tokens.BulkRevokeTokens(t.Context(), list))
-	assert.Equal(t, []string{otherID, someID, otherID}, list)
-}
-
-func TestIDsOfEveryAllowedLengthAreSent(t *testing.T) {
+func TestIDsOfEachAllowedLengthAreSent(t *testing.T) {
 	t.Parallel()
 	for _, id := range []string{"a", "Z9", strings.Repeat("x", 64), "selfish", "itself"} {
 		srv := newStubFunc(t, func(w http.ResponseWriter, r *http.Request) {
@@ -263,11 +150,11 @@ func TestIDsOfEveryAllowedLengthAreSent(t *testing.T) {
 				w.WriteHeader(http.StatusNoContent)
 				return
 			}
-			answer := tokenAnswer
+			body := tokenJSON
 			if strings.HasPrefix(r.URL.Path, "/customer") {
-				answer = "[]"
+				body = "[]"
 			}
-			_, _ = w.Write([]byte(answer))
+			_, _ = w.Write([]byte(body))
 		})
 		c := srv.client(t)
 		_, err := c.Tokens.GetToken(t.Context(), id)
@@ -276,18 +163,18 @@ func TestIDsOfEveryAllowedLengthAreSent(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, c.Tokens.RevokeToken(t.Context(), id))
 		require.NoError(t, c.Tokens.BulkRevokeTokens(t.Context(), []string{id}))
-		assert.Len(t, srv.seen(), 4)
+		assert.Len(t, srv.requests(), 4)
 	}
 }
 
-func TestRefusedArgumentsAreNotSent(t *testing.T) {
+func TestInvalidArgumentsAreNotSent(t *testing.T) {
 	t.Parallel()
-	type refusal struct {
+	type invalid struct {
 		call   func(context.Context, *fastly.TokensService) error
 		says   []string
 		hidden string // the value, which may be a secret
 	}
-	tests := map[string]refusal{
+	tests := map[string]invalid{
 		"nil request": {func(ctx context.Context, s *fastly.TokensService) error {
 			_, err := s.CreateToken(ctx, nil)
 			return err
@@ -300,11 +187,11 @@ func TestRefusedArgumentsAreNotSent(t *testing.T) {
 		}, []string{"list of token IDs is empty"}, ""},
 	}
 
-	// Every ID that can't be one, wherever an ID goes.
+	// Each argument that is an ID, with each value that can't be one.
 	takers := map[string]struct {
 		what    string // that the error is about
 		number  string // where in a list
-		current string // what to use for one's own token; empty: "self" means nothing
+		current string // what to use for the client's own token; empty: "self" means nothing
 		call    func(context.Context, *fastly.TokensService, string) error
 	}{
 		"GetToken": {"the token ID", "", "GetTokenCurrent", func(ctx context.Context, s *fastly.TokensService, id string) error {
@@ -328,7 +215,7 @@ func TestRefusedArgumentsAreNotSent(t *testing.T) {
 	}
 	badIDs := map[string]struct{ id, says string }{
 		"empty":        {"", "is empty"},
-		"too long":     {strings.Repeat("a", 65), "has 65 characters, and none has more than 64"},
+		"too long":     {strings.Repeat("a", 65), "has 65 characters; at most 64 are allowed"},
 		"far too long": {strings.Repeat("a", 1<<20), "has 1048576 characters"},
 		"access token": {"Jd8sKf02mPq-47xLwZ_nB5vTcYh1RgAe", "is it an access token"},
 		"padded":       {someID + " ", "only letters and digits"},
@@ -345,14 +232,14 @@ func TestRefusedArgumentsAreNotSent(t *testing.T) {
 	}
 	for name, taker := range takers {
 		for kind, bad := range badIDs {
-			tests[name+" "+kind] = refusal{func(ctx context.Context, s *fastly.TokensService) error { return taker.call(ctx, s, bad.id) },
+			tests[name+" "+kind] = invalid{func(ctx context.Context, s *fastly.TokensService) error { return taker.call(ctx, s, bad.id) },
 				[]string{taker.what, bad.says, taker.number}, bad.id}
 		}
 		if taker.current == "" {
 			continue
 		}
 		for _, self := range []string{"self", "SELF", "Self", "sELF"} {
-			tests[name+" "+self] = refusal{func(ctx context.Context, s *fastly.TokensService) error { return taker.call(ctx, s, self) },
+			tests[name+" "+self] = invalid{func(ctx context.Context, s *fastly.TokensService) error { return taker.call(ctx, s, self) },
 				[]string{taker.what, "the client's own token: use " + taker.current, taker.number}, ""}
 		}
 	}
@@ -371,29 +258,33 @@ func TestRefusedArgumentsAreNotSent(t *testing.T) {
 		"year 9999, but not in UTC": {
 			fastly.CreateTokenRequest{ExpiresAt: time.Date(9999, 12, 31, 23, 0, 0, 0, time.FixedZone("EST", -5*3600))}, "in the year 10000", "",
 		},
-		"OTP with line break": {fastly.CreateTokenRequest{OTP: "314159\n"}, "the OTP holds a character that an HTTP header can't carry", "314159"},
-		"OTP with space":      {fastly.CreateTokenRequest{OTP: "314 159"}, "the OTP", "314"},
-		"OTP beyond ASCII":    {fastly.CreateTokenRequest{OTP: "３１４１５９"}, "the OTP", "３１４"},
+		"Username alone":            {fastly.CreateTokenRequest{Username: "hunter22"}, "the password is empty; a create needs both Username and Password, or neither", "hunter22"},
+		"Password alone":            {fastly.CreateTokenRequest{Password: "hunter22"}, "the user name is empty; a create needs both Username and Password, or neither", "hunter22"},
+		"user name with line break": {fastly.CreateTokenRequest{Username: "hunter22\n", Password: "x"}, "the user name holds a control character", "hunter22"},
+		"password with line break":  {fastly.CreateTokenRequest{Username: "x", Password: "hunter22\r\n"}, "the password holds a control character", "hunter22"},
+		"OTP with line break":       {fastly.CreateTokenRequest{OTP: "314159\n"}, "the OTP holds a character that an HTTP header can't carry", "314159"},
+		"OTP with space":            {fastly.CreateTokenRequest{OTP: "314 159"}, "the OTP", "314"},
+		"OTP beyond ASCII":          {fastly.CreateTokenRequest{OTP: "３１４１５９"}, "the OTP", "３１４"},
 	} {
-		tests["CreateToken "+name] = refusal{func(ctx context.Context, s *fastly.TokensService) error {
+		tests["CreateToken "+name] = invalid{func(ctx context.Context, s *fastly.TokensService) error {
 			_, err := s.CreateToken(ctx, &bad.req)
 			return err
 		}, []string{bad.says}, bad.hidden}
 	}
-	for _, m := range tokensMethods {
-		tests[m.name+" nil context"] = refusal{func(_ context.Context, s *fastly.TokensService) error {
-			return m.call(nil, &fastly.Client{Tokens: s})
+	for _, m := range operations {
+		tests[m.name+" nil context"] = invalid{func(_ context.Context, s *fastly.TokensService) error {
+			return m.do(nil, &fastly.Client{Tokens: s})
 		}, []string{"the context is nil"}, ""}
 	}
 
 	srv := newAPI(t)
-	c := srv.Client(never)
+	c := srv.Client(noRetry)
 	t.Run("each", func(t *testing.T) {
 		for name, test := range tests {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
 				err := test.call(t.Context(), c.Tokens)
-				assertRefused(t, err, test.says...)
+				assertInvalid(t, err, test.says...)
 				if test.hidden != "" {
 					assert.NotContains(t, err.Error(), test.hidden)
 				}
@@ -405,10 +296,10 @@ func TestRefusedArgumentsAreNotSent(t *testing.T) {
 	assert.Len(t, srv.Tokens(), 1, "nothing is created")
 }
 
-// The errors that the API documents for each method, as it comes to give them.
-func TestDocumentedErrorsOfEachMethod(t *testing.T) {
+// The errors that the API documents for each operation, and what causes them.
+func TestDocumentedErrorsOfEachOperation(t *testing.T) {
 	t.Parallel()
-	// world is an API with somebody to ask and somebody to ask about.
+	// world is an API with a client and the token of somebody else.
 	type world struct {
 		*fastlytest.Server
 		id       string // of a token that the client may not touch
@@ -419,19 +310,22 @@ func TestDocumentedErrorsOfEachMethod(t *testing.T) {
 	}
 	owner := as(func(w world) fastly.Secret { return w.Key() })
 	nobody := as(func(world) fastly.Secret { return someKey })
-	expired := as(func(w world) fastly.Secret {
-		return w.AddToken(w.User().ID, fastly.TokenCreatedResponse{TokenResponse: fastly.TokenResponse{ExpiresAt: time.Now().Add(-time.Hour)}}).AccessToken
-	})
+	expired := func(w world) fastly.Option {
+		w.Inject(fastlytest.Fault{Kind: fastlytest.Status, Status: http.StatusUnauthorized, Body: `{"msg":"Token 3Riw expired at 2019-05-01T09:00:00Z"}`})
+		return owner(w)
+	}
 	purger := as(func(w world) fastly.Secret { return addToken(w.Server, w.User().ID, fastly.ScopePurgeAll).AccessToken })
+	anonymous := func(world) fastly.Option { return fastly.WithTransport(http.DefaultTransport) }
 	reader := as(func(w world) fastly.Secret {
 		return addToken(w.Server, w.User().ID, fastly.ScopeGlobalRead).AccessToken
 	})
 	plain := as(func(w world) fastly.Secret {
 		return addToken(w.Server, w.AddUser(fastlytest.User{}).ID, fastly.ScopeGlobal).AccessToken
 	})
-	unconfirmed := as(func(w world) fastly.Secret {
-		return addToken(w.Server, w.AddUser(fastlytest.User{SudoRequired: true}).ID, fastly.ScopeGlobal).AccessToken
-	})
+	unconfirmed := func(w world) fastly.Option {
+		w.Inject(fastlytest.Fault{Kind: fastlytest.Status, Status: http.StatusForbidden, Body: sudoJSON})
+		return owner(w)
+	}
 	guarded := as(func(w world) fastly.Secret {
 		return addToken(w.Server, w.AddUser(fastlytest.User{OTP: "123456"}).ID, fastly.ScopeGlobal).AccessToken
 	})
@@ -474,6 +368,7 @@ func TestDocumentedErrorsOfEachMethod(t *testing.T) {
 	}
 
 	unauthorized := []error{fastly.ErrUnauthorized, fastly.ErrInvalidCredentials}
+	outdated := []error{fastly.ErrUnauthorized, fastly.ErrTokenExpired}
 	forbidden := []error{fastly.ErrForbidden}
 	sudo := []error{fastly.ErrForbidden, fastly.ErrSudoRequired}
 	tests := []struct {
@@ -484,33 +379,33 @@ func TestDocumentedErrorsOfEachMethod(t *testing.T) {
 		is     []error
 		says   string
 	}{
-		{"CreateToken: unknown key", nobody, create(fastly.CreateTokenRequest{}), 401, unauthorized, sayCredentials},
-		{"CreateToken: read-only key", reader, create(fastly.CreateTokenRequest{}), 403, forbidden, sayForbidden},
-		{"CreateToken: unknown scope", owner, create(fastly.CreateTokenRequest{Scopes: fastly.Scopes{"brand:new"}}), 400, []error{fastly.ErrBadRequest, fastly.ErrInvalidScope}, sayScope},
+		{"CreateToken: unknown key", nobody, create(fastly.CreateTokenRequest{}), 401, unauthorized, hintCredentials},
+		{"CreateToken: read-only key", reader, create(fastly.CreateTokenRequest{}), 403, forbidden, hintForbidden},
+		{"CreateToken: unknown scope", owner, create(fastly.CreateTokenRequest{Scopes: fastly.Scopes{"brand:new"}}), 400, []error{fastly.ErrBadRequest, fastly.ErrInvalidScope}, hintScope},
 		{"CreateToken: expiry gone by", owner, create(fastly.CreateTokenRequest{ExpiresAt: time.Now().Add(-time.Hour)}), 422, []error{fastly.ErrUnprocessable}, "expires_at"},
 		{"CreateToken: wrong password", owner, create(fastly.CreateTokenRequest{Username: "jane@example.com", Password: "wrong"}), 400, []error{fastly.ErrBadRequest, fastly.ErrInvalidCredentials}, "(invalid_grant)"},
-		{"CreateToken: half a login", owner, create(fastly.CreateTokenRequest{Username: "jane@example.com"}), 400, []error{fastly.ErrBadRequest}, "(invalid_request)"},
-		{"CreateToken: no one-time password", guarded, create(fastly.CreateTokenRequest{}), 400, []error{fastly.ErrBadRequest, fastly.ErrOTPRequired}, sayOTP},
-		{"CreateToken: wrong one-time password", guarded, create(fastly.CreateTokenRequest{OTP: "654321"}), 400, []error{fastly.ErrBadRequest, fastly.ErrOTPRequired}, sayOTP},
-		{"CreateToken: password wanted again", unconfirmed, create(fastly.CreateTokenRequest{}), 403, sudo, "; the account wants its password again: send Username and Password in the CreateTokenRequest"},
-		{"GetToken: unknown key", nobody, get, 401, unauthorized, sayCredentials},
-		{"GetToken: expired key", expired, get, 401, unauthorized, sayCredentials},
-		{"GetToken: not one's own", plain, get, 403, forbidden, sayForbidden},
+		{"CreateToken: no login", anonymous, create(fastly.CreateTokenRequest{}), 400, []error{fastly.ErrBadRequest}, "(invalid_request)"},
+		{"CreateToken: no one-time password", guarded, create(fastly.CreateTokenRequest{}), 400, []error{fastly.ErrBadRequest, fastly.ErrOTPRequired}, hintOTP},
+		{"CreateToken: wrong one-time password", guarded, create(fastly.CreateTokenRequest{OTP: "654321"}), 400, []error{fastly.ErrBadRequest, fastly.ErrOTPRequired}, hintOTP},
+		{"CreateToken: sudo wanted", unconfirmed, create(fastly.CreateTokenRequest{}), 403, sudo, hintSudoCreate},
+		{"GetToken: unknown key", nobody, get, 401, unauthorized, hintCredentials},
+		{"GetToken: expired key", expired, get, 401, outdated, hintExpired},
+		{"GetToken: somebody else's", plain, get, 403, forbidden, hintForbidden},
 		{"GetToken: no such token", owner, getMissing, 404, []error{fastly.ErrNotFound}, "404 Record not found: Cannot load token"},
-		{"GetTokenCurrent: unknown key", nobody, getCurrent, 401, unauthorized, sayCredentials},
-		{"GetTokenCurrent: expired key", expired, getCurrent, 401, unauthorized, sayCredentials},
-		{"ListTokensUser: unknown key", nobody, listUser, 401, unauthorized, sayCredentials},
-		{"ListTokensUser: key for purging", purger, listUser, 403, forbidden, sayForbidden},
-		{"ListTokensCustomer: unknown key", nobody, listCustomer, 401, unauthorized, sayCredentials},
-		{"ListTokensCustomer: no superuser", plain, listCustomer, 403, forbidden, sayForbidden},
-		{"RevokeToken: expired key", expired, revoke, 401, unauthorized, sayCredentials},
-		{"RevokeToken: not one's own", plain, revoke, 403, forbidden, sayForbidden},
-		{"RevokeToken: password wanted", unconfirmed, revoke, 403, sudo, saySudo},
+		{"GetTokenCurrent: unknown key", nobody, getCurrent, 401, unauthorized, hintCredentials},
+		{"GetTokenCurrent: expired key", expired, getCurrent, 401, outdated, hintExpired},
+		{"ListTokensUser: unknown key", nobody, listUser, 401, unauthorized, hintCredentials},
+		{"ListTokensUser: key for purging", purger, listUser, 403, forbidden, hintForbidden},
+		{"ListTokensCustomer: unknown key", nobody, listCustomer, 401, unauthorized, hintCredentials},
+		{"ListTokensCustomer: no superuser", plain, listCustomer, 403, forbidden, hintForbidden},
+		{"RevokeToken: expired key", expired, revoke, 401, outdated, hintExpired},
+		{"RevokeToken: somebody else's", plain, revoke, 403, forbidden, hintForbidden},
+		{"RevokeToken: sudo wanted", unconfirmed, revoke, 403, sudo, hintSudo},
 		{"RevokeToken: no such token", owner, revokeMissing, 404, []error{fastly.ErrNotFound}, "404 Record not found: Cannot load token"},
-		{"RevokeTokenCurrent: expired key", expired, revokeCurrent, 401, unauthorized, sayCredentials},
-		{"RevokeTokenCurrent: read-only key", reader, revokeCurrent, 403, forbidden, sayForbidden},
-		{"BulkRevokeTokens: unknown key", nobody, bulk, 401, unauthorized, sayCredentials},
-		{"BulkRevokeTokens: not one's own", plain, bulk, 403, forbidden, sayForbidden},
+		{"RevokeTokenCurrent: expired key", expired, revokeCurrent, 401, outdated, hintExpired},
+		{"RevokeTokenCurrent: read-only key", reader, revokeCurrent, 403, forbidden, hintForbidden},
+		{"BulkRevokeTokens: unknown key", nobody, bulk, 401, unauthorized, hintCredentials},
+		{"BulkRevokeTokens: somebody else's", plain, bulk, 403, forbidden, hintForbidden},
 		{"BulkRevokeTokens: no such token", owner, bulkMissing, 404, []error{fastly.ErrNotFound}, "404 Record not found: Cannot load token"},
 	}
 	for _, test := range tests {
@@ -520,11 +415,11 @@ func TestDocumentedErrorsOfEachMethod(t *testing.T) {
 			srv.AddUser(fastlytest.User{Login: "jane@example.com"})
 			other := srv.AddUser(fastlytest.User{})
 			w := world{srv, addToken(srv, other.ID, fastly.ScopeGlobal).ID, srv.User().CustomerID}
-			c := mustClient(t, fastly.WithBaseURL(srv.URL), test.who(w), never)
+			c := mustClient(t, fastly.WithBaseURL(srv.URL), test.who(w), noRetry)
 			before := srv.Tokens()
 
 			err := test.ask(t.Context(), w, c.Tokens)
-			got := answerOf(t, err)
+			got := responseError(t, err)
 			assert.Equal(t, test.status, got.StatusCode)
 			assertMatches(t, err, test.is...)
 			require.ErrorContains(t, err, test.says)
@@ -542,90 +437,156 @@ func TestDocumentedErrorsOfEachMethod(t *testing.T) {
 	}
 }
 
-func TestLockedAccountCannotCreate(t *testing.T) {
+// With another key, "current" would be another token.
+func TestRevokeCurrentUsesOneKeyForAllAttempts(t *testing.T) {
 	t.Parallel()
-	srv := newAPI(t)
-	user := srv.AddUser(fastlytest.User{Locked: true})
-	c := mustClient(t, fastly.WithBaseURL(srv.URL), fastly.WithBasicAuth(user.Login, user.Password), never)
-	_, err := c.Tokens.CreateToken(t.Context(), &fastly.CreateTokenRequest{})
-	assertMatches(t, err, fastly.ErrBadRequest, fastly.ErrAccountLocked)
-	assert.ErrorContains(t, err, sayLocked)
-}
-
-func TestAdviceOfAnErrorHelps(t *testing.T) {
-	t.Parallel()
-	srv := newAPI(t)
-	user := srv.AddUser(fastlytest.User{SudoRequired: true, OTP: "123456"})
-	key := addToken(srv, user.ID, fastly.ScopeGlobal).AccessToken
-	c := srv.Client(fastly.WithAPIKey(key.Reveal()), never)
-	req := &fastly.CreateTokenRequest{}
-	_, err := c.Tokens.CreateToken(t.Context(), req)
-	require.ErrorIs(t, err, fastly.ErrOTPRequired)
-
-	req.OTP = "123456"
-	_, err = c.Tokens.CreateToken(t.Context(), req)
-	require.ErrorIs(t, err, fastly.ErrSudoRequired)
-
-	req.Username, req.Password = user.Login, fastly.Secret(user.Password)
-	_, err = c.Tokens.CreateToken(t.Context(), req)
-	require.NoError(t, err)
-}
-
-func TestExhaustedRateLimitIsReported(t *testing.T) {
-	t.Parallel()
-	srv := newAPI(t, fastlytest.WithRateLimit(1))
-	c := srv.Client(never)
-	_, err := c.Tokens.CreateToken(t.Context(), &fastly.CreateTokenRequest{})
-	require.NoError(t, err)
-	_, err = c.Tokens.CreateToken(t.Context(), &fastly.CreateTokenRequest{})
-	assertMatches(t, err, fastly.ErrRateLimited)
-	got := answerOf(t, err)
-	assert.Zero(t, got.RateLimit.Remaining)
-	assert.WithinDuration(t, time.Now(), got.RateLimit.Reset, time.Hour)
-	require.ErrorContains(t, err, "; the rate limit resets at "+got.RateLimit.Reset.UTC().Format(time.RFC3339))
-	rl, ok := c.RateLimit()
-	assert.True(t, ok)
-	assert.Equal(t, got.RateLimit, rl)
-}
-
-// A transport below that adds to what it is given must not add to later calls.
-func TestHeadersDoNotLeakFromCallToCall(t *testing.T) {
-	t.Parallel()
-	for _, way := range []string{"own client", "own transport"} {
-		t.Run(way, func(t *testing.T) {
+	for _, fault := range []fastlytest.Fault{
+		{Kind: fastlytest.CutAfter},
+		{Kind: fastlytest.Status, Status: http.StatusServiceUnavailable, Times: 2},
+		{Kind: fastlytest.Status, Status: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {"0"}}, Body: "slow down", Times: 3},
+	} {
+		t.Run(fmt.Sprint(fault.Kind, fault.Status), func(t *testing.T) {
 			t.Parallel()
-			var seen []http.Header
-			meddling := roundTripFunc(func(r *http.Request) (*http.Response, error) {
-				seen = append(seen, r.Header.Clone())
-				for name := range r.Header {
-					r.Header.Add(name, "again")
-				}
-				r.Header.Set("X-Added", "yes")
-				r.URL = &url.URL{Path: "/elsewhere"}
-				status, answer := http.StatusOK, tokenAnswer
-				if r.Method == http.MethodDelete {
-					status, answer = http.StatusNoContent, ""
-				}
-				return answering(status, answer)(r)
-			})
-			option := fastly.WithTransport(meddling)
-			if way == "own client" {
-				option = fastly.WithHTTPClient(&http.Client{Transport: meddling})
-			}
-			opts := []fastly.Option{option, never}
-			if way == "own client" {
-				opts = append(opts, fastly.WithAPIKey(someKey))
-			}
-			c := mustClient(t, opts...)
-			for range 2 {
-				_, err := c.Tokens.GetTokenCurrent(t.Context())
-				require.NoError(t, err)
-				require.NoError(t, c.Tokens.BulkRevokeTokens(t.Context(), []string{someID}))
-			}
-			require.Len(t, seen, 4)
-			assert.Equal(t, seen[0], seen[2])
-			assert.Equal(t, seen[1], seen[3])
-			assert.Equal(t, []string{"application/json"}, seen[2]["Accept"])
+			srv := newAPI(t)
+			user := srv.User().ID
+			keys := []fastly.TokenCreatedResponse{addToken(srv, user, fastly.ScopeGlobal), addToken(srv, user, fastly.ScopeGlobal)}
+			var calls atomic.Int32
+			c := mustClient(t, fastly.WithBaseURL(srv.URL), quickRetry,
+				fastly.WithAPIKeyFunc(func(context.Context) (fastly.Secret, error) {
+					return keys[min(calls.Add(1), 2)-1].AccessToken, nil // rotated after the first attempt
+				}))
+			fault.Method = http.MethodDelete
+			srv.Inject(fault)
+			require.NoError(t, c.Tokens.RevokeTokenCurrent(t.Context()))
+			first, _ := srv.Token(keys[0].ID)
+			second, _ := srv.Token(keys[1].ID)
+			assert.False(t, first.DeletedAt.IsZero(), "the current token is revoked")
+			assert.True(t, second.DeletedAt.IsZero(), "its successor is not")
+			assert.EqualValues(t, 1, calls.Load(), "calls of the key function")
 		})
 	}
+}
+
+// Under a transport of the caller's, the key of a retry may be another one.
+func TestRevokeCurrentOverTheCallersTransportIsNotRetriedOnceSent(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		fault    fastlytest.Fault
+		requests int
+		unknown  bool
+		revoked  bool
+	}{
+		{fastlytest.Fault{Kind: fastlytest.CutBefore}, 1, true, false},
+		{fastlytest.Fault{Kind: fastlytest.CutAfter}, 1, true, true},
+		{fastlytest.Fault{Kind: fastlytest.Status, Status: http.StatusBadGateway}, 1, true, false},
+		{fastlytest.Fault{Kind: fastlytest.StatusAfter, Status: http.StatusServiceUnavailable}, 1, true, true},
+		{fastlytest.Fault{Kind: fastlytest.Status, Status: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {"1"}}, Body: "slow down"}, 2, false, true},
+	} {
+		t.Run(fmt.Sprint(test.fault.Kind, test.fault.Status), func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, operationNamed("RevokeTokenCurrent"))
+			below := &http.Transport{}
+			r.client = mustClient(t, fastly.WithBaseURL(r.srv.URL), fastly.WithTransport(&fastly.APIKeyTransport{
+				KeyFunc: func(context.Context) (fastly.Secret, error) { return r.victim.AccessToken, nil },
+				Host:    hostOf(t, r.srv.URL), Base: below,
+			}))
+			t.Cleanup(below.CloseIdleConnections)
+			r.waits = skipWaits(r.client)
+			r.srv.Inject(test.fault)
+			err := r.do()
+			r.assertRequests(test.requests)
+			r.assertApplied(test.revoked)
+			if !test.unknown {
+				require.NoError(t, err)
+				return
+			}
+			require.ErrorIs(t, err, fastly.ErrOutcomeUnknown)
+			require.ErrorContains(t, err, "; the token may have been revoked: look at it with another key")
+			assertOneLine(t, err)
+		})
+	}
+}
+
+// A login authenticates itself: other credentials with it can make the API
+// reject it.
+func TestLoginSendsNoOtherCredentials(t *testing.T) {
+	t.Parallel()
+	withJar := func(t *testing.T, base string) fastly.Option {
+		t.Helper()
+		jar, err := cookiejar.New(nil)
+		require.NoError(t, err)
+		home, err := url.Parse(base)
+		require.NoError(t, err)
+		jar.SetCookies(home, []*http.Cookie{{Name: "edge", Value: "one"}}) //nolint:gosec // a cookie of a test
+		return fastly.WithHTTPClient(&http.Client{Jar: jar})
+	}
+	below := &http.Transport{}
+	t.Cleanup(below.CloseIdleConnections)
+	for name, auth := range map[string]fastly.Option{
+		"key": fastly.WithAPIKey(someKey),
+		"key function": fastly.WithAPIKeyFunc(func(context.Context) (fastly.Secret, error) {
+			assert.Fail(t, "the key function was called")
+			return someKey, nil
+		}),
+		"password":      fastly.WithBasicAuth("jane", "hunter22"),
+		"nothing":       fastly.WithoutAuthentication(),
+		"own transport": fastly.WithTransport(below),
+	} {
+		for _, jar := range []bool{false, true} {
+			t.Run(fmt.Sprint(name, " with a jar ", jar), func(t *testing.T) {
+				t.Parallel()
+				srv := newAPI(t)
+				opts := []fastly.Option{auth, fastly.WithBaseURL(srv.URL), quickRetry}
+				if jar {
+					opts = append(opts, withJar(t, srv.URL))
+				}
+				c := mustClient(t, opts...)
+				srv.Inject(fastlytest.Fault{Kind: fastlytest.Status, Status: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {"0"}}, Body: "slow down"})
+				created, err := c.Tokens.CreateToken(t.Context(), &fastly.CreateTokenRequest{
+					Username: srv.User().Login, Password: fastly.Secret(srv.User().Password),
+				})
+				require.NoError(t, err)
+				assert.Equal(t, srv.User().ID, created.UserID)
+				assert.NotEmpty(t, created.AccessToken.Reveal())
+				require.Len(t, srv.Requests(), 2)
+				for _, r := range srv.Requests() {
+					for _, name := range []string{"Fastly-Key", "Authorization", "Cookie"} {
+						assert.NotContains(t, r.Header, name)
+					}
+				}
+			})
+		}
+	}
+}
+
+func TestLoginSetsNoCookies(t *testing.T) {
+	t.Parallel()
+	srv := newStub(t, http.StatusOK, http.Header{"Set-Cookie": {"session=one; Path=/"}}, createdJSON)
+	jar, err := cookiejar.New(nil)
+	require.NoError(t, err)
+	c := srv.client(t, fastly.WithHTTPClient(&http.Client{Jar: jar}))
+	home, err := url.Parse(srv.URL)
+	require.NoError(t, err)
+	_, err = c.Tokens.CreateToken(t.Context(), canaryLoginRequest())
+	require.NoError(t, err)
+	assert.Empty(t, jar.Cookies(home))
+
+	_, err = c.Tokens.CreateToken(t.Context(), canaryRequest())
+	require.NoError(t, err)
+	assert.Len(t, jar.Cookies(home), 1, "other calls use the jar")
+	assert.Equal(t, []string{someKey}, srv.requests()[1].header["Fastly-Key"], "the client keeps its key for other calls")
+}
+
+func TestClientWithoutAuthenticationCanOnlyLogIn(t *testing.T) {
+	t.Parallel()
+	srv := newStub(t, http.StatusOK, nil, createdJSON)
+	c := mustClient(t, fastly.WithoutAuthentication(), fastly.WithBaseURL(srv.URL), noRetry)
+	for _, op := range operations {
+		assertInvalid(t, op.do(t.Context(), c), "the client has no credentials", "use WithAPIKey, or create a token with Username and Password")
+	}
+	assert.Empty(t, srv.requests())
+	created, err := c.Tokens.CreateToken(t.Context(), canaryLoginRequest())
+	require.NoError(t, err)
+	assert.Equal(t, someKey, created.AccessToken.Reveal())
+	assert.Len(t, srv.requests(), 1)
 }

@@ -2,8 +2,9 @@ package fastlytest
 
 import "github.com/fastly-tokens/fastly"
 
-// Client returns a client of the server that uses [Server.Key]. The options
-// come on top: they may say otherwise, another base URL or another way of
+// Client returns a client of the server that uses [Server.Key]. To create
+// tokens it takes a login in the request, or [WithoutSudo]. The options come on
+// top: they may say otherwise, another base URL or another way of
 // authentication included. Client panics if one is bad.
 func (s *Server) Client(opts ...fastly.Option) *fastly.Client {
 	own := fastly.WithBaseURL(s.URL)

@@ -41,10 +41,11 @@ func TestEveryMethod(t *testing.T) {
 	tokens := srv.Client().Tokens
 	ctx := t.Context()
 
-	u := srv.AddUser(fastlytest.User{OTP: "123456", SudoRequired: true})
-	created, err := tokens.CreateToken(ctx, &fastly.CreateTokenRequest{
+	u := srv.AddUser(fastlytest.User{OTP: "123456"})
+	req := &fastly.CreateTokenRequest{
 		Name: "n", Services: []string{"S1"}, Username: u.Login, Password: fastly.Secret(u.Password), OTP: "123456",
-	})
+	}
+	created, err := tokens.CreateToken(ctx, req)
 	require.NoError(t, err)
 	kept, ok := srv.Token(created.ID)
 	require.True(t, ok)
@@ -52,6 +53,8 @@ func TestEveryMethod(t *testing.T) {
 	assert.Equal(t, u.ID, created.UserID)
 	_, err = tokens.CreateToken(ctx, &fastly.CreateTokenRequest{Username: u.Login, Password: fastly.Secret(u.Password)})
 	require.ErrorIs(t, err, fastly.ErrOTPRequired)
+	_, err = tokens.CreateToken(ctx, &fastly.CreateTokenRequest{})
+	require.ErrorIs(t, err, fastly.ErrSudoRequired)
 
 	got, err := tokens.GetToken(ctx, created.ID)
 	require.NoError(t, err)
@@ -63,7 +66,7 @@ func TestEveryMethod(t *testing.T) {
 	require.NoError(t, err)
 	assert.Len(t, own, 1)
 
-	second, err := tokens.CreateToken(ctx, &fastly.CreateTokenRequest{})
+	second, err := tokens.CreateToken(ctx, req)
 	require.NoError(t, err)
 	require.NoError(t, tokens.BulkRevokeTokens(ctx, []string{created.ID, second.ID}))
 	require.ErrorIs(t, tokens.RevokeToken(ctx, second.ID), fastly.ErrNotFound)

@@ -18,8 +18,10 @@ func Example() {
 	ctx := context.Background()
 
 	created, err := client.Tokens.CreateToken(ctx, &fastly.CreateTokenRequest{
-		Name:   "deploy",
-		Scopes: fastly.Scopes{fastly.ScopePurgeAll, fastly.ScopePurgeSelect},
+		Name:     "deploy",
+		Scopes:   fastly.Scopes{fastly.ScopePurgeAll, fastly.ScopePurgeSelect},
+		Username: srv.User().Login,
+		Password: fastly.Secret(srv.User().Password),
 	})
 	if err != nil {
 		log.Fatal(err)
@@ -45,12 +47,14 @@ func ExampleServer_Inject() {
 	srv := fastlytest.NewServer()
 	defer srv.Close()
 
-	// The token is created, and the answer never arrives.
+	// The token is created, and the response never arrives.
 	srv.Inject(fastlytest.Fault{Kind: fastlytest.CutAfter, Method: "POST", Path: "/tokens"})
 
-	_, err := srv.Client().Tokens.CreateToken(context.Background(), &fastly.CreateTokenRequest{})
+	_, err := srv.Client().Tokens.CreateToken(context.Background(), &fastly.CreateTokenRequest{
+		Username: srv.User().Login, Password: fastly.Secret(srv.User().Password),
+	})
 	fmt.Println("may exist:", errors.Is(err, fastly.ErrOutcomeUnknown))
-	fmt.Println("tokens:", len(srv.Tokens())) // the server's own and the lost one
+	fmt.Println("tokens:", len(srv.Tokens())) // the server's own and the one without a response
 	// Output:
 	// may exist: true
 	// tokens: 2
@@ -72,4 +76,35 @@ func ExampleServer_Advance() {
 	// Output:
 	// <nil>
 	// expired: true
+}
+
+func ExampleWithRateLimit() {
+	// A clock that stands still: by the real one the hour could end meanwhile.
+	noon := time.Date(2030, 1, 2, 12, 0, 0, 0, time.UTC)
+	srv := fastlytest.NewServer(
+		fastlytest.WithRateLimit(1),
+		fastlytest.WithClock(func() time.Time { return noon }),
+	)
+	defer srv.Close()
+	client := srv.Client(fastly.WithRetryPolicy(fastly.RetryPolicy{MaxAttempts: 1}))
+
+	revoke := func() error { return client.Tokens.RevokeToken(context.Background(), "none") }
+	fmt.Println("first:", errors.Is(revoke(), fastly.ErrNotFound))
+	fmt.Println("second, rate limited:", errors.Is(revoke(), fastly.ErrRateLimited))
+	srv.Advance(time.Hour)
+	fmt.Println("an hour later:", errors.Is(revoke(), fastly.ErrNotFound))
+	// Output:
+	// first: true
+	// second, rate limited: true
+	// an hour later: true
+}
+
+func ExampleWithoutSudo() {
+	srv := fastlytest.NewServer(fastlytest.WithoutSudo())
+	defer srv.Close()
+
+	_, err := srv.Client().Tokens.CreateToken(context.Background(), &fastly.CreateTokenRequest{Name: "by key"})
+	fmt.Println(err)
+	// Output:
+	// <nil>
 }

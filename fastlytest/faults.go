@@ -10,42 +10,43 @@ import (
 // FaultKind says what goes wrong. The empty one is nothing.
 type FaultKind string
 
-// The kinds of faults. "Carried out" means that the server did what it was
-// asked to: a create has made its token, whatever the client gets to see.
+// The kinds of faults. "Processed" means that the server did what it was asked
+// to: a create has made its token, whatever the client gets to see. Where a
+// fault closes the connection, over HTTP/2 it resets the stream.
 //
-// Go's http.Transport sends a GET again by itself when a kept-alive connection
-// closes with no answer, so a client in Go may not notice a single CutBefore or
-// CutAfter of one.
+// Go's http.Transport retries a GET by itself when a kept-alive HTTP/1
+// connection closes with no response, so a client in Go may not notice a single
+// CutBefore or CutAfter of one.
 const (
-	// CutBefore closes the connection with no answer; not carried out.
+	// CutBefore closes the connection with no response; not processed.
 	CutBefore FaultKind = "cut before"
-	// CutAfter closes the connection with no answer; carried out.
+	// CutAfter closes the connection with no response; processed.
 	CutAfter FaultKind = "cut after"
 	// CutMiddle sends the right status and headers and the first bytes of the
-	// body ([Fault].Keep), and closes the connection; carried out. An answer
+	// body ([Fault].Keep), and closes the connection; processed. A response
 	// that has no body is made a 200 that promises one.
 	CutMiddle FaultKind = "cut middle"
-	// Stall answers nothing until the client leaves, the server closes, or
-	// [Fault].Delay, unless 0, has passed; not carried out.
+	// Stall sends nothing until the client leaves, the server closes, or
+	// [Fault].Delay, unless 0, has passed; not processed.
 	Stall FaultKind = "stall"
-	// StallAfter is Stall, but carried out.
+	// StallAfter is Stall, but processed.
 	StallAfter FaultKind = "stall after"
-	// StallMiddle sends what CutMiddle does and stalls; carried out.
+	// StallMiddle sends what CutMiddle does and stalls; processed.
 	StallMiddle FaultKind = "stall middle"
-	// Status answers [Fault].Status, Header and Body; not carried out.
+	// Status responds with [Fault].Status, Header and Body; not processed.
 	Status FaultKind = "status"
-	// StatusAfter is Status, but carried out.
+	// StatusAfter is Status, but processed.
 	StatusAfter FaultKind = "status after"
-	// Garbage answers 200 with [Fault].Header and Body, by default the HTML of
-	// a captive portal; carried out.
+	// Garbage is a 200 with [Fault].Header and Body, by default the HTML of a
+	// captive portal, without the API's own headers; processed.
 	Garbage FaultKind = "garbage"
-	// Endless answers 200 with JSON that never ends: tokens where the answer is
-	// a list, else an object with one string; carried out.
+	// Endless is a 200 with JSON that never ends: tokens where the response is
+	// a list, else an object with one string; processed.
 	Endless FaultKind = "endless"
-	// Redirect answers [Fault].Status, 307 if 0, with [Fault].Location; not
-	// carried out.
+	// Redirect is [Fault].Status, 307 if 0, with [Fault].Location, without the
+	// API's own headers; not processed.
 	Redirect FaultKind = "redirect"
-	// Delay answers as ever, but carries out the request only after
+	// Delay responds as ever, but processes the request only after
 	// [Fault].Delay, and not at all if the client has left by then.
 	Delay FaultKind = "delay"
 )
@@ -67,8 +68,10 @@ type Fault struct {
 	// Status is the status code of Status and StatusAfter, 503 if 0, and of
 	// Redirect, 307 if 0.
 	Status int
-	// Header is added to the answer of Status, StatusAfter, Garbage and
-	// Redirect. A Content-Type that is not in it is made to fit the body.
+	// Header is added to the response of Status, StatusAfter, Garbage and
+	// Redirect, and wins over the API's own headers; a name with no values
+	// takes one away. A Content-Type that is not in it is made to fit the
+	// body. With a Content-Encoding in it the body is sent as it is.
 	Header http.Header
 	// Body is that of Status, StatusAfter, Garbage and Redirect. If empty,
 	// Status and StatusAfter send the API's own for the status, and a 429 its
@@ -80,15 +83,16 @@ type Fault struct {
 	// It is real time.
 	Delay time.Duration
 	// Keep is how many bytes of the body CutMiddle and StallMiddle send; 0 is
-	// half of them. The client is told that there are more even if those are
-	// all.
+	// half of them. They are bytes on the wire: of the compressed body if the
+	// client asked for one. The client is told that there are more even if
+	// those are all.
 	Keep int
 }
 
 // Inject adds a fault. With several, the first one added that matches a request
 // and is due happens to it; those after it neither happen nor count that
 // request. A fault that has happened Times times is gone. Inject panics if the
-// fault is not usable: an unknown Kind, a Status that no answer can have, a
+// fault is not usable: an unknown Kind, a Status that no response can have, a
 // Redirect without Location, or a negative Every, Delay or Keep.
 func (s *Server) Inject(f Fault) {
 	if reason := f.unusable(); reason != "" {
@@ -117,7 +121,7 @@ func (f *Fault) unusable() (reason string) {
 	}
 	switch {
 	case f.Status != 0 && (f.Status < 200 || f.Status > 999):
-		return "Status is not that of an answer"
+		return "Status is not that of a response"
 	case f.Kind == Redirect && f.Location == "":
 		return "Redirect without Location"
 	case f.Every < 0 || f.Delay < 0 || f.Keep < 0:
@@ -172,44 +176,49 @@ const captivePortal = `<!DOCTYPE html>
 <body><h1>Please sign in to use this network</h1></body></html>
 `
 
-// answer is what Status, StatusAfter, Garbage and Redirect send.
-func (f *Fault) answer(now time.Time) answer {
-	a := answer{status: f.Status, header: http.Header{}, body: []byte(f.Body)}
+// response is what Status, StatusAfter, Garbage and Redirect send.
+func (f *Fault) response(now time.Time) response {
+	resp := response{status: f.Status, header: http.Header{}, body: []byte(f.Body)}
 	switch f.Kind {
 	case Garbage:
-		a.status = http.StatusOK
+		resp.foreign = true
+		resp.status = http.StatusOK
 		if f.Body == "" {
-			a.body = []byte(captivePortal)
+			resp.body = []byte(captivePortal)
 		}
 	case Redirect:
+		resp.foreign = true
 		if f.Status == 0 {
-			a.status = http.StatusTemporaryRedirect
+			resp.status = http.StatusTemporaryRedirect
 		}
-		a.header.Set("Location", f.Location)
+		resp.header.Set("Location", f.Location)
 	default:
 		if f.Status == 0 {
-			a.status = http.StatusServiceUnavailable
+			resp.status = http.StatusServiceUnavailable
 		}
 		if f.Body != "" {
 			break
 		}
-		if bodyAllowed(a.status) {
-			a.body = newProblem(a.status, "").answer().body
+		if bodyAllowed(resp.status) {
+			resp.body = newProblem(resp.status, "").response().body
 		}
-		if a.status == http.StatusTooManyRequests {
-			setRateLimit(a.header, 0, now.Truncate(time.Hour))
+		if resp.status == http.StatusTooManyRequests {
+			setRateLimit(resp.header, 0, now.Truncate(time.Hour))
 		}
 	}
-	if len(a.body) > 0 && json.Valid(a.body) { // net/http tells the others apart
-		a.header.Set("Content-Type", "application/json")
+	switch {
+	case json.Valid(resp.body):
+		resp.header.Set("Content-Type", "application/json")
+	case len(resp.body) > 0:
+		resp.header.Set("Content-Type", http.DetectContentType(resp.body))
 	}
 	for name, values := range f.Header {
-		a.header[http.CanonicalHeaderKey(name)] = values
+		resp.header[http.CanonicalHeaderKey(name)] = values
 	}
-	return a
+	return resp
 }
 
-// bodyAllowed reports whether an answer with the status can have a body
+// bodyAllowed reports whether a response with the status can have a body
 // (RFC 9110 section 6.4.1).
 func bodyAllowed(status int) bool {
 	return status != http.StatusNoContent && status != http.StatusNotModified

@@ -28,19 +28,38 @@ type api struct {
 	hc *http.Client
 }
 
-// newAPI starts a server whose clock stands at start.
+// soon is far longer than anything takes, however busy the machine is.
+const soon = time.Minute
+
+// newAPI starts a server whose clock stands at start, with a client that speaks
+// HTTP/1.
 func newAPI(t *testing.T, opts ...Option) *api {
 	t.Helper()
+	return startAPI(t, &http.Transport{}, opts)
+}
+
+// newHTTP2API is newAPI with a client that speaks HTTP/2 only.
+func newHTTP2API(t *testing.T, opts ...Option) *api {
+	t.Helper()
+	p := new(http.Protocols)
+	p.SetUnencryptedHTTP2(true)
+	return startAPI(t, &http.Transport{Protocols: p}, opts)
+}
+
+var protocols = map[string]func(*testing.T, ...Option) *api{"HTTP1": newAPI, "HTTP2": newHTTP2API}
+
+func startAPI(t *testing.T, tr *http.Transport, opts []Option) *api {
+	t.Helper()
+	tr.DisableCompression = true
 	clock := WithClock(func() time.Time { return start })
 	s := NewServer(append([]Option{clock}, opts...)...)
-	tr := &http.Transport{DisableCompression: true}
 	t.Cleanup(func() {
 		tr.CloseIdleConnections()
 		s.Close()
 	})
 	return &api{s, t, &http.Client{
 		Transport:     tr,
-		Timeout:       10 * time.Second,
+		Timeout:       soon,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 }
@@ -55,6 +74,18 @@ func key(k fastly.Secret) mod { return header("Fastly-Key", k.Reveal()) }
 
 func basic(login, password string) mod {
 	return func(r *http.Request) { r.SetBasicAuth(login, password) }
+}
+
+// loggedIn is a form with the user's login and more fields.
+func loggedIn(u User, pairs ...string) mod {
+	return form(append([]string{"username", u.Login, "password", u.Password}, pairs...)...)
+}
+
+// confirm sends POST /sudo for the key.
+func (a *api) confirm(k fastly.Secret, u User) {
+	a.t.Helper()
+	r := a.send("POST", "/sudo", key(k), form("password", u.Password))
+	require.Equal(a.t, http.StatusOK, r.status, r.body)
 }
 
 func body(contentType, text string) mod {
@@ -92,6 +123,7 @@ type reply struct {
 	body   string
 	length int64
 	te     []string
+	proto  int
 }
 
 func (a *api) request(method, path string, mods ...mod) *http.Request {
@@ -105,7 +137,7 @@ func (a *api) request(method, path string, mods ...mod) *http.Request {
 	return r
 }
 
-// do sends a request and returns the answer or what went wrong.
+// do sends a request and returns the response or what went wrong.
 func (a *api) do(method, path string, mods ...mod) (reply, error) {
 	a.t.Helper()
 	resp, err := a.hc.Do(a.request(method, path, mods...))
@@ -114,15 +146,24 @@ func (a *api) do(method, path string, mods ...mod) (reply, error) {
 	}
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
-	return reply{resp.StatusCode, resp.Header, string(b), resp.ContentLength, resp.TransferEncoding}, err
+	return reply{resp.StatusCode, resp.Header, string(b), resp.ContentLength, resp.TransferEncoding, resp.ProtoMajor}, err
 }
 
-// send is do for requests that are answered whole.
+// send is do for responses that come whole.
 func (a *api) send(method, path string, mods ...mod) reply {
 	a.t.Helper()
 	r, err := a.do(method, path, mods...)
 	require.NoError(a.t, err)
 	return r
+}
+
+// made is the token that the response to a create is about.
+func (a *api) made(r reply) fastly.TokenCreatedResponse {
+	a.t.Helper()
+	require.Equal(a.t, http.StatusOK, r.status, r.body)
+	kept, ok := a.Token(decode[map[string]any](a.t, r)["id"].(string))
+	require.True(a.t, ok)
+	return kept
 }
 
 // decode is the body as JSON.

@@ -17,8 +17,8 @@ type Request struct {
 	// Transfer-Encoding are not in it.
 	Header http.Header
 	Body   []byte // at most the first MiB
-	// Status is the status code of the answer, 0 as long as there is none. A
-	// client that has its answer finds it here.
+	// Status is the status code of the response, 0 as long as there is none. A
+	// client that has its response finds it here.
 	Status int
 	Fault  FaultKind // what was done to it; empty: nothing
 }

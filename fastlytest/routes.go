@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// endpoint carries out a call. It returns an answer or a problem.
-type endpoint func(*state, *call) (answer, *problem)
+// endpoint processes a call. It returns a response or a problem.
+type endpoint func(*state, *call) (response, *problem)
 
 // resource is the endpoints of one path, by method.
 type resource map[string]endpoint
@@ -62,25 +62,25 @@ func (res resource) allow() string {
 	return strings.Join(methods, ", ")
 }
 
-// do carries out a call and makes its answer.
-func (st *state) do(c *call) answer {
+// process does what a call asks and makes its response.
+func (st *state) process(c *call) response {
 	res, id := route(c.path)
 	if res == nil {
-		return newProblem(http.StatusNotFound, "No such endpoint").answer()
+		return newProblem(http.StatusNotFound, "No such endpoint").response()
 	}
 	ep := res[c.method]
 	if ep == nil {
-		a := newProblem(http.StatusMethodNotAllowed, "").answer()
-		a.header.Set("Allow", res.allow())
-		return a
+		resp := newProblem(http.StatusMethodNotAllowed, "").response()
+		resp.header.Set("Allow", res.allow())
+		return resp
 	}
 	c.id = id
-	a, p := ep(st, c)
+	resp, p := ep(st, c)
 	if p != nil {
-		a = p.answer()
+		resp = p.response()
 	}
 	if c.counted {
-		setRateLimit(a.header, st.perHour-c.user.used, c.user.hour)
+		setRateLimit(resp.header, st.opts.perHour-c.user.used, c.user.hour)
 	}
-	return a
+	return resp
 }

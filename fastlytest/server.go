@@ -1,10 +1,6 @@
 package fastlytest
 
 import (
-	"context"
-	"errors"
-	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -14,43 +10,12 @@ import (
 	"github.com/fastly-tokens/fastly"
 )
 
-// maxBody bounds the body of a request; more is answered 413.
-const maxBody = 1 << 20
-
-// Option configures a [Server].
-type Option func(*options)
-
-type options struct {
-	clock   func() time.Time
-	perHour int
-	latency time.Duration
-}
-
-// WithClock sets the clock that dates tokens, expires them and separates the
-// hours of the rate limit. It is called from several goroutines at once. The
-// default is [time.Now]; nil makes [NewServer] panic.
-func WithClock(now func() time.Time) Option {
-	return func(o *options) { o.clock = now }
-}
-
-// WithRateLimit sets how many non-read requests a user may make in each hour of
-// the clock. The default is 1000; with 0 each one is refused, and a negative
-// number makes [NewServer] panic.
-func WithRateLimit(perHour int) Option {
-	return func(o *options) { o.perHour = perHour }
-}
-
-// WithLatency makes each answer wait for d, in real time, after its request was
-// carried out. The default is no wait; a negative d makes [NewServer] panic.
-func WithLatency(d time.Duration) Option {
-	return func(o *options) { o.latency = d }
-}
-
 // Server is an in-memory Fastly Tokens API. [NewServer] makes one; the zero
 // value is of no use. Its methods are safe for concurrent use.
 type Server struct {
 	// URL is the base of the API, such as http://127.0.0.1:34567, with no
-	// slash at the end. It is not to be changed.
+	// slash at the end. It speaks HTTP/1 and unencrypted HTTP/2 (RFC 9113
+	// section 3.3). It is not to be changed.
 	URL string
 
 	opts    options
@@ -58,6 +23,9 @@ type Server struct {
 	http    *httptest.Server
 	closing chan struct{}
 	once    sync.Once
+	// serving is read-locked by every request that is being served: over
+	// HTTP/2 those outlive their connection.
+	serving sync.RWMutex
 
 	// mu guards what follows. It is never held while waiting or writing.
 	mu       sync.Mutex
@@ -70,23 +38,14 @@ type Server struct {
 
 // NewServer starts a server. Call [Server.Close] when done with it. It panics
 // if it cannot listen on the loopback interface or an option is unusable.
+//
+// As at the API a key alone creates no token: POST /tokens by key is refused
+// with a 403, unless POST /sudo has confirmed that key in the last five
+// minutes. Create tokens by user name and password, as in the package example,
+// or add them with [Server.AddToken]; [WithoutSudo] switches that off.
 func NewServer(opts ...Option) *Server {
-	o := options{clock: time.Now, perHour: 1000}
-	for _, opt := range opts {
-		if opt == nil {
-			panic("fastlytest: nil Option")
-		}
-		opt(&o)
-	}
-	switch {
-	case o.clock == nil:
-		panic("fastlytest: WithClock(nil)")
-	case o.perHour < 0:
-		panic("fastlytest: WithRateLimit below 0")
-	case o.latency < 0:
-		panic("fastlytest: WithLatency below 0")
-	}
-	s := &Server{opts: o, closing: make(chan struct{}), state: newState(o.perHour)}
+	o := newOptions(opts)
+	s := &Server{opts: o, closing: make(chan struct{}), state: newState(o)}
 	s.owner = s.state.addUser(User{
 		CustomerID: randomID(),
 		Login:      "owner@example.com",
@@ -97,25 +56,30 @@ func NewServer(opts ...Option) *Server {
 	}, s.now()).AccessToken
 
 	s.http = httptest.NewUnstartedServer(http.HandlerFunc(s.serve))
-	// net/http would answer "OPTIONS *" by itself.
+	// net/http would respond to "OPTIONS *" by itself.
 	s.http.Config.DisableGeneralOptionsHandler = true
+	s.http.Config.Protocols = new(http.Protocols)
+	s.http.Config.Protocols.SetHTTP1(true)
+	s.http.Config.Protocols.SetUnencryptedHTTP2(true)
 	s.http.Start()
 	s.URL = s.http.URL
 	return s
 }
 
-// Close stops the server, at once: requests that are being answered, stalled
-// ones too, lose their connection. When it returns no goroutine of the server
-// is left. Closing again does nothing.
+// Close stops the server, at once: requests that are being served, stalled ones
+// too, lose their connection. When it returns no goroutine of the server is
+// left. Closing again does nothing.
 func (s *Server) Close() {
 	s.once.Do(func() {
 		close(s.closing)
 		// In this order nothing can start once connections are cut. Close
-		// alone would wait for a client that does not read its answer.
+		// alone would wait for a client that does not read its response.
 		_ = s.http.Listener.Close()
 		s.http.CloseClientConnections()
 	})
 	s.http.Close()
+	s.serving.Lock()
+	defer s.serving.Unlock()
 }
 
 // Advance moves the server's clock forward by d, on top of what the clock of
@@ -155,10 +119,10 @@ func (s *Server) AddUser(u User) User {
 // AddToken gives the user a token and returns it complete. An empty ID or
 // AccessToken is made up, no Scopes means global, and a zero CreatedAt is the
 // server's time; UserID and CustomerID are always those of the user. Times are
-// cut to the second. A token may be added expired (ExpiresAt) or revoked
-// (DeletedAt), and beyond the 100 active tokens a user can create. AddToken
-// panics if there is no such user, the ID or access token is taken, or the ID
-// is not 1 to 64 letters and digits.
+// cut to the second. A token may be added expired (ExpiresAt), revoked
+// (DeletedAt) or confirmed by POST /sudo (SudoExpiresAt), and beyond the 100
+// active tokens a user can create. AddToken panics if there is no such user,
+// the ID or access token is taken, or the ID is not 1 to 64 letters and digits.
 func (s *Server) AddToken(userID string, t fastly.TokenCreatedResponse) fastly.TokenCreatedResponse {
 	now := s.now()
 	s.mu.Lock()
@@ -171,7 +135,8 @@ func (s *Server) AddToken(userID string, t fastly.TokenCreatedResponse) fastly.T
 }
 
 // Tokens returns every token there ever was, in order of creation: active,
-// expired and revoked (DeletedAt is set) ones, with their access tokens.
+// expired and revoked (DeletedAt is set) ones, with their access tokens. The
+// lists that clients get have no such order.
 func (s *Server) Tokens() []fastly.TokenCreatedResponse {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -192,120 +157,4 @@ func (s *Server) Token(id string) (t fastly.TokenCreatedResponse, ok bool) {
 		return t, false
 	}
 	return found.view(), true
-}
-
-// serve takes one request all the way: read, recorded, matched with a fault,
-// carried out, answered.
-func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
-	select {
-	case <-s.closing:
-		panic(http.ErrAbortHandler)
-	default:
-	}
-	arrived := s.now()
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	rec, f := s.record(r, body, arrived)
-
-	switch f.Kind {
-	case CutBefore:
-		panic(http.ErrAbortHandler)
-	case Stall:
-		s.hang(r.Context(), f.Delay)
-	case Delay:
-		s.sleep(r.Context(), f.Delay)
-	}
-
-	var a answer
-	switch f.Kind {
-	case Status, Redirect:
-		a = f.answer(s.now())
-	default:
-		a = s.carryOut(r, body, err)
-	}
-
-	switch f.Kind {
-	case CutAfter:
-		panic(http.ErrAbortHandler)
-	case StallAfter:
-		s.hang(r.Context(), f.Delay)
-	case StatusAfter, Garbage:
-		a = f.answer(s.now())
-	case CutMiddle, StallMiddle:
-		a = a.promising()
-	case Endless:
-		a.status = http.StatusOK
-	}
-	s.sleep(r.Context(), s.opts.latency)
-
-	// Before the first byte, so that a client that has its answer finds it
-	// recorded.
-	s.setStatus(rec, a.status)
-	switch {
-	case f.Kind == CutMiddle:
-		a.writePart(w, f.Keep)
-		panic(http.ErrAbortHandler)
-	case f.Kind == StallMiddle:
-		a.writePart(w, f.Keep)
-		s.hang(r.Context(), f.Delay)
-	case f.Kind == Endless && r.Method != http.MethodHead: // HEAD: writes never block
-		a.writeEndless(w, s.closing)
-		panic(http.ErrAbortHandler)
-	default:
-		a.write(w)
-	}
-}
-
-// carryOut does what the request asks, whose body was read with readErr.
-func (s *Server) carryOut(r *http.Request, body []byte, readErr error) answer {
-	if tooLarge := (*http.MaxBytesError)(nil); errors.As(readErr, &tooLarge) {
-		return newProblem(http.StatusRequestEntityTooLarge, "The body is larger than 1 MiB").answer()
-	} else if readErr != nil {
-		return newProblem(http.StatusBadRequest, "The body could not be read").answer()
-	}
-	ip, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		ip = r.RemoteAddr
-	}
-	c := &call{
-		now:    s.now(),
-		method: r.Method,
-		path:   r.URL.EscapedPath(),
-		header: r.Header,
-		body:   body,
-		ip:     ip,
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.state.do(c)
-}
-
-// sleep waits for d. It ends the request if the client leaves or the server
-// closes first.
-func (s *Server) sleep(ctx context.Context, d time.Duration) {
-	if d <= 0 {
-		return
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-		panic(http.ErrAbortHandler)
-	case <-s.closing:
-		panic(http.ErrAbortHandler)
-	}
-}
-
-// hang keeps the client waiting, for limit unless that is 0, and then ends the
-// request with no further word.
-func (s *Server) hang(ctx context.Context, limit time.Duration) {
-	if limit > 0 {
-		s.sleep(ctx, limit)
-	} else {
-		select {
-		case <-ctx.Done():
-		case <-s.closing:
-		}
-	}
-	panic(http.ErrAbortHandler)
 }

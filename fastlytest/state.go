@@ -2,6 +2,7 @@ package fastlytest
 
 import (
 	"crypto/rand"
+	"hash/fnv"
 	"net/http"
 	"slices"
 	"time"
@@ -9,42 +10,9 @@ import (
 	"github.com/fastly-tokens/fastly"
 )
 
-const (
-	maxActiveTokens = 100 // of one user
-	maxFailures     = 10  // wrong passwords in a row that lock a user
-	sudoPeriod      = 5 * time.Minute
-)
-
-// User is someone with an account. The zero value, filled in by
-// [Server.AddUser], is a plain user of the default customer.
-type User struct {
-	ID         string
-	CustomerID string
-	Login      string // the username
-	Password   string
-	// Superuser may read, list and revoke the tokens of everyone of the same
-	// customer.
-	Superuser bool
-	// OTP is a one-time password that is always right. A user with it, or with
-	// TOTPSecret, has two-factor authentication: each create wants a
-	// Fastly-OTP header.
-	OTP string
-	// TOTPSecret is the base32 secret of time-based one-time passwords; see
-	// [TOTP]. Codes of the server's time and of 30 seconds before and after it
-	// are right.
-	TOTPSecret string
-	// Locked users can neither create tokens nor POST /sudo; their tokens go
-	// on working. The tenth wrong password in a row locks a user.
-	Locked bool
-	// SudoRequired makes creates and revokes answer 403 unless the password
-	// was confirmed in the last five minutes, by POST /sudo or by a create
-	// that carried it.
-	SudoRequired bool
-}
-
 // state is what the API knows. It does no locking.
 type state struct {
-	perHour int
+	opts    options
 	users   map[string]*user // by ID
 	byLogin map[string]*user
 	tokens  []*token // in order of creation
@@ -52,58 +20,22 @@ type state struct {
 	byKey   map[string]*token
 }
 
-type user struct {
-	User
-	failures  int // wrong passwords in a row
-	sudoUntil time.Time
-	hour      time.Time // that used belongs to
-	used      int       // requests of the rate limit
-}
-
 // token's slices are never changed once it is in the state, so that copies of
 // the struct can be read without the lock.
 type token struct {
 	fastly.TokenCreatedResponse
 	user *user
+	rank uint64 // in lists
 }
 
-func newState(perHour int) *state {
+func newState(o options) *state {
 	return &state{
-		perHour: perHour,
+		opts:    o,
 		users:   map[string]*user{},
 		byLogin: map[string]*user{},
 		byID:    map[string]*token{},
 		byKey:   map[string]*token{},
 	}
-}
-
-func (st *state) addUser(u User) *user {
-	if u.ID == "" {
-		u.ID = randomID()
-	}
-	if u.Login == "" {
-		u.Login = u.ID + "@example.com"
-	}
-	if u.Password == "" {
-		u.Password = randomID()
-	}
-	if u.TOTPSecret != "" {
-		mustDecodeSecret(u.TOTPSecret)
-	}
-	switch {
-	case !wellFormed(u.ID):
-		panic("fastlytest: AddUser: malformed ID " + u.ID)
-	case !wellFormed(u.CustomerID):
-		panic("fastlytest: AddUser: malformed CustomerID " + u.CustomerID)
-	case st.users[u.ID] != nil:
-		panic("fastlytest: AddUser: ID taken: " + u.ID)
-	case st.byLogin[u.Login] != nil:
-		panic("fastlytest: AddUser: login taken: " + u.Login)
-	}
-	added := &user{User: u}
-	st.users[u.ID] = added
-	st.byLogin[u.Login] = added
-	return added
 }
 
 func (st *state) addToken(u *user, t fastly.TokenCreatedResponse, now time.Time) *token {
@@ -136,7 +68,9 @@ func (st *state) addToken(u *user, t fastly.TokenCreatedResponse, now time.Time)
 	} {
 		*at = toSecond(*at)
 	}
-	added := &token{t, u}
+	hash := fnv.New64a()
+	_, _ = hash.Write([]byte(t.ID)) // never fails
+	added := &token{TokenCreatedResponse: t, user: u, rank: hash.Sum64()}
 	added.TokenCreatedResponse = added.view() // own slices
 	st.tokens = append(st.tokens, added)
 	st.byID[t.ID] = added
@@ -144,50 +78,27 @@ func (st *state) addToken(u *user, t fastly.TokenCreatedResponse, now time.Time)
 	return added
 }
 
-// activeTokens calls f with each token that is neither revoked nor expired.
-func (st *state) activeTokens(now time.Time, f func(*token)) {
+// activeTokens returns the tokens that keep wants and that are neither revoked
+// nor expired, in order of creation.
+func (st *state) activeTokens(now time.Time, keep func(*token) bool) (active []*token) {
 	for _, t := range st.tokens {
-		if t.active(now) {
-			f(t)
+		if t.DeletedAt.IsZero() && !t.expired(now) && keep(t) {
+			active = append(active, t)
 		}
 	}
+	return active
 }
 
-func (t *token) active(now time.Time) bool {
-	return t.DeletedAt.IsZero() && (t.ExpiresAt.IsZero() || now.Before(t.ExpiresAt))
+func (t *token) expired(now time.Time) bool {
+	return !t.ExpiresAt.IsZero() && !now.Before(t.ExpiresAt)
 }
 
-// shown is the token with what it takes from its user. It shares slices with t.
-func (t *token) shown() fastly.TokenCreatedResponse {
-	shown := t.TokenCreatedResponse
-	if !t.user.sudoUntil.IsZero() {
-		shown.SudoExpiresAt = t.user.sudoUntil
-	}
-	return shown
-}
-
-// view is a copy of what shown returns.
+// view is a copy.
 func (t *token) view() fastly.TokenCreatedResponse {
-	view := t.shown()
+	view := t.TokenCreatedResponse
 	view.Scopes = slices.Clone(view.Scopes)
 	view.Services = slices.Clone(view.Services)
 	return view
-}
-
-func (u *user) sudo(now time.Time) { u.sudoUntil = toSecond(now.Add(sudoPeriod)) }
-
-// count takes one request from what is left of the hour, and reports whether
-// there was one.
-func (u *user) count(now time.Time, perHour int) bool {
-	// Never back: requests overtake each other on their way here.
-	if hour := now.Truncate(time.Hour); hour.After(u.hour) {
-		u.hour, u.used = hour, 0
-	}
-	if u.used >= perHour {
-		return false
-	}
-	u.used++
-	return true
 }
 
 // toSecond is the precision of the API's times.
@@ -236,6 +147,7 @@ type call struct {
 	now    time.Time
 	method string
 	path   string // escaped
+	query  string // escaped
 	header http.Header
 	body   []byte
 	ip     string

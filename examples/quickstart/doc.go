@@ -12,21 +12,26 @@
 // Ctrl-C included. It never revokes a token that it did not make, and never
 // prints an access token.
 //
+// The API creates tokens by user name and password, so -write asks for them, and
+// for a one-time password if the account has two-factor authentication. Without
+// a terminal it reads a line for each. FASTLY_USERNAME, FASTLY_PASSWORD_FILE and
+// FASTLY_OTP_FILE, if set, are used instead.
+//
 // Flags:
 //
 //	-demo   use the embedded server even if the environment has credentials
-//	-write  with a real API: make tokens, and revoke them
+//	-write  with a real API: log in, make tokens, and revoke them
 //
 // It exits with 0, with 1 if an operation failed, with 2 if its flags are wrong
-// and with 130 after Ctrl-C. An operation that the token's scope or user does
-// not allow is reported as such, and no failure. (go run makes 1 of each code but
-// 0; go install ./examples/quickstart is for who needs to know.)
+// or there is no login, and with 130 after Ctrl-C. An operation that the token's
+// scope or user does not allow is reported, and is no failure. (go run makes 1 of
+// each code but 0.)
 //
 // A run with the embedded server:
 //
 //	Fastly Tokens API: the eight operations
 //
-//	This is an embedded server in this process, http://127.0.0.1:38403, with made-up tokens.
+//	This is an embedded server in this process, http://127.0.0.1:35081, with made-up tokens.
 //	Nothing leaves this machine. Set FASTLY_API_TOKEN to use the real API.
 //
 //	1  GetTokenCurrent     GET    /tokens/self
@@ -34,10 +39,10 @@
 //	   → "default": global, every service, never expires
 //
 //	2  ListTokensUser      GET    /tokens
-//	   The active tokens of the client's user, in one answer.
+//	   The active tokens of the client's user, in one response.
 //	   → 5 tokens
 //
-//	3  ListTokensCustomer  GET    /customer/wFR0gIkpHNBpX2qJIr5ots/tokens
+//	3  ListTokensCustomer  GET    /customer/VhglL6QwsFtGCZNDuaSfjI/tokens
 //	   Those of everyone in the account; the user has to be a superuser.
 //	   → 13 tokens of 4 users
 //
@@ -46,43 +51,43 @@
 //	   → "old-jenkins": global, every service, never expires, never used
 //
 //	5  CreateToken         POST   /tokens
-//	   Four tokens that live for 10 minutes. Only this answer has the access token.
-//	   → "quickstart C56MF2QN/1" to "quickstart C56MF2QN/4"; an access token prints as [REDACTED]
+//	   Four tokens that live for 10 minutes, by user name and password: a key may not.
+//	   → "quickstart 1" to "quickstart 4"; an access token prints as [REDACTED]
 //
 //	6  RevokeTokenCurrent  DELETE /tokens/self
 //	   A second client, which uses the first of these tokens, revokes its own.
-//	   → "quickstart C56MF2QN/1" is revoked; its client is of no use any more
+//	   → "quickstart 1" is revoked; its client is of no use any more
 //
-//	7  RevokeToken         DELETE /tokens/8oUBBiDPn3kCJGErm2dFZM
+//	7  RevokeToken         DELETE /tokens/CBiBFZ5PSyRYnDlLaO5XGd
 //	   One token by its ID.
-//	   → "quickstart C56MF2QN/2" is revoked
+//	   → "quickstart 2" is revoked
 //
 //	8  BulkRevokeTokens    DELETE /tokens
 //	   Any number of tokens in one request.
-//	   → "quickstart C56MF2QN/3" and "quickstart C56MF2QN/4" are revoked
+//	   → "quickstart 3" and "quickstart 4" are revoked
 //
 //	The tokens, as ListTokensCustomer returned them (* this client's own)
 //
 //	  ID                      NAME             SCOPE            SERVICES  EXPIRES       LAST USED
-//	* O9x1XNVwP6QGwdCLlZ7cKh  default          global              every  never         now
-//	  3tGqLw8ZnRb5XcVh1jKy7D  terraform-prod   global              every  in 8 days     2 hours ago
-//	  5sNpEx2UkYf9WdTa6mJv4G  www-purge        purge_select            1  in 5 months   4 minutes ago
-//	  8bCzMi6QoHr3VgLs0xFu1P  metrics-export   global:read         every  never         3 minutes ago
-//	  0wKdJy4AtSn7ReXp9qGh2Z  laptop of Olga   global              every  never         14 months ago
-//	  2hXaQs9FgPj4TnUy7bMe0V  ada's shell      global:read             3  in 26 days    22 hours ago
-//	  7rLoKw3CzVd6HxJf8iSp5E  old-jenkins      global              every  never         never
-//	  1mYtGb5RqNu0WkAe4vZh9J  image-purge      purge_all               1  in 2 days     9 minutes ago
-//	  4pSiDf8XoLc2TyMr6wUj7K  dashboards       global:read         every  in 11 months  30 seconds ago
-//	  0jWmUp7KfXi4CbLo8qVg6T  purge from chat  purge_select            1  never         13 months ago
-//	  5uZrNy2SdHe9AtFw1cJk3M  deploy           purge_select +1         4  in 80 days    5 minutes ago
-//	  8gPxVo6TiBn0MqRl4hEy7S  nightly-backup   global:read         every  never         13 hours ago
-//	  3fKcJs9YwZu1DvGa5eQb2X  Müllers Skript   global                  1  in 29 days    3 months ago
+//	* LVZ0pJy7PnUcKTtuDp9fTa  default          global           every     never         now
+//	  3tGqLw8ZnRb5XcVh1jKy7D  terraform-prod   global           every     in 8 days     2 hours ago
+//	  5sNpEx2UkYf9WdTa6mJv4G  www-purge        purge_select     1         in 5 months   4 minutes ago
+//	  8bCzMi6QoHr3VgLs0xFu1P  metrics-export   global:read      every     never         3 minutes ago
+//	  0wKdJy4AtSn7ReXp9qGh2Z  laptop of Olga   global           every     never         14 months ago
+//	  2hXaQs9FgPj4TnUy7bMe0V  ada's shell      global:read      3         in 26 days    22 hours ago
+//	  7rLoKw3CzVd6HxJf8iSp5E  old-jenkins      global           every     never         never
+//	  1mYtGb5RqNu0WkAe4vZh9J  image-purge      purge_all        1         in 2 days     9 minutes ago
+//	  4pSiDf8XoLc2TyMr6wUj7K  dashboards       global:read      every     in 11 months  30 seconds ago
+//	  0jWmUp7KfXi4CbLo8qVg6T  purge from chat  purge_select     1         never         13 months ago
+//	  5uZrNy2SdHe9AtFw1cJk3M  deploy           purge_select +1  4         in 80 days    5 minutes ago
+//	  8gPxVo6TiBn0MqRl4hEy7S  nightly-backup   global:read      every     never         13 hours ago
+//	  3fKcJs9YwZu1DvGa5eQb2X  Müllers Skript   global           1         in 29 days    3 months ago
 //
 //	Summary
 //
-//	   operations    8 of 8, in 2ms
+//	   operations    8 of 8, in 11ms
 //	   tokens seen   13: 6 without an end, 4 ending within 30 days, 5 with the scope global
 //	   tokens made   4, 4 revoked
-//	   rate limit    993 changes left, until 19:00 UTC
-//	   next          go run ./examples/audit
+//	   rate limit    993 changes left, until 22:00 UTC
+//	   next          go run ./cmd/fastly-token --help
 package main

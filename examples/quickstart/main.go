@@ -2,47 +2,38 @@ package main
 
 import (
 	"context"
+	"flag"
 	"io"
+	"os"
 
 	"github.com/fastly-tokens/fastly/examples/internal/demo"
 )
 
-var usage = demo.Usage{
-	Name:     "quickstart",
-	Purpose:  "Shows every operation of the Fastly Tokens API, one after the other.",
-	Synopsis: []string{"[flags]"},
-	Codes: []string{
-		"0    done; what the token may not do is reported, and no failure",
-		"1    an operation failed",
-		"2    wrong flags",
-		"130  interrupted",
-	},
-}
+func main() { demo.Main("quickstart", run) }
 
-func main() { demo.Main(run) }
-
-func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writer) int {
-	return quickstart(ctx, demo.Client, args, stdout, stderr)
-}
-
-func quickstart(ctx context.Context, connect demo.Connector, args []string, stdout, stderr io.Writer) int {
-	fs := usage.Flags()
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
+	fs := flag.NewFlagSet("quickstart", flag.ContinueOnError)
 	useDemo := fs.Bool("demo", false, "use the embedded server even if the environment has credentials")
-	write := fs.Bool("write", false, "with a real API: make four tokens that live ten minutes, and revoke them")
-	if code, ok := usage.Parse(fs, args, stdout, stderr); !ok {
-		return code
+	write := fs.Bool("write", false, "with a real API: log in, make four tokens that live ten minutes, and revoke them")
+	if err := demo.Parse(fs, args, stderr, false); err != nil {
+		return err
 	}
-	// Which API it is stands in the heading.
-	client, server, err := connect(*useDemo, io.Discard)
+	// The other examples want -demo: this one does nothing but show.
+	embedded := *useDemo || os.Getenv("FASTLY_API_TOKEN") == "" && os.Getenv("FASTLY_API_KEY") == ""
+	account, err := demo.Open(embedded, stdin, io.Discard) // the heading says which it is
 	if err != nil {
-		return demo.Fail(ctx, stderr, fs.Name(), err)
+		return err
 	}
-	if server != nil {
-		defer server.Close()
+	defer account.Close()
+	return quickstart(ctx, account, *write, newConsole(stdin, stderr), stdout)
+}
+
+// quickstart walks through the operations with the account. Embedded, it is
+// changed; otherwise write says whether it is.
+func quickstart(ctx context.Context, account *demo.Account, write bool, c *console, stdout io.Writer) error {
+	t := newTour(account, write, c, stdout)
+	if err := t.logIn(ctx); err != nil {
+		return err
 	}
-	t := newTour(client, server, connect, *write, stdout)
-	if err := t.walk(ctx); err != nil {
-		return demo.Fail(ctx, stderr, fs.Name(), err)
-	}
-	return demo.ExitOK
+	return t.walk(ctx)
 }

@@ -13,19 +13,17 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/fastly-tokens/fastly/examples/internal/demo"
 	"github.com/fastly-tokens/fastly/examples/internal/demo/demotest"
 	"github.com/fastly-tokens/fastly/fastlytest"
 )
 
 func TestProcess(t *testing.T) {
 	t.Parallel()
-	binary := demotest.Build(t)
 
 	t.Run("needs nothing", func(t *testing.T) {
 		t.Parallel()
-		p := demotest.Command(t, nil, binary)
-		assert.Equal(t, demo.ExitOK, p.Code(t), "stderr: %s", p.Err.String())
+		p := demotest.Command(t, nil)
+		assert.Equal(t, exitOK, p.Code(t), "stderr: %s", p.Err.String())
 		assert.Contains(t, p.Out.String(), "embedded server")
 		assert.NotContains(t, p.Out.String(), "\x1b", "a colour in what is no terminal")
 	})
@@ -33,14 +31,14 @@ func TestProcess(t *testing.T) {
 	t.Run("Ctrl-C in a create", func(t *testing.T) {
 		t.Parallel()
 		srv := demotest.Start(t)
-		// The second token is made, and its answer never comes.
+		// The second token is made, and its response never comes.
 		srv.Inject(fastlytest.Fault{Kind: fastlytest.StallAfter, Method: http.MethodPost, Every: 2})
 		before := len(srv.Tokens())
-		p := demotest.Command(t, srv, binary, "-write")
+		p := demotest.Command(t, srv, "-write").LogIn(t, srv)
 		require.NoError(t, p.Start())
 		require.Eventually(t, func() bool { return len(srv.Tokens()) == before+2 }, 20*time.Second, 2*time.Millisecond)
 		require.NoError(t, p.Process.Signal(os.Interrupt))
-		assert.Equal(t, demo.ExitInterrupted, p.End(t))
+		assert.Equal(t, exitInterrupted, p.End(t))
 		assertAsBefore(t, srv, 2)
 		demotest.AssertNoSecret(t, srv, p.Out.String(), p.Err.String())
 	})
@@ -48,7 +46,7 @@ func TestProcess(t *testing.T) {
 	t.Run("reader of its output goes away", func(t *testing.T) {
 		t.Parallel()
 		srv := demotest.Start(t)
-		p := demotest.Command(t, srv, binary, "-write")
+		p := demotest.Command(t, srv, "-write").LogIn(t, srv)
 		p.Stdout = nil
 		stdout, err := p.StdoutPipe()
 		require.NoError(t, err)
@@ -57,14 +55,12 @@ func TestProcess(t *testing.T) {
 		_, err = bufio.NewReader(stdout).ReadString('\n')
 		require.NoError(t, err)
 		require.NoError(t, stdout.Close())
-		assert.Contains(t, []int{demo.ExitFailed, demo.ExitInterrupted}, p.End(t))
+		assert.Contains(t, []int{exitFailed, exitInterrupted}, p.End(t))
 		status, ok := p.ProcessState.Sys().(syscall.WaitStatus)
 		require.True(t, ok)
 		assert.False(t, status.Signaled(), "it died of %v, without a clean-up", status.Signal())
 		for _, token := range srv.Tokens() {
-			if token.Name != "default" {
-				assert.False(t, token.DeletedAt.IsZero() && len(token.Name) > 10 && token.Name[:10] == "quickstart", "%q is left", token.Name)
-			}
+			assert.False(t, isMine(token) && token.DeletedAt.IsZero(), "%q is left", token.Name)
 		}
 	})
 }

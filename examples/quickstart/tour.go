@@ -3,32 +3,36 @@ package main
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"slices"
 	"strings"
+	"text/tabwriter"
 	"time"
 
 	"github.com/fastly-tokens/fastly"
 	"github.com/fastly-tokens/fastly/examples/internal/demo"
-	"github.com/fastly-tokens/fastly/fastlytest"
+	"github.com/fastly-tokens/fastly/rotate"
 )
 
 // lifetime of the tokens made here: should everything else fail, they are gone
 // soon.
 const lifetime = 10 * time.Minute
 
+// maxCodes is how many one-time passwords are tried for a token: the API locks
+// accounts.
+const maxCodes = 3
+
 // tour is one walk through the operations.
 type tour struct {
-	client  *fastly.Client
-	server  *fastlytest.Server // nil: a real API
-	connect demo.Connector     // for another client of that
+	account *demo.Account
+	client  *fastly.Client // of the account
+	console *console
+	login   rotate.Login
 	write   bool
-	out     *demo.Printer
-	style   demo.Style
+	out     *printer
+	style   style
 	start   time.Time
 
 	current *fastly.TokenResponse
@@ -37,24 +41,32 @@ type tour struct {
 	step    int
 	done    int
 
-	mark    string                         // in the name of each token made here
 	made    []*fastly.TokenCreatedResponse // all of them, in order
 	revoked map[string]bool                // by ID
-	unsure  bool                           // there may be one that is not in made
 }
 
-func newTour(client *fastly.Client, server *fastlytest.Server, connect demo.Connector, write bool, stdout io.Writer) *tour {
+func newTour(account *demo.Account, write bool, c *console, stdout io.Writer) *tour {
 	return &tour{
-		client:  client,
-		server:  server,
-		connect: connect,
-		write:   write || server != nil,
-		out:     demo.NewPrinter(stdout),
-		style:   demo.StyleFor(stdout),
+		account: account,
+		client:  account.Client,
+		console: c,
+		write:   write || account.Server != nil,
+		out:     &printer{w: stdout},
+		style:   styleFor(stdout),
 		start:   time.Now(),
-		mark:    "quickstart " + rand.Text()[:8],
 		revoked: map[string]bool{},
 	}
+}
+
+// logIn finds out who creates the tokens, before anything is done.
+func (t *tour) logIn(ctx context.Context) (err error) {
+	switch {
+	case t.account.Server != nil:
+		t.login, err = t.account.Login(ctx)
+	case t.write:
+		t.login, err = t.console.login(ctx)
+	}
+	return err
 }
 
 // walk goes through the operations. However it ends, what it made is revoked.
@@ -75,20 +87,20 @@ func (t *tour) walk(ctx context.Context) (err error) {
 		return err
 	}
 	t.summary()
-	return t.out.Err()
+	return t.out.err
 }
 
 func (t *tour) heading() {
 	t.out.Printf("%s\n\n", t.style.Bold("Fastly Tokens API: the eight operations"))
 	switch {
-	case t.server != nil:
-		t.out.Printf("This is an %s in this process, %s, with made-up tokens.\n", t.style.Bold("embedded server"), t.server.URL)
+	case t.account.Server != nil:
+		t.out.Printf("This is an %s in this process, %s, with made-up tokens.\n", t.style.Bold("embedded server"), t.account.URL)
 		t.out.Printf("Nothing leaves this machine. Set FASTLY_API_TOKEN to use the real API.\n\n")
 	case t.write:
-		t.out.Printf("This is the API at %s. -write: four tokens are made that live for\n", demo.Text(demo.BaseURL()))
+		t.out.Printf("This is the API at %s. -write: four tokens are made that live for\n", clean(t.account.URL))
 		t.out.Printf("%d minutes, and revoked again. Your own tokens are not touched.\n\n", int(lifetime.Minutes()))
 	default:
-		t.out.Printf("This is the API at %s. Only read operations run; -write also creates tokens\n", demo.Text(demo.BaseURL()))
+		t.out.Printf("This is the API at %s. Only read operations run; -write also creates tokens\n", clean(t.account.URL))
 		t.out.Printf("that live %d minutes, and revokes them.\n\n", int(lifetime.Minutes()))
 	}
 }
@@ -122,7 +134,7 @@ func (t *tour) reads(ctx context.Context) (err error) {
 	}
 	t.result("%s", describe(t.current))
 
-	t.operation("ListTokensUser", "GET", "/tokens", "The active tokens of the client's user, in one answer.")
+	t.operation("ListTokensUser", "GET", "/tokens", "The active tokens of the client's user, in one response.")
 	if t.tokens, err = t.client.Tokens.ListTokensUser(ctx); err == nil {
 		t.table = "ListTokensUser"
 		t.result("%s", plural(len(t.tokens), "token"))
@@ -130,7 +142,7 @@ func (t *tour) reads(ctx context.Context) (err error) {
 		return err
 	}
 
-	t.operation("ListTokensCustomer", "GET", "/customer/"+demo.Text(t.current.CustomerID)+"/tokens", "Those of everyone in the account; the user has to be a superuser.")
+	t.operation("ListTokensCustomer", "GET", "/customer/"+clean(t.current.CustomerID)+"/tokens", "Those of everyone in the account; the user has to be a superuser.")
 	if tokens, err := t.client.Tokens.ListTokensCustomer(ctx, t.current.CustomerID); err == nil {
 		t.table, t.tokens = "ListTokensCustomer", tokens
 		users := map[string]bool{}
@@ -143,11 +155,11 @@ func (t *tour) reads(ctx context.Context) (err error) {
 	}
 
 	id := t.oldest()
-	t.operation("GetToken", "GET", "/tokens/"+demo.Text(id), "One token by its ID; here the one that has been around longest.")
+	t.operation("GetToken", "GET", "/tokens/"+clean(id), "One token by its ID; here the one that has been around longest.")
 	if token, err := t.client.Tokens.GetToken(ctx, id); err == nil {
 		used := "never used"
 		if !token.LastUsedAt.IsZero() {
-			used = "last used " + demo.Until(token.LastUsedAt, t.start)
+			used = "last used " + until(token.LastUsedAt, t.start)
 		}
 		t.result("%s, %s", describe(token), used)
 	} else if !t.passed(err, "the token's scope does not let it look at tokens") {
@@ -165,11 +177,11 @@ func (t *tour) oldest() string {
 }
 
 func (t *tour) writes(ctx context.Context) error {
-	t.operation("CreateToken", "POST", "/tokens", fmt.Sprintf("Four tokens that live for %d minutes. Only this answer has the access token.", int(lifetime.Minutes())))
+	t.operation("CreateToken", "POST", "/tokens", fmt.Sprintf("Four tokens that live for %d minutes, by user name and password: a key may not.", int(lifetime.Minutes())))
 	// In the embedded server a token needs the scope global to revoke itself.
-	// In an account of someone's nothing stronger than a purge is made.
+	// In a real account, tokens are made that can only purge.
 	first := fastly.ScopePurgeSelect
-	if t.server != nil {
+	if t.account.Server != nil {
 		first = fastly.ScopeGlobal
 	}
 	for i, scope := range []fastly.Scope{first, fastly.ScopePurgeSelect, fastly.ScopePurgeSelect, fastly.ScopePurgeSelect} {
@@ -178,24 +190,24 @@ func (t *tour) writes(ctx context.Context) error {
 		}
 	}
 	secret := t.made[0].AccessToken
-	t.result("%q to %q; an access token prints as %v", t.made[0].Name, t.made[len(t.made)-1].Name, secret)
+	t.result("%s to %s; an access token prints as %v", name(t.made[0]), name(t.made[len(t.made)-1]), secret)
 
 	if err := t.revokeCurrent(ctx, t.made[0]); err != nil {
 		return err
 	}
 
 	second := t.made[1]
-	t.operation("RevokeToken", "DELETE", "/tokens/"+demo.Text(second.ID), "One token by its ID.")
+	t.operation("RevokeToken", "DELETE", "/tokens/"+clean(second.ID), "One token by its ID.")
 	if err := t.client.Tokens.RevokeToken(ctx, second.ID); err != nil {
 		return err
 	}
 	t.revoked[second.ID] = true
-	t.result("%q is revoked", second.Name)
+	t.result("%s is revoked", name(second))
 
 	var ids, names []string
 	for _, token := range t.made {
 		if !t.revoked[token.ID] {
-			ids, names = append(ids, token.ID), append(names, fmt.Sprintf("%q", token.Name))
+			ids, names = append(ids, token.ID), append(names, name(token))
 		}
 	}
 	t.operation("BulkRevokeTokens", "DELETE", "/tokens", "Any number of tokens in one request.")
@@ -209,18 +221,33 @@ func (t *tour) writes(ctx context.Context) error {
 	return nil
 }
 
-// create makes a token and notes it for the clean-up.
+// create makes a token, by user name and password, and notes it for the clean-up.
+// [rotate.Create] is CreateToken with a known outcome: if the response is lost, it
+// finds the token and revokes it.
 func (t *tour) create(ctx context.Context, n int, scope fastly.Scope) error {
-	created, err := t.client.Tokens.CreateToken(ctx, &fastly.CreateTokenRequest{
-		Name:      fmt.Sprintf("%s/%d", t.mark, n),
+	req := &fastly.CreateTokenRequest{
+		Name:      fmt.Sprintf("quickstart %d", n),
 		Scopes:    fastly.Scopes{scope},
 		ExpiresAt: time.Now().Add(lifetime),
-	})
+		Username:  t.login.Username,
+		Password:  t.login.Password,
+		OTPFunc:   t.login.OTP,
+	}
+	var created *fastly.TokenCreatedResponse
+	var err error
+	for range maxCodes {
+		req.OTP = t.console.code // a code is good for more than one token
+		created, err = rotate.Create(ctx, t.client, req, t.client)
+		if !errors.Is(err, fastly.ErrOTPRequired) || t.login.OTP != nil {
+			break
+		}
+		if err := t.console.newCode(ctx); err != nil {
+			return err
+		}
+	}
 	// A response can come with an error: the token is there all the same.
 	if created != nil && created.ID != "" {
 		t.made = append(t.made, created)
-	} else if err != nil {
-		t.unsure = created != nil || errors.Is(err, fastly.ErrOutcomeUnknown)
 	}
 	return err
 }
@@ -228,26 +255,17 @@ func (t *tour) create(ctx context.Context, n int, scope fastly.Scope) error {
 // revokeCurrent lets a token revoke itself, through a client of its own.
 func (t *tour) revokeCurrent(ctx context.Context, token *fastly.TokenCreatedResponse) error {
 	t.operation("RevokeTokenCurrent", "DELETE", "/tokens/self", "A second client, which uses the first of these tokens, revokes its own.")
-	second, err := t.clientOf(token.AccessToken)
+	second, err := t.account.Connect(token.AccessToken)
 	if err != nil {
 		return err
 	}
 	if err = second.Tokens.RevokeTokenCurrent(ctx); err == nil {
 		t.revoked[token.ID] = true
-		t.result("%q is revoked; its client is of no use any more", token.Name)
+		t.result("%s is revoked; its client is of no use any more", name(token))
 	} else if !t.passed(err, fmt.Sprintf("a token of scope %s can't revoke itself here; it goes with the last ones", token.Scopes)) {
 		return err
 	}
 	return nil
-}
-
-// clientOf returns a client of the same API that uses another token.
-func (t *tour) clientOf(key fastly.Secret) (*fastly.Client, error) {
-	if t.server != nil {
-		return t.server.Client(fastly.WithAPIKey(key.Reveal())), nil
-	}
-	client, _, err := t.connect(false, io.Discard, fastly.WithAPIKey(key.Reveal()))
-	return client, err
 }
 
 // notDone names the operations that were left out.
@@ -270,23 +288,18 @@ func (t *tour) printTokens() error {
 		return nil
 	}
 	t.out.Printf("%s\n\n", t.style.Bold("The tokens, as "+t.table+" returned them (* this client's own)"))
-	columns := []demo.Column{
-		{Title: "  ID", Max: 24}, {Title: "NAME", Max: 15}, {Title: "SCOPE", Max: 16}, {Title: "SERVICES", Right: true},
-		{Title: "EXPIRES", Max: 14}, {Title: "LAST USED", Max: 14},
-	}
-	rows := make([][]string, len(t.tokens))
+	w := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(w, "  ID\tNAME\tSCOPE\tSERVICES\tEXPIRES\tLAST USED") // t.out keeps the error
 	for i := range t.tokens {
 		token := &t.tokens[i]
 		own := "  "
 		if token.ID == t.current.ID {
 			own = "* "
 		}
-		rows[i] = []string{
-			own + demo.Text(token.ID), demo.Text(token.Name), demo.ScopesText(token.Scopes), demo.ServicesText(token.Services),
-			demo.Until(token.ExpiresAt, t.start), demo.Until(token.LastUsedAt, t.start),
-		}
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", own+clean(token.ID), cut(clean(token.Name), 15), scopesText(token.Scopes),
+			servicesText(token.Services), until(token.ExpiresAt, t.start), until(token.LastUsedAt, t.start))
 	}
-	return demo.Table(t.out, "", columns, rows)
+	return w.Flush()
 }
 
 func (t *tour) summary() {
@@ -316,7 +329,7 @@ func (t *tour) summary() {
 		}
 		line("rate limit", "%s left%s", plural(limit.Remaining, "change"), reset)
 	}
-	next := "go run ./examples/audit"
+	next := "go run ./cmd/fastly-token --help"
 	if !t.write {
 		next = "go run ./examples/quickstart -write, or " + next
 	}
@@ -325,41 +338,23 @@ func (t *tour) summary() {
 
 // cleanUp revokes what was made and is still there, even after ctx has ended.
 func (t *tour) cleanUp(ctx context.Context) error {
-	if t.server != nil {
+	if t.account.Server != nil {
 		return nil // its tokens go with it
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer cancel()
-
-	names := map[string]string{} // by ID
-	for _, token := range t.made {
-		names[token.ID] = token.Name
-	}
 	var errs []error
-	if t.unsure {
-		// Nobody else uses the mark.
-		found, err := t.client.Tokens.ListTokensUser(ctx)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("a token named %q… may be left, for at most %s: %w", t.mark, lifetime, err))
-		}
-		for i := range found {
-			if strings.HasPrefix(found[i].Name, t.mark) {
-				names[found[i].ID] = found[i].Name
-			}
-		}
-	}
 	cleaned := 0
-	for _, id := range slices.Sorted(maps.Keys(names)) {
-		name := names[id]
-		if t.revoked[id] {
+	for _, token := range t.made {
+		if t.revoked[token.ID] {
 			continue
 		}
 		// A 404 is as good: it is gone.
-		if err := t.client.Tokens.RevokeToken(ctx, id); err != nil && !errors.Is(err, fastly.ErrNotFound) {
-			errs = append(errs, fmt.Errorf("token %s (%q) is left, for at most %s: %w", demo.Text(id), name, lifetime, err))
+		if err := t.client.Tokens.RevokeToken(ctx, token.ID); err != nil && !errors.Is(err, fastly.ErrNotFound) {
+			errs = append(errs, fmt.Errorf("token %s (%q) is left, for at most %s: %w", clean(token.ID), token.Name, lifetime, err))
 			continue
 		}
-		t.revoked[id] = true
+		t.revoked[token.ID] = true
 		cleaned++
 	}
 	if cleaned > 0 {
@@ -376,13 +371,16 @@ func describe(token *fastly.TokenResponse) string {
 	}
 	expires := "never expires"
 	if !token.ExpiresAt.IsZero() {
-		expires = "expires " + demo.Until(token.ExpiresAt, time.Now())
+		expires = "expires " + until(token.ExpiresAt, time.Now())
 	}
-	return fmt.Sprintf("%s: %s, %s, %s", quote(token.Name), demo.Cut(cmp.Or(demo.Text(token.Scopes.String()), "no scope"), 24), services, expires)
+	return fmt.Sprintf("%s: %s, %s, %s", quote(token.Name), cut(cmp.Or(clean(token.Scopes.String()), "no scope"), 24), services, expires)
 }
 
+// name is that of a token made here, without what tells it from all others.
+func name(token *fastly.TokenCreatedResponse) string { return quote(rotate.BaseName(token.Name)) }
+
 // quote is a name from the network as it may be shown.
-func quote(name string) string { return `"` + demo.Cut(demo.Text(name), 22) + `"` }
+func quote(name string) string { return `"` + cut(clean(name), 22) + `"` }
 
 func plural(n int, what string) string {
 	if n == 1 {

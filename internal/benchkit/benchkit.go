@@ -1,6 +1,6 @@
-// Package benchkit has what the benchmarks compare and what they talk to: a
-// floor of bare net/http and encoding/json, and a server that answers as the
-// Fastly API does.
+// Package benchkit is what the benchmarks share: a server that responds as the
+// Fastly API does, and each operation of the library beside its floor, which is
+// the same request by bare net/http and encoding/json.
 package benchkit
 
 import (
@@ -8,6 +8,7 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -24,23 +25,24 @@ import (
 // Key is a made-up API token.
 const Key = "benchmark-key-0123456789abcdefgh"
 
-// UserAgent is the library's own, so that both sides send the same bytes.
-const UserAgent = "fastly-tokens-go/0.1.0"
+const (
+	someID       = "5Yo3XXrcQmM7CHUEKdLlkX"
+	someCustomer = "x4xCwxxJxGCx123Rx5xTxx"
+)
 
-// Server answers each of the API's operations with fixed bytes: a list comes
-// chunked, without a Content-Length, and gzip-compressed if the client takes
-// it and Gzip is set.
-type Server struct {
-	*httptest.Server
-	// Connections counts those that were opened.
-	Connections atomic.Int64
+// Config says how a server responds.
+type Config struct {
+	Tokens  int           // length of a list
+	Gzip    bool          // compress lists
+	Latency time.Duration // before each response
+	TLS     bool          // TLS with HTTP/2, else HTTP/1.1 without TLS
 }
 
-// Config says what the server answers.
-type Config struct {
-	Tokens  int           // in the list
-	Gzip    bool          // compress lists
-	Latency time.Duration // before each answer
+// Server has a fixed response to each of the API's operations.
+type Server struct {
+	*httptest.Server
+	// Connections counts those that were ever opened.
+	Connections atomic.Int64
 }
 
 // NewServer starts a server on a loopback port.
@@ -51,37 +53,43 @@ func NewServer(c Config) *Server {
 			s.Connections.Add(1)
 		}
 	}
-	s.Start()
+	if c.TLS {
+		s.EnableHTTP2 = true
+		s.StartTLS()
+	} else {
+		s.Start()
+	}
 	return s
 }
 
-// Handler is what such a server answers.
+// Handler returns the handler of such a server.
 func Handler(c Config) http.Handler {
-	list := listJSON(c.Tokens)
-	if c.Gzip {
-		list = zip(list)
-	}
+	list := listJSON(c)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		// The body of a request is read, as a server that uses it would.
+		if c.TLS && r.ProtoMajor != 2 {
+			http.Error(w, "want HTTP/2", http.StatusHTTPVersionNotSupported)
+			return
+		}
+		// A server that uses the body of a request reads it.
 		if _, err := io.Copy(io.Discard, r.Body); err != nil {
 			return
 		}
 		time.Sleep(c.Latency)
 		h := w.Header()
 		h.Set("Content-Type", "application/json")
+		if r.Method != http.MethodGet {
+			h.Set("Fastly-RateLimit-Remaining", "955")
+			h.Set("Fastly-RateLimit-Reset", "1924992000")
+		}
 		switch {
 		case r.Method == http.MethodDelete:
-			h.Set("Fastly-RateLimit-Remaining", "955")
-			h.Set("Fastly-RateLimit-Reset", "1924992000")
 			w.WriteHeader(http.StatusNoContent)
 		case r.Method == http.MethodPost:
-			h.Set("Fastly-RateLimit-Remaining", "955")
-			h.Set("Fastly-RateLimit-Reset", "1924992000")
 			_, _ = io.WriteString(w, createdJSON)
-		case strings.HasPrefix(r.URL.Path, "/tokens/"): // else a list
+		case strings.HasPrefix(r.URL.Path, "/tokens/"):
 			_, _ = io.WriteString(w, tokenJSON(1))
 		default:
-			h.Set("Transfer-Encoding", "chunked") // short ones, too
+			h.Set("Transfer-Encoding", "chunked") // net/http gives a short body a Content-Length, the API doesn't
 			if c.Gzip {
 				h.Set("Content-Encoding", "gzip")
 			}
@@ -92,52 +100,165 @@ func Handler(c Config) http.Handler {
 
 const createdJSON = `{"id":"5Yo3XXrcQmM7CHUEKdLlkX","name":"deploy","user_id":"4PpIxxxxxxxxxxxxxxxxxx","customer_id":"x4xCwxxJxGCx123Rx5xTxx","service_id":null,"expires_at":"2030-01-02T02:04:05Z","created_at":"2026-01-02T02:04:05Z","updated_at":"2026-01-02T02:04:05Z","scope":"purge_all purge_select","services":["SU1Z0isxPaozGVKXdv0eY","SU1Z0isxPaozGVKXdv0eZ"],"access_token":"madeup0123456789abcdefghijklmnop"}`
 
-// tokenJSON is about 500 bytes, as the API's own are. Users, services and user
-// agents repeat, as they do in an account.
+// tokenJSON is about 500 bytes long, like the API's. Users, services and user
+// agents recur, as they do in an account.
 func tokenJSON(i int) string {
 	return fmt.Sprintf(`{"id":"%022d","user_id":"4PpIxxxxxxxxxxxxxxxx%02d","customer_id":"x4xCwxxJxGCx123Rx5xTxx","name":"ci token %d","last_used_at":"2026-10-%02dT09:10:11Z","created_at":"2025-01-02T03:04:05Z","expires_at":"2027-01-02T03:04:05Z","ip":"203.0.113.%d","user_agent":"deploy-tool/1.%d (linux; amd64)","sudo_expires_at":null,"scope":"purge_all purge_select","scopes":["purge_all","purge_select"],"services":["SU1Z0isxPaozGVKXdv0e%02d","SU1Z0isxPaozGVKXdv1e%02d"],"service_id":null}`,
 		i, i%20, i, i%28+1, i%250, i%7, i%20, i%20)
 }
 
-func listJSON(n int) []byte {
-	var b bytes.Buffer
-	b.WriteByte('[')
-	for i := range n {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		b.WriteString(tokenJSON(i))
+func listJSON(c Config) []byte {
+	tokens := make([]string, c.Tokens)
+	for i := range tokens {
+		tokens[i] = tokenJSON(i)
 	}
-	b.WriteByte(']')
-	return b.Bytes()
-}
-
-func zip(plain []byte) []byte {
+	text := "[" + strings.Join(tokens, ",") + "]"
+	if !c.Gzip {
+		return []byte(text)
+	}
 	var b bytes.Buffer
 	w := gzip.NewWriter(&b)
-	if _, err := w.Write(plain); err != nil {
-		panic(err)
-	}
-	if err := w.Close(); err != nil {
-		panic(err)
-	}
+	// Nothing fails that is written to memory.
+	_, _ = io.WriteString(w, text)
+	_ = w.Close()
 	return b.Bytes()
 }
 
-// ID is that of a token.
-const ID = "5Yo3XXrcQmM7CHUEKdLlkX"
-
-// IDs are those of n tokens.
-func IDs(n int) []string {
-	ids := make([]string, n)
-	for i := range ids {
-		ids[i] = fmt.Sprintf("%022d", i)
-	}
-	return ids
+// Operation is a call of the library and what its floor needs to do the same.
+type Operation struct {
+	method, path string
+	library      func(context.Context, *fastly.TokensService) error
+	body         func() (io.Reader, error) // nil: none
+	result       func() any                // where the floor decodes to; nil: nothing is decoded
 }
 
-// Request is the create that both sides send.
-var Request = fastly.CreateTokenRequest{
+// Operations has the library's methods by their names.
+var Operations = map[string]Operation{
+	"BulkRevokeTokens": {http.MethodDelete, "/tokens", func(ctx context.Context, s *fastly.TokensService) error {
+		return s.BulkRevokeTokens(ctx, revoked)
+	}, bulkBody, nil},
+	"CreateToken": {http.MethodPost, "/tokens", func(ctx context.Context, s *fastly.TokensService) error {
+		_, err := s.CreateToken(ctx, &created)
+		return err
+	}, createBody, oneToken},
+	"GetToken": {http.MethodGet, "/tokens/" + someID, func(ctx context.Context, s *fastly.TokensService) error {
+		_, err := s.GetToken(ctx, someID)
+		return err
+	}, nil, oneToken},
+	"GetTokenCurrent": {http.MethodGet, "/tokens/self", func(ctx context.Context, s *fastly.TokensService) error {
+		_, err := s.GetTokenCurrent(ctx)
+		return err
+	}, nil, oneToken},
+	"ListTokensCustomer": {http.MethodGet, "/customer/" + someCustomer + "/tokens", func(ctx context.Context, s *fastly.TokensService) error {
+		_, err := s.ListTokensCustomer(ctx, someCustomer)
+		return err
+	}, nil, tokenList},
+	"ListTokensUser": {http.MethodGet, "/tokens", func(ctx context.Context, s *fastly.TokensService) error {
+		_, err := s.ListTokensUser(ctx)
+		return err
+	}, nil, tokenList},
+	"RevokeToken": {http.MethodDelete, "/tokens/" + someID, func(ctx context.Context, s *fastly.TokensService) error {
+		return s.RevokeToken(ctx, someID)
+	}, nil, nil},
+	"RevokeTokenCurrent": {http.MethodDelete, "/tokens/self", func(ctx context.Context, s *fastly.TokensService) error {
+		return s.RevokeTokenCurrent(ctx)
+	}, nil, nil},
+}
+
+// Side is one of the two that are compared.
+type Side struct {
+	// Call calls the operation once. It is safe for concurrent use.
+	Call func(context.Context) error
+	// CloseIdleConnections ends the side's connections once its calls are over.
+	CloseIdleConnections func()
+}
+
+// Library returns the operation as a client with the default settings does it.
+func Library(baseURL string, op Operation) (Side, error) { return library(baseURL, op) }
+
+func library(baseURL string, op Operation, opts ...fastly.Option) (Side, error) {
+	client, err := fastly.NewClient(append([]fastly.Option{fastly.WithAPIKey(Key), fastly.WithBaseURL(baseURL)}, opts...)...)
+	if err != nil {
+		return Side{}, err
+	}
+	return Side{
+		func(ctx context.Context) error { return op.library(ctx, client.Tokens) },
+		client.CloseIdleConnections,
+	}, nil
+}
+
+// Floor returns the operation as bare net/http and encoding/json do it: without
+// retries, checks or limits. It sends the headers that the library sends.
+func Floor(baseURL string, op Operation) (Side, error) {
+	header, err := libraryHeader(op)
+	if err != nil {
+		return Side{}, err
+	}
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
+	return Side{
+		func(ctx context.Context) error { return op.floor(ctx, client, baseURL, header) },
+		client.CloseIdleConnections,
+	}, nil
+}
+
+func (op Operation) floor(ctx context.Context, client *http.Client, baseURL string, header http.Header) error {
+	var body io.Reader
+	if op.body != nil {
+		var err error
+		if body, err = op.body(); err != nil {
+			return err
+		}
+	}
+	req, err := http.NewRequestWithContext(ctx, op.method, baseURL+op.path, body)
+	if err != nil {
+		return err
+	}
+	for name := range header {
+		req.Header.Set(name, header.Get(name))
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if op.result != nil {
+		if err := json.NewDecoder(resp.Body).Decode(op.result()); err != nil {
+			return err
+		}
+	}
+	// A connection is reused only if the body was read to its end.
+	_, err = io.Copy(io.Discard, resp.Body)
+	return err
+}
+
+// libraryHeader records the header of a call by the library.
+func libraryHeader(op Operation) (http.Header, error) {
+	var r recorder
+	side, err := library(fastly.DefaultBaseURL, op,
+		fastly.WithHTTPClient(&http.Client{Transport: &r}),
+		fastly.WithRetryPolicy(fastly.RetryPolicy{MaxAttempts: 1}))
+	if err != nil {
+		return nil, err
+	}
+	if err = side.Call(context.Background()); r.header == nil {
+		return nil, err
+	}
+	return r.header, nil
+}
+
+// recorder keeps the header of a request.
+type recorder struct{ header http.Header }
+
+// RoundTrip implements [http.RoundTripper]. It sends nothing.
+func (r *recorder) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.Body != nil {
+		_ = req.Body.Close()
+	}
+	r.header = req.Header.Clone()
+	return nil, errors.New("recorded, not sent")
+}
+
+var created = fastly.CreateTokenRequest{
 	Name:      "deploy",
 	Scopes:    fastly.Scopes{fastly.ScopePurgeAll, fastly.ScopePurgeSelect},
 	Services:  []string{"SU1Z0isxPaozGVKXdv0eY", "SU1Z0isxPaozGVKXdv0eZ"},
@@ -146,8 +267,43 @@ var Request = fastly.CreateTokenRequest{
 	Password:  "made-up password",
 }
 
-// FloorToken has the fields of a TokenResponse as one would write them by hand.
-type FloorToken struct {
+func createBody() (io.Reader, error) {
+	return strings.NewReader(url.Values{
+		"name":       {created.Name},
+		"scope":      {created.Scopes.String()},
+		"services[]": created.Services,
+		"expires_at": {created.ExpiresAt.Format(time.RFC3339)},
+		"username":   {created.Username},
+		"password":   {created.Password.Reveal()},
+	}.Encode()), nil
+}
+
+var revoked = func() []string {
+	ids := make([]string, 100)
+	for i := range ids {
+		ids[i] = fmt.Sprintf("%022d", i)
+	}
+	return ids
+}()
+
+func bulkBody() (io.Reader, error) {
+	type item struct {
+		Type string `json:"type"`
+		ID   string `json:"id"`
+	}
+	var list struct {
+		Data []item `json:"data"`
+	}
+	for _, id := range revoked {
+		list.Data = append(list.Data, item{"token", id})
+	}
+	text, err := json.Marshal(list)
+	return bytes.NewReader(text), err
+}
+
+// token has the fields of a TokenResponse as a program without the library
+// would declare them.
+type token struct {
 	ID            string     `json:"id"`
 	Name          string     `json:"name"`
 	UserID        string     `json:"user_id"`
@@ -165,97 +321,5 @@ type FloorToken struct {
 	AccessToken   string     `json:"access_token"`
 }
 
-// Floor does what the library does with bare net/http and encoding/json: no
-// retries, no checks, no bounds.
-type Floor struct {
-	URL  string
-	HTTP *http.Client
-}
-
-// NewFloor returns a floor that keeps its connections.
-func NewFloor(baseURL string) *Floor {
-	return &Floor{URL: baseURL, HTTP: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
-}
-
-// Get asks for the token at path.
-func (f *Floor) Get(ctx context.Context, path string) error {
-	var t FloorToken
-	return f.do(ctx, http.MethodGet, path, "", nil, &t)
-}
-
-// List asks for the tokens at path.
-func (f *Floor) List(ctx context.Context, path string) error {
-	var list []FloorToken
-	return f.do(ctx, http.MethodGet, path, "", nil, &list)
-}
-
-// Revoke revokes the token at path.
-func (f *Floor) Revoke(ctx context.Context, path string) error {
-	return f.do(ctx, http.MethodDelete, path, "", nil, nil)
-}
-
-// BulkRevoke revokes tokens by their IDs.
-func (f *Floor) BulkRevoke(ctx context.Context, ids []string) error {
-	type item struct {
-		Type string `json:"type"`
-		ID   string `json:"id"`
-	}
-	var list struct {
-		Data []item `json:"data"`
-	}
-	for _, id := range ids {
-		list.Data = append(list.Data, item{"token", id})
-	}
-	body, err := json.Marshal(list)
-	if err != nil {
-		return err
-	}
-	return f.do(ctx, http.MethodDelete, "/tokens", bulk, bytes.NewReader(body), nil)
-}
-
-const bulk = "application/vnd.api+json; ext=bulk"
-
-// Create sends [Request].
-func (f *Floor) Create(ctx context.Context) error {
-	r := &Request
-	form := url.Values{
-		"name":       {r.Name},
-		"scope":      {r.Scopes.String()},
-		"services[]": r.Services,
-		"expires_at": {r.ExpiresAt.Format(time.RFC3339)},
-		"username":   {r.Username},
-		"password":   {r.Password.Reveal()},
-	}
-	var t FloorToken
-	return f.do(ctx, http.MethodPost, "/tokens", "application/x-www-form-urlencoded", strings.NewReader(form.Encode()), &t)
-}
-
-// do decodes the answer into into, unless that is nil.
-func (f *Floor) do(ctx context.Context, method, path, contentType string, body io.Reader, into any) error {
-	req, err := http.NewRequestWithContext(ctx, method, f.URL+path, body)
-	if err != nil {
-		return err
-	}
-	req.Header.Set("Fastly-Key", Key)
-	req.Header.Set("Accept", "application/json")
-	req.Header.Set("User-Agent", UserAgent)
-	if contentType != "" {
-		req.Header.Set("Content-Type", contentType)
-	}
-	if contentType == bulk {
-		req.Header.Set("Accept", bulk)
-	}
-	resp, err := f.HTTP.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if into != nil {
-		if err := json.NewDecoder(resp.Body).Decode(into); err != nil {
-			return err
-		}
-	}
-	// A body that is not read to its end costs its connection.
-	_, err = io.Copy(io.Discard, resp.Body)
-	return err
-}
+func oneToken() any  { return new(token) }
+func tokenList() any { return new([]token) }

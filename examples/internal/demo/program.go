@@ -1,7 +1,8 @@
+// Package demo has what the example programs share: how they start and end, the
+// account they work with, and a made-up one.
 package demo
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -12,151 +13,63 @@ import (
 	"syscall"
 )
 
-// Exit codes of the programs, unless one documents its own.
-const (
-	ExitOK          = 0
-	ExitFailed      = 1
-	ExitUsage       = 2
-	ExitInterrupted = 130 // Ctrl-C, as shells report it
-)
+// ExitError is an error that ends a program with this exit code, and says nothing.
+type ExitError int
 
-// Main runs a program and exits with the code it returns. Its context ends with
-// Ctrl-C, SIGTERM, or a pipe whose reader has gone, so that it can clean up; a
-// second Ctrl-C ends the process at once.
-func Main(run func(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int) {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGPIPE)
+func (e ExitError) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
+
+// ErrUsage is matched by errors about how a program was called: exit code 2.
+var ErrUsage = errors.New("usage")
+
+// Usagef returns an error that matches [ErrUsage].
+func Usagef(format string, args ...any) error {
+	return fmt.Errorf("%w: %w", ErrUsage, fmt.Errorf(format, args...))
+}
+
+// Parse parses the flags of a program, and takes no other arguments unless more
+// says so. The error of -h is [flag.ErrHelp].
+func Parse(fs *flag.FlagSet, args []string, stderr io.Writer, more bool) error {
+	fs.SetOutput(stderr)
+	switch err := fs.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return err
+	case err != nil:
+		return ExitError(2) // the flag set has said why
+	case fs.NArg() > 0 && !more:
+		return Usagef("unexpected argument %q", fs.Arg(0))
+	}
+	return nil
+}
+
+// Main runs a program and exits: with code 0, 1 after an error, 2 if that is
+// [ErrUsage], 130 after Ctrl-C. The context ends with a signal, or a pipe whose
+// reader has gone, so that the program can clean up; a second signal ends the
+// process at once.
+func Main(name string, run func(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGPIPE)
 	context.AfterFunc(ctx, func() {
 		// A clean-up must not die of the report that nobody reads.
 		signal.Ignore(syscall.SIGPIPE)
 		stop()
 	})
-	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	os.Exit(Report(ctx, os.Stderr, name, run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)))
 }
 
-// ErrNoCredentials is for a program that is told to do something real, and has
-// no credentials: made-up tokens would pass for real ones.
-var ErrNoCredentials = errors.New("there are no credentials: set FASTLY_API_TOKEN, or give -demo for made-up tokens")
-
-// Usage is how a program is used.
-type Usage struct {
-	Name    string
-	Purpose string // in one line
-	// Synopsis is what follows the name, for each way to call it.
-	Synopsis []string
-	Codes    []string // each exit code, and what it means
-	// Words are taken after the flags; without it they are a mistake.
-	Words bool
-	// Wrong is the exit code after a mistake; zero means ExitUsage.
-	Wrong int
-}
-
-// Flags returns a flag set for [Usage.Parse].
-func (u *Usage) Flags() *flag.FlagSet {
-	fs := flag.NewFlagSet(u.Name, flag.ContinueOnError)
-	fs.SetOutput(io.Discard) // Parse says what there is to say
-	return fs
-}
-
-// Parse parses the arguments of a program. If it returns false the program is
-// done, with the exit code: after -h, which shows on stdout how it is used, or
-// after a mistake, which was reported in one line.
-func (u *Usage) Parse(fs *flag.FlagSet, args []string, stdout, stderr io.Writer) (code int, ok bool) {
-	err := fs.Parse(args)
+// Report prints err in one line, and returns the exit code for it.
+func Report(ctx context.Context, stderr io.Writer, name string, err error) int {
+	var exit ExitError
 	switch {
-	case errors.Is(err, flag.ErrHelp):
-		if u.help(fs, stdout) != nil {
-			return u.wrong(), false
-		}
-		return ExitOK, false
-	case err != nil:
-		return u.Mistake(stderr, err), false
-	case fs.NArg() > 0 && !u.Words:
-		return u.Mistake(stderr, fmt.Errorf("unexpected argument %q", fs.Arg(0))), false
+	case err == nil || errors.Is(err, flag.ErrHelp):
+		return 0
+	case errors.As(err, &exit):
+		return int(exit)
 	}
-	return ExitOK, true
-}
-
-// Mistake reports what is wrong with the arguments, in one line, and returns the
-// exit code.
-func (u *Usage) Mistake(stderr io.Writer, err error) int {
-	hint := "; -h shows the flags"
-	if errors.Is(err, ErrNoCredentials) {
-		hint = ""
+	_, _ = fmt.Fprintf(stderr, "%s: %v\n", name, err) // nobody else to tell
+	switch {
+	case errors.Is(err, ErrUsage):
+		return 2
+	case ctx.Err() != nil:
+		return 130
 	}
-	NewPrinter(stderr).Printf("%s: %s%s\n", u.Name, Text(err.Error()), hint)
-	return u.wrong()
-}
-
-func (u *Usage) wrong() int { return cmp.Or(u.Wrong, ExitUsage) }
-
-func (u *Usage) help(fs *flag.FlagSet, stdout io.Writer) error {
-	p := NewPrinter(stdout)
-	p.Printf("%s\n", u.Purpose)
-	before := "\nusage:"
-	for _, way := range u.Synopsis {
-		p.Printf("%s %s %s\n", before, u.Name, way)
-		before = "      "
-	}
-	p.Printf("\nFlags:\n")
-	fs.SetOutput(p)
-	fs.PrintDefaults()
-	p.Printf("\nExit codes:\n")
-	for _, code := range u.Codes {
-		p.Printf("  %s\n", code)
-	}
-	return p.Err()
-}
-
-// Fail reports err in one line that starts with the program's name, and returns
-// the exit code: [ExitInterrupted] if ctx has ended, else [ExitFailed].
-func Fail(ctx context.Context, stderr io.Writer, program string, err error) int {
-	NewPrinter(stderr).Printf("%s: %v\n", program, err)
-	if ctx.Err() != nil {
-		return ExitInterrupted
-	}
-	return ExitFailed
-}
-
-// Printer prints until a write fails, and remembers that, so that a program can
-// look once, at its end, whether all of its output arrived.
-type Printer struct {
-	w   io.Writer
-	err error
-}
-
-// NewPrinter returns a Printer that writes to w.
-func NewPrinter(w io.Writer) *Printer { return &Printer{w: w} }
-
-// Printf formats as [fmt.Printf] does.
-func (p *Printer) Printf(format string, args ...any) {
-	if p.err == nil {
-		_, p.err = fmt.Fprintf(p.w, format, args...)
-	}
-}
-
-// Write implements [io.Writer].
-func (p *Printer) Write(b []byte) (int, error) {
-	if p.err != nil {
-		return 0, p.err
-	}
-	n, err := p.w.Write(b)
-	p.err = err
-	return n, err
-}
-
-// Err returns the error of the first write that failed.
-func (p *Printer) Err() error { return p.err }
-
-// IsTerminal reports whether stream is a terminal.
-func IsTerminal(stream any) bool {
-	f, ok := stream.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := f.Stat()
-	if err != nil || info.Mode()&os.ModeCharDevice == 0 {
-		return false
-	}
-	null, err := os.Stat(os.DevNull)
-	return err != nil || !os.SameFile(info, null)
+	return 1
 }

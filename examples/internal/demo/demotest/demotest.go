@@ -18,17 +18,18 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"github.com/fastly-tokens/fastly"
 	"github.com/fastly-tokens/fastly/examples/internal/demo"
 	"github.com/fastly-tokens/fastly/fastlytest"
 )
 
 // Main runs a package's tests in an environment that leads to no real account,
-// removes what [Build] has built, and fails if they leave a goroutine behind.
+// removes what [Command] has built, and fails if they leave a goroutine behind.
 func Main(m *testing.M) {
-	for _, name := range demo.Vars {
-		if err := os.Unsetenv(name); err != nil {
-			panic(err)
+	for _, entry := range os.Environ() {
+		if name, _, _ := strings.Cut(entry, "="); strings.HasPrefix(name, "FASTLY_") {
+			if err := os.Unsetenv(name); err != nil {
+				panic(err)
+			}
 		}
 	}
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
@@ -37,11 +38,6 @@ func Main(m *testing.M) {
 		}
 		os.Exit(code)
 	}))
-}
-
-// Impatient is a client option that makes retries take next to no time.
-func Impatient() fastly.Option {
-	return fastly.WithRetryPolicy(fastly.RetryPolicy{MaxAttempts: 2, MinBackoff: time.Millisecond, MaxBackoff: time.Millisecond})
 }
 
 // Start starts [demo.Start]'s server, until the end of the test.
@@ -61,35 +57,15 @@ func AssertNoSecret(t testing.TB, srv *fastlytest.Server, texts ...string) {
 	}
 }
 
-// AssertFits checks that no line takes more columns than a terminal has.
-func AssertFits(t testing.TB, columns int, text string) {
-	t.Helper()
-	for line := range strings.Lines(text) {
-		assert.LessOrEqual(t, demo.Width(strings.TrimSuffix(line, "\n")), columns, "too wide: %s", line)
-	}
-}
-
-// AssertHelp checks what -h of a program shows: what it is for in one line, how
-// it is called, its flags, the given one among them, and its exit codes.
-func AssertHelp(t testing.TB, text, program, flag string) {
-	t.Helper()
-	purpose, rest, _ := strings.Cut(text, "\n\n")
-	assert.NotEmpty(t, purpose)
-	assert.NotContains(t, purpose, "\n", "the purpose takes more than a line")
-	for _, part := range []string{"usage: " + program + " ", "\nFlags:\n", "\n  " + flag + "\n", "\nExit codes:\n  "} {
-		assert.Contains(t, rest, part)
-	}
-}
-
 var built struct {
 	once sync.Once
 	dir  string
 	err  error
 }
 
-// Build compiles the program in the current directory, once for all tests, and
+// build compiles the program in the current directory, once for all tests, and
 // returns its path.
-func Build(t testing.TB) string {
+func build(t testing.TB) string {
 	t.Helper()
 	b := &built
 	binary := func() string { return filepath.Join(b.dir, "program.exe") }
@@ -98,7 +74,7 @@ func Build(t testing.TB) string {
 			return
 		}
 		// Not by the context of one of the tests, which may end before.
-		out, err := exec.CommandContext(context.Background(), "go", "build", "-o", binary(), ".").CombinedOutput() //nolint:gosec // a path of its own
+		out, err := exec.CommandContext(context.Background(), "go", "build", "-o", binary(), ".").CombinedOutput() // #nosec G204 -- a path of its own
 		if err != nil {
 			b.err = fmt.Errorf("go build: %w: %s", err, out)
 		}
@@ -107,24 +83,34 @@ func Build(t testing.TB) string {
 	return binary()
 }
 
-// Process is a program that was built, and its output.
+// Process is a program in a process of its own, and its output.
 type Process struct {
 	*exec.Cmd
 	Out, Err bytes.Buffer
 }
 
-// Command prepares a run of the binary against srv, as if that was the real
-// API; without credentials if srv is nil. It is killed if it takes too long.
-func Command(t testing.TB, srv *fastlytest.Server, binary string, args ...string) *Process {
+// Command prepares a run of the program in the current directory, with the API
+// token of srv, as if that was the real API; without credentials if srv is nil.
+// It is killed if it takes too long.
+func Command(t testing.TB, srv *fastlytest.Server, args ...string) *Process {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
-	p := &Process{Cmd: exec.CommandContext(ctx, binary, args...)}
+	p := &Process{Cmd: exec.CommandContext(ctx, build(t), args...)} // #nosec G204 -- what was built
 	p.Stdout, p.Stderr = &p.Out, &p.Err
 	p.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "FASTLY_") })
 	if srv != nil {
 		p.Env = append(p.Env, "FASTLY_API_TOKEN="+srv.Key().Reveal(), "FASTLY_API_URL="+srv.URL)
 	}
+	return p
+}
+
+// LogIn adds the login of srv's user to the environment, the password in a file.
+func (p *Process) LogIn(t testing.TB, srv *fastlytest.Server) *Process {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "password")
+	require.NoError(t, os.WriteFile(path, []byte(srv.User().Password+"\n"), 0o600))
+	p.Env = append(p.Env, "FASTLY_USERNAME="+srv.User().Login, "FASTLY_PASSWORD_FILE="+path)
 	return p
 }
 
@@ -142,4 +128,14 @@ func (p *Process) End(t testing.TB) int {
 	err := p.Wait()
 	require.NotNil(t, p.ProcessState, "wait: %v", err)
 	return p.ProcessState.ExitCode()
+}
+
+// AssertNeedsCredentials checks that the program fails with code 2 and names the
+// variable that is missing, whatever else it is told, and shows nothing.
+func AssertNeedsCredentials(t *testing.T, variable string, args ...string) {
+	t.Helper()
+	p := Command(t, nil, args...)
+	assert.Equal(t, 2, p.Code(t), "stderr: %s", p.Err.String())
+	assert.Contains(t, p.Err.String(), variable)
+	assert.Empty(t, p.Out.String())
 }

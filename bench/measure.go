@@ -1,0 +1,180 @@
+package main
+
+import (
+	"runtime"
+	"runtime/debug"
+	"runtime/metrics"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/fastly-tokens/fastly/internal/benchkit"
+)
+
+// sample is what one round measured, for one call where there are several.
+type sample struct{ seconds, bytes, allocations, connections float64 }
+
+// alternate lets the sides take turns, for 15 s unless that gives too few rounds,
+// and returns the medians of each side.
+func (r *report) alternate(sides ...func() (sample, error)) ([]sample, error) {
+	const enough, tooFew = 15 * time.Second, 5
+	samples := make([][]sample, len(sides))
+	begin := time.Now()
+	for round := 0; round < r.rounds && (round < tooFew || time.Since(begin) < enough); round++ {
+		for i, side := range sides {
+			s, err := side()
+			if err != nil {
+				return nil, err
+			}
+			samples[i] = append(samples[i], s)
+		}
+	}
+	medians := make([]sample, len(sides))
+	for i, all := range samples {
+		medians[i] = sample{
+			median(all, func(s sample) float64 { return s.seconds }),
+			median(all, func(s sample) float64 { return s.bytes }),
+			median(all, func(s sample) float64 { return s.allocations }),
+			median(all, func(s sample) float64 { return s.connections }),
+		}
+	}
+	return medians, nil
+}
+
+func median(samples []sample, figure func(sample) float64) float64 {
+	figures := make([]float64, len(samples))
+	for i, s := range samples {
+		figures[i] = figure(s)
+	}
+	slices.Sort(figures)
+	return figures[len(figures)/2]
+}
+
+// call measures an operation called by one goroutine, and writes what it costs.
+func (r *report) call(work, operation string, config benchkit.Config, limits sample) (library sample, err error) {
+	srv := benchkit.NewServer(config)
+	defer srv.Close()
+	var sides []func() (sample, error)
+	for _, newSide := range []newSide{benchkit.Floor, benchkit.Library} {
+		side, err := newSide(srv.URL, benchkit.Operations[operation])
+		if err != nil {
+			return sample{}, err
+		}
+		defer side.CloseIdleConnections()
+		sides = append(sides, func() (sample, error) { return r.calls(side) })
+	}
+	medians, err := r.alternate(sides...)
+	if err != nil {
+		return sample{}, err
+	}
+	floor, library := medians[0], medians[1]
+	r.ratio(work, "time", duration, floor.seconds, library.seconds, limits.seconds)
+	r.ratio(work, "bytes", size, floor.bytes, library.bytes, limits.bytes)
+	r.ratio(work, "allocations", number, floor.allocations, library.allocations, limits.allocations)
+	return library, nil
+}
+
+type newSide func(baseURL string, op benchkit.Operation) (benchkit.Side, error)
+
+// calls calls the side for about 50 ms.
+func (r *report) calls(side benchkit.Side) (s sample, err error) {
+	var took time.Duration
+	for range 2 { // the first call warms up, the second shows how long one takes
+		begin := time.Now()
+		if err := side.Call(r.ctx); err != nil {
+			return s, err
+		}
+		took = time.Since(begin)
+	}
+	n := max(1, 50*time.Millisecond/max(took, time.Microsecond))
+	runtime.GC()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	begin := time.Now()
+	for range n {
+		if err := side.Call(r.ctx); err != nil {
+			return s, err
+		}
+	}
+	s.seconds = time.Since(begin).Seconds() / float64(n)
+	runtime.ReadMemStats(&after)
+	s.bytes = float64(after.TotalAlloc-before.TotalAlloc) / float64(n)
+	s.allocations = float64(after.Mallocs-before.Mallocs) / float64(n)
+	return s, nil
+}
+
+const goroutines = 64
+
+// gets measures 6,400 gets over all goroutines, by sides that have no connection
+// yet.
+func (r *report) gets(config benchkit.Config) (floor, library sample, err error) {
+	srv := benchkit.NewServer(config)
+	defer srv.Close()
+	gets := func(newSide newSide) func() (sample, error) {
+		return func() (s sample, err error) {
+			side, err := newSide(srv.URL, benchkit.Operations["GetTokenCurrent"])
+			if err != nil {
+				return s, err
+			}
+			defer side.CloseIdleConnections()
+			opened := srv.Connections.Load()
+			s.seconds, err = r.parallel(side, 6400)
+			s.connections = float64(srv.Connections.Load() - opened)
+			return s, err
+		}
+	}
+	medians, err := r.alternate(gets(benchkit.Floor), gets(benchkit.Library))
+	if err != nil {
+		return sample{}, sample{}, err
+	}
+	return medians[0], medians[1], nil
+}
+
+// parallel divides the calls among the goroutines, and returns how long they took
+// and the first error.
+func (r *report) parallel(side benchkit.Side, calls int) (seconds float64, err error) {
+	errs := make(chan error, calls)
+	begin := time.Now()
+	for range goroutines {
+		go func() {
+			for range calls / goroutines {
+				errs <- side.Call(r.ctx)
+			}
+		}()
+	}
+	for range calls {
+		if e := <-errs; err == nil {
+			err = e
+		}
+	}
+	return time.Since(begin).Seconds(), err
+}
+
+// peakHeap returns the most that any collection found alive while f ran, with
+// collections in close succession.
+func peakHeap(f func() error) (peak float64, err error) {
+	defer debug.SetGCPercent(debug.SetGCPercent(2))
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			select {
+			case <-done:
+				return
+			default:
+				peak = max(peak, liveHeap())
+			}
+		}
+	})
+	err = f()
+	close(done)
+	wg.Wait()
+	return peak, err
+}
+
+func liveHeap() float64 {
+	runtime.GC()
+	heap := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	metrics.Read(heap)
+	return float64(heap[0].Value.Uint64())
+}

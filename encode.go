@@ -1,0 +1,140 @@
+package fastly
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/google/go-querystring/query"
+)
+
+// operation is one call, as its method describes it.
+type operation struct {
+	kind   kind
+	method string
+	path   string
+	body   []byte
+	accept string // default application/json
+	// contentType is that of the body.
+	contentType string
+
+	name     string // of the token to create: how to find it again
+	login    bool   // body holds a user name and a password
+	password Secret // in body
+	otp      Secret
+	otpFunc  func(context.Context) (Secret, error)
+
+	cred credential // of the last attempt
+}
+
+// askOTP returns the one-time password of an attempt.
+func (op *operation) askOTP(ctx context.Context) (Secret, error) {
+	if op.otpFunc == nil {
+		return op.otp, nil
+	}
+	otp, err := op.otpFunc(ctx)
+	if err != nil {
+		return "", fmt.Errorf("fastly: the OTP function failed: %w", redactError(err, tokenSecrets(otp.Reveal())))
+	}
+	return otp, checkOTP(otp)
+}
+
+const (
+	formType = "application/x-www-form-urlencoded"
+	bulkType = "application/vnd.api+json; ext=bulk"
+)
+
+var acceptJSON = []string{"application/json"}
+
+// newRequest makes the request of one attempt.
+//
+// Over HTTP/1, GetBody lets net/http send a request once more of which no byte
+// has left. Over HTTP/2 it would have net/http repeat requests that were sent;
+// without it, net/http returns an error that tells which were not processed. It
+// does so only for a request with a body, so a revoke has an empty one.
+func (c *Client) newRequest(ctx context.Context, op *operation, cred credential, otp Secret) *http.Request {
+	u := *c.base
+	u.Path += op.path
+	if u.RawPath != "" {
+		u.RawPath += op.path
+	}
+	header := http.Header{"Accept": acceptJSON, "User-Agent": c.userAgent}
+	if op.accept != "" {
+		header["Accept"] = []string{op.accept}
+	}
+	if op.contentType != "" {
+		header["Content-Type"] = []string{op.contentType}
+	}
+	if op.kind == kindCreate {
+		// What is left of a compressed response that was cut off can't be read.
+		header["Accept-Encoding"] = []string{"identity"}
+	}
+	if otp != "" {
+		header["Fastly-Otp"] = []string{otp.Reveal()}
+	}
+	cred.set(header)
+	req := &http.Request{
+		Method: op.method, URL: &u, Host: u.Host, Header: header,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+	}
+	if c.jar != nil && !op.login {
+		for _, cookie := range c.jar.Cookies(&u) {
+			req.AddCookie(cookie)
+		}
+	}
+	if op.kind == kindRead || len(op.body) == 0 && c.http1.Load() {
+		return req.WithContext(ctx)
+	}
+	getBody := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(op.body)), nil }
+	req.ContentLength = int64(len(op.body))
+	req.Body, _ = getBody()
+	if c.http1.Load() {
+		req.GetBody = getBody
+	}
+	return req.WithContext(ctx)
+}
+
+// createForm is a CreateTokenRequest as the API wants it.
+type createForm struct {
+	Name      string   `url:"name,omitempty"`
+	Scope     string   `url:"scope,omitempty"`
+	Services  []string `url:"services[],omitempty"`
+	ExpiresAt string   `url:"expires_at,omitempty"`
+	Username  string   `url:"username,omitempty"`
+	Password  string   `url:"password,omitempty"`
+}
+
+func encodeCreate(req *CreateTokenRequest) ([]byte, error) {
+	form := createForm{
+		Name:     req.Name,
+		Scope:    req.Scopes.String(),
+		Services: req.Services,
+		Username: req.Username,
+		Password: req.Password.Reveal(),
+	}
+	if !req.ExpiresAt.IsZero() {
+		form.ExpiresAt = req.ExpiresAt.UTC().Format(time.RFC3339)
+	}
+	values, err := query.Values(form)
+	if err != nil {
+		return nil, invalid("the CreateTokenRequest can't be encoded")
+	}
+	return []byte(values.Encode()), nil
+}
+
+// encodeBulk needs no JSON encoder: IDs are letters and digits.
+func encodeBulk(tokenIDs []string) []byte {
+	var b bytes.Buffer
+	b.WriteString(`{"data":[`)
+	for i, id := range tokenIDs {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		fmt.Fprintf(&b, `{"type":"token","id":"%s"}`, id) //nolint:gocritic // %q is Go's syntax, not JSON's
+	}
+	b.WriteString("]}")
+	return b.Bytes()
+}

@@ -1,0 +1,297 @@
+package fastly_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/fastly-tokens/fastly"
+	"github.com/fastly-tokens/fastly/fastlytest"
+)
+
+// A transport of the caller's may print requests. That shows the header, but not
+// the body.
+func TestPrintedRequestShowsNoBody(t *testing.T) {
+	t.Parallel()
+	var printed strings.Builder
+	c := mustClient(t, fastly.WithTransport(roundTripFunc(func(r *http.Request) (*http.Response, error) {
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q"} {
+			fmt.Fprintf(&printed, verb+"\n", r)
+			fmt.Fprintf(&printed, verb+"\n", r.Context())
+		}
+		return nil, io.ErrUnexpectedEOF
+	})))
+	_, err := c.Tokens.CreateToken(t.Context(), canaryLoginRequest())
+	require.Error(t, err)
+	assert.Contains(t, printed.String(), "/tokens")
+	assert.NotContains(t, printed.String(), canaryPassword)
+	assert.NotContains(t, printed.String(), url.QueryEscape(canaryPassword))
+}
+
+// What each call sends, to the byte: method, path, header and body.
+func TestRequestsOnTheWire(t *testing.T) {
+	t.Parallel()
+	const form, bulk = "application/x-www-form-urlencoded", "application/vnd.api+json; ext=bulk"
+	create := func(req fastly.CreateTokenRequest) func(context.Context, *fastly.Client) error {
+		return func(ctx context.Context, c *fastly.Client) error {
+			_, err := c.Tokens.CreateToken(ctx, &req)
+			return err
+		}
+	}
+	revoke := func(ids ...string) func(context.Context, *fastly.Client) error {
+		return func(ctx context.Context, c *fastly.Client) error { return c.Tokens.BulkRevokeTokens(ctx, ids) }
+	}
+	type want struct {
+		method, uri string
+		header      http.Header // in addition to what each request has; nil removes
+		body        string
+	}
+	createWant := func(body string) want {
+		return want{"POST", "/tokens", http.Header{"Content-Type": {form}}, body}
+	}
+	bulkWant := func(body string) want {
+		return want{"DELETE", "/tokens", http.Header{"Content-Type": {bulk}, "Accept": {bulk}}, body}
+	}
+	tests := map[string]struct {
+		call func(context.Context, *fastly.Client) error
+		want want
+	}{
+		"create: nothing set":      {create(fastly.CreateTokenRequest{}), createWant("")},
+		"create: name":             {create(fastly.CreateTokenRequest{Name: "a b&c=d"}), createWant("name=a+b%26c%3Dd")},
+		"create: one scope":        {create(fastly.CreateTokenRequest{Scopes: fastly.Scopes{fastly.ScopeGlobalRead}}), createWant("scope=global%3Aread")},
+		"create: several scopes":   {create(fastly.CreateTokenRequest{Scopes: fastly.Scopes{fastly.ScopePurgeAll, fastly.ScopePurgeSelect}}), createWant("scope=purge_all+purge_select")},
+		"create: another scope":    {create(fastly.CreateTokenRequest{Scopes: fastly.Scopes{"brand:new"}}), createWant("scope=brand%3Anew")},
+		"create: empty lists":      {create(fastly.CreateTokenRequest{Scopes: fastly.Scopes{}, Services: []string{}}), createWant("")},
+		"create: one service":      {create(fastly.CreateTokenRequest{Services: []string{"A"}}), createWant("services%5B%5D=A")},
+		"create: several services": {create(fastly.CreateTokenRequest{Services: []string{"B", "A"}}), createWant("services%5B%5D=B&services%5B%5D=A")},
+		"create: expiry": {
+			create(fastly.CreateTokenRequest{ExpiresAt: time.Date(2030, 1, 2, 2, 4, 5, 0, time.UTC)}),
+			createWant("expires_at=2030-01-02T02%3A04%3A05Z"),
+		},
+		"create: expiry in another zone": {
+			create(fastly.CreateTokenRequest{ExpiresAt: time.Date(2030, 1, 1, 21, 4, 5, 678, time.FixedZone("EST", -5*3600))}),
+			createWant("expires_at=2030-01-02T02%3A04%3A05Z"),
+		},
+		"create: zero time in another zone": {
+			create(fastly.CreateTokenRequest{ExpiresAt: time.Time{}.In(time.FixedZone("EST", -5*3600))}),
+			createWant(""),
+		},
+		"create: user and password": {
+			create(fastly.CreateTokenRequest{Username: "jane@example.com", Password: "correct horse"}),
+			want{"POST", "/tokens", http.Header{"Content-Type": {form}, "Fastly-Key": nil}, "password=correct+horse&username=jane%40example.com"},
+		},
+		"create: one-time password": {
+			create(fastly.CreateTokenRequest{Name: "x", OTP: "123456"}),
+			want{"POST", "/tokens", http.Header{"Content-Type": {form}, "Fastly-Otp": {"123456"}}, "name=x"},
+		},
+		"get":            {operationNamed("GetToken").do, want{"GET", "/tokens/" + someID, nil, ""}},
+		"get current":    {operationNamed("GetTokenCurrent").do, want{"GET", "/tokens/self", nil, ""}},
+		"list customer":  {operationNamed("ListTokensCustomer").do, want{"GET", "/customer/" + someCustomer + "/tokens", nil, ""}},
+		"list user":      {operationNamed("ListTokensUser").do, want{"GET", "/tokens", nil, ""}},
+		"revoke":         {operationNamed("RevokeToken").do, want{"DELETE", "/tokens/" + someID, nil, ""}},
+		"revoke current": {operationNamed("RevokeTokenCurrent").do, want{"DELETE", "/tokens/self", nil, ""}},
+		"bulk: one":      {revoke(someID), bulkWant(`{"data":[{"type":"token","id":"` + someID + `"}]}`)},
+		"bulk: several":  {revoke(otherID, someID), bulkWant(`{"data":[{"type":"token","id":"` + otherID + `"},{"type":"token","id":"` + someID + `"}]}`)},
+		"bulk: each once": {
+			revoke(someID, otherID, someID, someID, otherID),
+			bulkWant(`{"data":[{"type":"token","id":"` + someID + `"},{"type":"token","id":"` + otherID + `"}]}`),
+		},
+		"bulk: letter case counts": {revoke("abc", "ABC"), bulkWant(`{"data":[{"type":"token","id":"abc"},{"type":"token","id":"ABC"}]}`)},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			srv := newStubFunc(t, func(w http.ResponseWriter, r *http.Request) {
+				i := slices.IndexFunc(operations, func(op operation) bool { return op.method == r.Method && op.path == r.URL.Path })
+				w.WriteHeader(operations[i].status)
+				_, _ = w.Write([]byte(operations[i].body))
+			})
+			c := srv.client(t)
+			// The first request of a client may go over HTTP/2. So if it has no
+			// content, it has a body of unknown length.
+			for range 2 {
+				require.NoError(t, test.call(t.Context(), c))
+			}
+			for i, got := range srv.requests() {
+				assert.Equal(t, test.want.method, got.method)
+				assert.Equal(t, test.want.uri, got.uri)
+				assert.Equal(t, strings.TrimPrefix(srv.URL, "http://"), got.host)
+				assert.Equal(t, test.want.body, got.body)
+				if i > 0 || test.want.body != "" {
+					assert.Equal(t, int64(len(test.want.body)), got.length)
+					assert.False(t, got.chunked, "the length is known")
+				}
+
+				header := http.Header{"Accept": {"application/json"}, "User-Agent": {libraryProduct}, "Fastly-Key": {someKey}}
+				for name, values := range test.want.header {
+					if header[name] = values; values == nil {
+						delete(header, name)
+					}
+				}
+				// Of net/http, not of the library.
+				got.header.Del("Accept-Encoding")
+				if test.want.body == "" && got.method != http.MethodPost {
+					assert.NotContains(t, got.header, "Content-Length", "there is no body")
+				}
+				got.header.Del("Content-Length")
+				assert.Equal(t, header, got.header)
+			}
+		})
+	}
+}
+
+func TestBulkRevokeDoesNotModifyTheList(t *testing.T) {
+	t.Parallel()
+	list := []string{otherID, someID, otherID}
+	require.NoError(t, newStub(t, http.StatusNoContent, nil, "").client(t).Tokens.BulkRevokeTokens(t.Context(), list))
+	assert.Equal(t, []string{otherID, someID, otherID}, list)
+}
+
+// A transport that modifies a request must not modify later ones.
+func TestRequestsShareNothing(t *testing.T) {
+	t.Parallel()
+	for _, option := range []string{"WithHTTPClient", "WithTransport"} {
+		t.Run(option, func(t *testing.T) {
+			t.Parallel()
+			var seen []http.Header
+			meddling := roundTripFunc(func(r *http.Request) (*http.Response, error) {
+				seen = append(seen, r.Header.Clone())
+				for name := range r.Header {
+					r.Header.Add(name, "again")
+				}
+				r.Header.Set("X-Added", "yes")
+				r.URL = &url.URL{Path: "/elsewhere"}
+				if r.Method == http.MethodDelete {
+					return respond(http.StatusNoContent, "")(r)
+				}
+				return respond(http.StatusOK, tokenJSON)(r)
+			})
+			opts := []fastly.Option{noRetry, fastly.WithTransport(meddling)}
+			if option == "WithHTTPClient" {
+				opts = []fastly.Option{noRetry, fastly.WithAPIKey(someKey), fastly.WithHTTPClient(&http.Client{Transport: meddling})}
+			}
+			c := mustClient(t, opts...)
+			for range 2 {
+				_, err := c.Tokens.GetTokenCurrent(t.Context())
+				require.NoError(t, err)
+				require.NoError(t, c.Tokens.BulkRevokeTokens(t.Context(), []string{someID}))
+			}
+			require.Len(t, seen, 4)
+			assert.Equal(t, seen[0], seen[2])
+			assert.Equal(t, seen[1], seen[3])
+			assert.Equal(t, []string{"application/json"}, seen[2]["Accept"])
+		})
+	}
+}
+
+func TestOTPFuncIsCalledForEachAttempt(t *testing.T) {
+	t.Parallel()
+	type contextKey struct{}
+	srv := newAPI(t)
+	user := srv.AddUser(fastlytest.User{OTP: "code-2"})
+	c := srv.Client(fastly.WithAPIKey(addToken(srv, user.ID, fastly.ScopeGlobal).AccessToken.Reveal()), quickRetry)
+	srv.Inject(fastlytest.Fault{Kind: fastlytest.Status, Status: http.StatusTooManyRequests, Body: "slow down"})
+	calls := 0
+	ctx := context.WithValue(t.Context(), contextKey{}, "the caller's")
+	req := &fastly.CreateTokenRequest{OTP: "ignored", OTPFunc: func(ctx context.Context) (fastly.Secret, error) {
+		calls++
+		assert.Equal(t, "the caller's", ctx.Value(contextKey{}))
+		return fastly.Secret(fmt.Sprint("code-", calls)), nil
+	}}
+	_, err := c.Tokens.CreateToken(ctx, req)
+	require.NoError(t, err)
+	var codes []string
+	for _, r := range srv.Requests() {
+		codes = append(codes, r.Header.Get("Fastly-OTP"))
+	}
+	assert.Equal(t, []string{"code-1", "code-2"}, codes)
+}
+
+func TestOTPFuncWithoutACodeSendsNone(t *testing.T) {
+	t.Parallel()
+	srv := newStub(t, http.StatusOK, nil, createdJSON)
+	_, err := srv.client(t).Tokens.CreateToken(t.Context(), &fastly.CreateTokenRequest{
+		OTP: "ignored", OTPFunc: func(context.Context) (fastly.Secret, error) { return "", nil },
+	})
+	require.NoError(t, err)
+	assert.NotContains(t, srv.request(t).header, "Fastly-Otp")
+}
+
+func TestErrorOfOTPFuncEndsTheCall(t *testing.T) {
+	t.Parallel()
+	errPhone := errors.New("the phone is off")
+	for name, test := range map[string]struct {
+		code fastly.Secret
+		err  error
+		is   error
+		want string
+	}{
+		"error":           {"", errPhone, errPhone, "fastly: POST /tokens: the OTP function failed: the phone is off"},
+		"error and code":  {"314159", fmt.Errorf("code 314159: %w", errPhone), errPhone, "fastly: POST /tokens: the OTP function failed: code [REDACTED]: the phone is off"},
+		"line break":      {"314159\n", nil, fastly.ErrInvalidArgument, "fastly: POST /tokens: invalid argument: the OTP holds a character that an HTTP header can't carry (a line break or a space at its end?)"},
+		"space in a code": {"314 159", nil, fastly.ErrInvalidArgument, "fastly: POST /tokens: invalid argument: the OTP holds a character that an HTTP header can't carry (a line break or a space at its end?)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			srv := newStub(t, http.StatusOK, nil, createdJSON)
+			calls := 0
+			_, err := srv.client(t, quickRetry).Tokens.CreateToken(t.Context(), &fastly.CreateTokenRequest{
+				OTPFunc: func(context.Context) (fastly.Secret, error) {
+					calls++
+					return test.code, test.err
+				},
+			})
+			require.ErrorIs(t, err, test.is)
+			require.EqualError(t, err, test.want)
+			require.NotErrorIs(t, err, fastly.ErrOutcomeUnknown)
+			assert.Equal(t, 1, calls)
+			assert.Empty(t, srv.requests())
+		})
+	}
+}
+
+// net/http repeats a request by itself if it can. Over HTTP/1 it does so only
+// before a byte has left, over HTTP/2 also after the request was sent.
+func TestRequestsCanBeRepeatedOverHTTP1Only(t *testing.T) {
+	t.Parallel()
+	for _, op := range operations {
+		t.Run(op.name, func(t *testing.T) {
+			t.Parallel()
+			var sent *http.Request
+			version := 0
+			c := mustClient(t, noRetry, fastly.WithTransport(roundTripFunc(func(r *http.Request) (*http.Response, error) {
+				sent = r
+				resp, err := respond(op.status, op.body)(r)
+				resp.ProtoMajor = version
+				return resp, err
+			})))
+			changes, hasContent := op.kind != fastly.KindRead, op.name == "CreateToken" || op.name == "BulkRevokeTokens"
+			for _, test := range []struct {
+				next       int // version of the response
+				http1      bool
+				repeatable bool
+			}{
+				{2, false, false}, // the first request
+				{1, false, false},
+				{1, true, true},
+				{2, true, true},
+				{2, false, false},
+			} {
+				version = test.next
+				require.NoError(t, op.do(t.Context(), c))
+				assert.Equal(t, changes && (hasContent || !test.http1), sent.Body != nil, "has a body")
+				assert.Equal(t, hasContent && test.repeatable, sent.GetBody != nil, "the body can be read again")
+			}
+		})
+	}
+}

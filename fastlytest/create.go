@@ -1,0 +1,162 @@
+package fastlytest
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/fastly-tokens/fastly"
+)
+
+const maxActiveTokens = 100 // of one user
+
+func (st *state) createToken(c *call) (response, *problem) {
+	// What the API does with them is not known: ignored, they could make a
+	// wider token than was asked for.
+	if c.query != "" {
+		return response{}, newProblem(http.StatusBadRequest, "Fields are sent in the body, not in the query")
+	}
+	form, p := parseForm(c.header, c.body)
+	if p != nil {
+		return response{}, p
+	}
+	if p := st.authenticateCreate(c, form); p != nil {
+		return response{}, p
+	}
+	wanted, p := parseCreate(form, c.now)
+	if p != nil {
+		return response{}, p
+	}
+	active := st.activeTokens(c.now, func(t *token) bool { return t.user == c.user })
+	if len(active) >= maxActiveTokens {
+		return response{}, errTooMany
+	}
+	t := st.addToken(c.user, fastly.TokenCreatedResponse{TokenResponse: wanted}, c.now)
+	return jsonResponse(createdJSON(t.TokenCreatedResponse)), nil
+}
+
+// authenticateCreate finds out who asks for a token, one-time password
+// included.
+func (st *state) authenticateCreate(c *call, form url.Values) *problem {
+	if p := st.useKey(c); p != nil {
+		return p
+	}
+	basic, p := basicLogin(c.header)
+	if p != nil {
+		return p
+	}
+	byForm := login{form.Get("username"), form.Get("password")}
+	if c.key != nil {
+		p = st.createByKey(c, byForm, basic)
+	} else {
+		p = st.createByLogin(c, byForm, basic)
+	}
+	if p == nil && !c.user.validOTP(c.header.Values("Fastly-OTP"), c.now) {
+		return errOTP
+	}
+	return p
+}
+
+// createByKey is for a request with a key, whatever it has beside that: it
+// takes a confirmed key of global scope. Logins have to be those of its user.
+func (st *state) createByKey(c *call, logins ...login) *problem {
+	if p := st.count(c); p != nil {
+		return p
+	}
+	if p := checkScopes(c.key.Scopes, accessWrite); p != nil {
+		return p
+	}
+	switch {
+	case c.user.Locked:
+		return errLocked
+	case !st.opts.withoutSudo && !c.now.Before(c.key.SudoExpiresAt):
+		return errSudo
+	}
+	for _, l := range logins {
+		if p := l.checkUser(c.user); p != nil {
+			return p
+		}
+	}
+	return nil
+}
+
+// createByLogin is for a request without a key: a login in the form and nothing
+// else, or HTTP Basic.
+func (st *state) createByLogin(c *call, byForm, basic login) *problem {
+	l := byForm
+	switch {
+	case byForm == login{}:
+		l = basic
+	case basic != login{}, hasOtherScheme(c.header), c.header.Get("Cookie") != "":
+		return errOtherCredentials
+	}
+	switch {
+	case l == login{}:
+		return reject("invalid_request", "Credentials are missing: send a username and password, or a Fastly-Key header")
+	case l.name == "" || l.password == "":
+		return reject("invalid_request", "Both a username and a password are needed")
+	}
+	u := st.byLogin[l.name]
+	if u == nil {
+		return errGrant
+	}
+	if p := u.checkPassword(l.password); p != nil {
+		return p
+	}
+	c.user = u
+	return st.count(c)
+}
+
+// parseCreate reads what token a form asks for. Ignored, a field that is not
+// known could make a wider token than was asked for, so it is refused.
+func parseCreate(form url.Values, now time.Time) (t fastly.TokenResponse, p *problem) {
+	for field := range form {
+		switch field {
+		case "name", "scope", "services[]", "expires_at", "username", "password":
+		default:
+			return t, newProblem(http.StatusBadRequest,
+				"A field is none of name, scope, services[], expires_at, username, password")
+		}
+	}
+	t.Name = form.Get("name")
+	if form.Has("scope") {
+		if t.Scopes, p = parseScopes(form.Get("scope")); p != nil {
+			return t, p
+		}
+	}
+	t.Services = form["services[]"]
+	for _, id := range t.Services {
+		if !wellFormed(id) {
+			return t, newProblem(http.StatusBadRequest, "A service ID is not valid")
+		}
+	}
+	if form.Has("expires_at") {
+		var ok bool
+		if t.ExpiresAt, ok = parseTime(form.Get("expires_at")); !ok || !t.ExpiresAt.After(now) {
+			return t, newProblem(http.StatusUnprocessableEntity, "expires_at must be an RFC 3339 time in the future")
+		}
+	}
+	return t, nil
+}
+
+// parseScopes reads one or more scopes: the documented ones and those that old
+// accounts have.
+func parseScopes(text string) (scopes fastly.Scopes, p *problem) {
+	for name := range strings.SplitSeq(text, " ") {
+		switch scope := fastly.Scope(name); scope {
+		case fastly.ScopeGlobal, fastly.ScopePurgeSelect, fastly.ScopePurgeAll, fastly.ScopeGlobalRead,
+			"root", "admin:write":
+			if !scopes.Has(scope) {
+				scopes = append(scopes, scope)
+			}
+		case "":
+		default:
+			return nil, errScope
+		}
+	}
+	if len(scopes) == 0 { // not the default: it was not left out
+		return nil, errScope
+	}
+	return scopes, nil
+}

@@ -1,0 +1,71 @@
+package fastlytest
+
+import "time"
+
+// Option configures a [Server].
+type Option func(*options)
+
+type options struct {
+	clock       func() time.Time
+	perHour     int
+	latency     time.Duration
+	withoutSudo bool
+}
+
+// WithClock sets the clock that dates tokens and responses, expires tokens and
+// separates the hours of the rate limit. It is called from several goroutines
+// at once. The default is [time.Now]; nil makes [NewServer] panic.
+func WithClock(now func() time.Time) Option {
+	return func(o *options) { o.clock = now }
+}
+
+// WithRateLimit sets how many non-read requests a user may make in each hour of
+// the clock. The default is 1000; with 0 each one is refused, and a negative
+// number makes [NewServer] panic.
+//
+// The count starts anew on the hour, as the API's does, so a test that uses up
+// the limit by the real clock fails if the hour ends meanwhile. Give the server
+// a clock that stands still, and move it with [Server.Advance]:
+//
+//	noon := time.Date(2030, 1, 2, 12, 0, 0, 0, time.UTC)
+//	srv := fastlytest.NewServer(
+//		fastlytest.WithRateLimit(2),
+//		fastlytest.WithClock(func() time.Time { return noon }),
+//	)
+//	// Two requests that are not reads; the third is a 429.
+//	srv.Advance(time.Hour) // the next two
+func WithRateLimit(perHour int) Option {
+	return func(o *options) { o.perHour = perHour }
+}
+
+// WithLatency makes each response wait for d, in real time, after its request
+// was processed. The default is no wait; a negative d makes [NewServer] panic.
+func WithLatency(d time.Duration) Option {
+	return func(o *options) { o.latency = d }
+}
+
+// WithoutSudo lets a key create tokens that POST /sudo has not confirmed, for
+// tests about something else. The API refuses that: see [NewServer].
+func WithoutSudo() Option {
+	return func(o *options) { o.withoutSudo = true }
+}
+
+// newOptions panics if an option is unusable.
+func newOptions(opts []Option) options {
+	o := options{clock: time.Now, perHour: 1000}
+	for _, opt := range opts {
+		if opt == nil {
+			panic("fastlytest: nil Option")
+		}
+		opt(&o)
+	}
+	switch {
+	case o.clock == nil:
+		panic("fastlytest: WithClock(nil)")
+	case o.perHour < 0:
+		panic("fastlytest: WithRateLimit below 0")
+	case o.latency < 0:
+		panic("fastlytest: WithLatency below 0")
+	}
+	return o
+}

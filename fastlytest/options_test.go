@@ -1,0 +1,111 @@
+package fastlytest
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestUnusableOptionsPanic(t *testing.T) {
+	t.Parallel()
+	for name, o := range map[string]Option{
+		"nil":        nil,
+		"clock":      WithClock(nil),
+		"rate limit": WithRateLimit(-1),
+		"latency":    WithLatency(-1),
+	} {
+		assert.Panics(t, func() { NewServer(o) }, name)
+	}
+}
+
+func TestLatency(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t, WithoutSudo(), WithLatency(50*time.Millisecond))
+	began := time.Now()
+	assert.Equal(t, 200, a.send("POST", "/tokens", key(a.Key())).status)
+	assert.GreaterOrEqual(t, time.Since(began), 50*time.Millisecond)
+
+	// The request of a client that leaves meanwhile is processed.
+	slow := newAPI(t, WithLatency(time.Hour))
+	leave := slow.startCreate()
+	require.Eventually(t, slow.created, soon, time.Millisecond)
+	require.ErrorIs(t, leave(), context.Canceled)
+	assert.Zero(t, slow.last().Status)
+}
+
+func TestClock(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	now := start
+	a := newAPI(t, WithClock(func() time.Time {
+		mu.Lock()
+		defer mu.Unlock()
+		return now.In(time.FixedZone("", 7200))
+	}))
+	created := func() any {
+		r := a.send("POST", "/tokens", loggedIn(a.User()))
+		date, err := http.ParseTime(r.header.Get("Date"))
+		require.NoError(t, err)
+		assert.Equal(t, a.now(), date, "as the rate limit's reset")
+		return decode[map[string]any](t, r)["created_at"]
+	}
+	assert.Equal(t, "2030-05-06T07:30:00Z", created())
+	mu.Lock()
+	now = now.Add(time.Minute)
+	mu.Unlock()
+	assert.Equal(t, "2030-05-06T07:31:00Z", created())
+	a.Advance(time.Hour)
+	a.Advance(time.Second)
+	assert.Equal(t, "2030-05-06T08:31:01Z", created())
+}
+
+func TestRateLimitCountsNonReadRequestsByTheHour(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t, WithRateLimit(4))
+	u := a.User()
+	check := func(r reply, status, remaining int, reset time.Time) {
+		t.Helper()
+		assert.Equal(t, status, r.status, r.body)
+		assert.Equal(t, strconv.Itoa(remaining), r.header.Get("Fastly-RateLimit-Remaining"))
+		assert.Equal(t, fmt.Sprint(reset.Unix()), r.header.Get("Fastly-RateLimit-Reset"))
+	}
+	end := start.Truncate(time.Hour).Add(time.Hour)
+	check(a.send("POST", "/tokens", loggedIn(u)), 200, 3, end)
+	check(a.send("DELETE", "/tokens/none", key(a.Key())), 404, 2, end)
+	for _, path := range []string{"/tokens", "/tokens/self", "/tokens/none", "/customer/" + u.CustomerID + "/tokens"} {
+		r := a.send("GET", path, key(a.Key()))
+		assert.Empty(t, r.header.Get("Fastly-RateLimit-Remaining"), "reads do not count")
+		assert.Empty(t, r.header.Get("Fastly-RateLimit-Reset"))
+	}
+	check(a.send("POST", "/tokens", key(a.Key())), 403, 1, end)
+	check(a.send("POST", "/sudo", key(a.Key()), loggedIn(u)), 200, 0, end)
+
+	for _, credentials := range []mod{key(a.Key()), basic(u.Login, u.Password), loggedIn(u)} {
+		r := a.send("POST", "/tokens", credentials)
+		check(r, 429, 0, end)
+		assert.JSONEq(t, `{"msg":"You have exceeded your hourly rate limit. Please contact support@fastly.com if you think this is a mistake."}`, r.body)
+	}
+	check(a.send("DELETE", "/tokens/self", key(a.Key())), 429, 0, end)
+	assert.Equal(t, 200, a.send("GET", "/tokens/self", key(a.Key())).status)
+	other := a.token(a.AddUser(User{}).ID, "T")
+	check(a.send("DELETE", "/tokens/self", key(other)), 204, 3, end)
+
+	a.Advance(end.Sub(start) - time.Second)
+	check(a.send("POST", "/tokens", loggedIn(u)), 429, 0, end)
+	a.Advance(time.Second)
+	check(a.send("POST", "/tokens", loggedIn(u)), 200, 3, end.Add(time.Hour))
+	assert.Len(t, a.Tokens(), 4, "a 429 is not processed")
+}
+
+func TestRateLimitOfNone(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t, WithRateLimit(0))
+	assert.Equal(t, http.StatusTooManyRequests, a.send("POST", "/tokens", key(a.Key())).status)
+}

@@ -1,0 +1,133 @@
+package fastlytest
+
+import (
+	"bytes"
+	"encoding/json"
+	"maps"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/fastly-tokens/fastly"
+)
+
+// response is what goes back to the client: a body or, if not nil, a list.
+type response struct {
+	status int
+	header http.Header // wins over those that every response has
+	body   []byte
+	list   []fastly.TokenResponse
+	// foreign is that it comes from something between the client and the API,
+	// such as a captive portal: it has none of the API's headers, is never
+	// compressed, and has a Content-Length.
+	foreign bool
+}
+
+func jsonHeader() http.Header { return http.Header{"Content-Type": {"application/json"}} }
+
+func jsonResponse(v any) response {
+	return response{status: http.StatusOK, header: jsonHeader(), body: mustMarshal(v)}
+}
+
+// mustMarshal is for values that always marshal.
+func mustMarshal(v any) []byte {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+// withBody is resp, with a body that can be cut short if resp has none.
+func (resp response) withBody() response {
+	if resp.list == nil && len(resp.body) == 0 {
+		with := jsonResponse(map[string]string{"status": "ok"})
+		maps.Copy(with.header, resp.header)
+		return with
+	}
+	return resp
+}
+
+// encoded is a response as it goes over the wire.
+type encoded struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+// encode completes the response to r, which arrived then.
+func (resp response) encode(r *http.Request, arrived, now time.Time) encoded {
+	e := encoded{resp.status, http.Header{}, resp.body}
+	if resp.list != nil {
+		e.body = mustMarshal(listJSON(resp.list))
+	}
+	if resp.foreign {
+		e.header.Set("Content-Length", strconv.Itoa(len(e.body)))
+	} else {
+		e.header = apiHeader(resp.status, arrived, now)
+	}
+	e.header.Set("Date", now.Format(http.TimeFormat))
+	maps.Copy(e.header, resp.header)
+	if !resp.foreign && len(e.body) > 0 && acceptsGzip(r.Header) && e.header["Content-Encoding"] == nil {
+		e.header.Set("Content-Encoding", "gzip")
+		e.body = gzipped(e.body)
+	}
+	return e
+}
+
+func (e encoded) write(w http.ResponseWriter) {
+	e.writeHeader(w)
+	// An error means that the client left, which is its own business.
+	_, _ = w.Write(e.body)
+}
+
+// writePart sends the first bytes of a response that promises more: keep of the
+// body, half of it if keep is 0.
+func (e encoded) writePart(w http.ResponseWriter, r *http.Request, keep int) {
+	if keep == 0 {
+		keep = len(e.body) / 2
+	}
+	if !r.ProtoAtLeast(1, 1) { // where nothing else tells an end from a cut
+		e.header.Set("Content-Length", strconv.Itoa(max(len(e.body), keep+1)))
+	}
+	e.writeHeader(w)
+	_, _ = w.Write(e.body[:min(keep, len(e.body))])
+	flush(w)
+}
+
+// writeEndless sends a body without end: a list of tokens or an object with one
+// long string.
+func (e encoded) writeEndless(w http.ResponseWriter, list bool, closing <-chan struct{}) {
+	start, more := []byte(`{"name":"`), bytes.Repeat([]byte("endless "), 4<<10)
+	if list {
+		t := mustMarshal(tokenJSON(fastly.TokenResponse{
+			ID: randomID(), UserID: randomID(), CustomerID: randomID(), Name: "endless",
+			Scopes: fastly.Scopes{fastly.ScopeGlobal},
+		}))
+		start = append([]byte{'['}, t...)
+		more = bytes.Repeat(append([]byte{','}, t...), 1+(32<<10)/len(t))
+	}
+	e.header.Set("Content-Type", "application/json")
+	e.header.Del("Content-Encoding")
+	e.writeHeader(w)
+	_, err := w.Write(start)
+	for err == nil {
+		select {
+		case <-closing:
+			return
+		default:
+			_, err = w.Write(more)
+		}
+	}
+}
+
+func (e encoded) writeHeader(w http.ResponseWriter) {
+	maps.Copy(w.Header(), e.header)
+	w.WriteHeader(e.status)
+	if len(e.body) > 0 {
+		flush(w) // net/http would count a short body, which the API does not
+	}
+}
+
+// flush sends what was written so far.
+func flush(w http.ResponseWriter) { _ = http.NewResponseController(w).Flush() }

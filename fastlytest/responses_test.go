@@ -1,0 +1,143 @@
+package fastlytest
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestStatusFaults(t *testing.T) {
+	t.Parallel()
+	end := start.Truncate(time.Hour).Add(time.Hour)
+	const limited = `{"msg":"You have exceeded your hourly rate limit. Please contact support@fastly.com if you think this is a mistake."}`
+	for _, tc := range []struct {
+		name   string
+		f      Fault
+		status int
+		header http.Header
+		body   string
+	}{
+		{"default", Fault{}, 503, http.Header{"Content-Type": {"application/json"}, "Status": {"503 Service Unavailable"}}, `{"msg":"Service Unavailable"}`},
+		{"500", Fault{Status: 500}, 500, nil, `{"msg":"Internal Server Error"}`},
+		{"401", Fault{Status: 401}, 401, nil, `{"msg":"Provided credentials are missing or invalid"}`},
+		{"unknown", Fault{Status: 599, Body: "x"}, 599, http.Header{"Status": {"599"}}, "x"},
+		{"429", Fault{Status: 429}, 429, http.Header{
+			"Fastly-Ratelimit-Remaining": {"0"},
+			"Fastly-Ratelimit-Reset":     {strconv.FormatInt(end.Unix(), 10)},
+		}, limited},
+		{"429 with headers", Fault{Status: 429, Header: http.Header{"fastly-ratelimit-reset": {"7"}, "Retry-After": {"1"}}}, 429, http.Header{
+			"Fastly-Ratelimit-Reset": {"7"},
+			"Retry-After":            {"1"},
+		}, limited},
+		{"204", Fault{Status: 204}, 204, http.Header{"Content-Type": nil}, ""},
+		{"200", Fault{Status: 200, Body: "[]"}, 200, http.Header{"Content-Type": {"application/json"}}, "[]"},
+		{"HTML", Fault{Status: 502, Body: "<html><h1>no</h1>"}, 502, http.Header{"Content-Type": {"text/html; charset=utf-8"}}, "<html><h1>no</h1>"},
+		{"typed", Fault{Status: 400, Body: `{"msg":"no"}`, Header: http.Header{"Content-Type": {"text/plain"}}}, 400, http.Header{"Content-Type": {"text/plain"}}, `{"msg":"no"}`},
+		{"untyped", Fault{Header: http.Header{"Content-Type": nil}}, 503, http.Header{"Content-Type": nil}, `{"msg":"Service Unavailable"}`},
+		{"without headers", Fault{Header: http.Header{"X-Timer": nil, "Server": {"nginx"}}}, 503, http.Header{"X-Timer": nil, "Server": {"nginx"}}, `{"msg":"Service Unavailable"}`},
+	} {
+		for _, kind := range []FaultKind{Status, StatusAfter} {
+			t.Run(tc.name+" "+string(kind), func(t *testing.T) {
+				t.Parallel()
+				overEach(t, func(t *testing.T, newAPI func(*testing.T, ...Option) *api) {
+					a := newAPI(t)
+					f := tc.f
+					f.Kind = kind
+					a.Inject(f)
+					r, err := a.create()
+					require.NoError(t, err)
+					assert.Equal(t, tc.status, r.status)
+					assert.Equal(t, tc.body, r.body)
+					for name, values := range tc.header {
+						assert.Equal(t, values, r.header[name], name)
+					}
+					assert.Equal(t, kind == StatusAfter, a.created())
+					assert.Equal(t, tc.status, a.last().Status)
+					assert.Equal(t, kind, a.last().Fault)
+				})
+			})
+		}
+	}
+}
+
+func TestStatusFaultIsCompressedLikeOtherResponses(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t)
+	gzip := header("Accept-Encoding", "gzip")
+	a.Inject(Fault{Kind: Status, Body: "text"})
+	assert.Equal(t, string(gzipped([]byte("text"))), a.send("GET", "/tokens", gzip).body)
+	a.Inject(Fault{Kind: Status, Body: "text", Header: http.Header{"Content-Encoding": {"br"}}})
+	assert.Equal(t, "text", a.send("GET", "/tokens", gzip).body, "as it is")
+}
+
+func TestGarbage(t *testing.T) {
+	t.Parallel()
+	overEach(t, func(t *testing.T, newAPI func(*testing.T, ...Option) *api) {
+		a := newAPI(t)
+		a.Inject(Fault{Kind: Garbage})
+		r, err := a.do("POST", "/tokens", loggedIn(a.User()), header("Accept-Encoding", "gzip"))
+		require.NoError(t, err)
+		assert.Equal(t, 200, r.status)
+		assert.Equal(t, "text/html; charset=utf-8", r.header.Get("Content-Type"))
+		assert.Equal(t, captivePortal, r.body)
+		assert.Equal(t, int64(len(captivePortal)), r.length)
+		assert.Empty(t, r.header.Get("X-Served-By"), "it is not the API's")
+		assert.True(t, a.created())
+
+		a.Inject(Fault{Kind: Garbage, Body: "{", Header: http.Header{"Content-Type": {"application/json"}}})
+		r, err = a.create()
+		require.NoError(t, err)
+		assert.Equal(t, "{", r.body)
+		assert.Equal(t, []string{"application/json"}, r.header["Content-Type"])
+	})
+}
+
+func TestRedirect(t *testing.T) {
+	t.Parallel()
+	overEach(t, func(t *testing.T, newAPI func(*testing.T, ...Option) *api) {
+		a := newAPI(t)
+		a.Inject(Fault{Kind: Redirect, Location: "http://127.0.0.1:1/x"})
+		a.Inject(Fault{Kind: Redirect, Location: "/tokens/self", Status: 302, Body: "moved"})
+		r, err := a.create()
+		require.NoError(t, err)
+		assert.Equal(t, 307, r.status)
+		assert.Equal(t, "http://127.0.0.1:1/x", r.header.Get("Location"))
+		assert.Empty(t, r.header.Get("X-Served-By"))
+		assert.Empty(t, r.body)
+		r, err = a.create()
+		require.NoError(t, err)
+		assert.Equal(t, 302, r.status)
+		assert.Equal(t, "/tokens/self", r.header.Get("Location"))
+		assert.Equal(t, "moved", r.body)
+		assert.False(t, a.created())
+	})
+}
+
+// Without chunks only a Content-Length tells a cut from the end.
+func TestCutIsSeenOverHTTP10(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t)
+	whole := a.send("GET", "/tokens/self", key(a.Key())).body
+	for _, keep := range []int{0, 5, len(whole), 1 << 20} {
+		a.Inject(Fault{Kind: CutMiddle, Keep: keep})
+		conn, err := net.Dial("tcp", strings.TrimPrefix(a.URL, "http://"))
+		require.NoError(t, err)
+		defer conn.Close()
+		_, err = io.WriteString(conn, "GET /tokens/self HTTP/1.0\r\nUser-Agent: tester/1\r\nFastly-Key: "+a.Key().Reveal()+"\r\n\r\n")
+		require.NoError(t, err)
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		require.NoError(t, err)
+		defer resp.Body.Close()
+		got, err := io.ReadAll(resp.Body)
+		require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+		assert.True(t, strings.HasPrefix(whole, string(got)), "%s", got)
+	}
+}

@@ -1,0 +1,130 @@
+package fastlytest
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"time"
+)
+
+// maxBody bounds the body of a request; the response to more is a 413.
+const maxBody = 1 << 20
+
+// serve takes one request through its lifecycle: read, recorded, matched with a
+// fault, processed, responded to.
+func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
+	s.serving.RLock()
+	defer s.serving.RUnlock()
+	select {
+	case <-s.closing:
+		panic(http.ErrAbortHandler)
+	default:
+	}
+	arrived := s.now()
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	rec, f := s.record(r, body, arrived)
+
+	switch f.Kind {
+	case CutBefore:
+		panic(http.ErrAbortHandler)
+	case Stall:
+		s.hang(r.Context(), f.Delay)
+	case Delay:
+		s.sleep(r.Context(), f.Delay)
+	}
+
+	var resp response
+	switch f.Kind {
+	case Status, Redirect:
+		resp = f.response(s.now())
+	default:
+		resp = s.process(r, body, err)
+	}
+
+	switch f.Kind {
+	case CutAfter:
+		panic(http.ErrAbortHandler)
+	case StallAfter:
+		s.hang(r.Context(), f.Delay)
+	case StatusAfter, Garbage:
+		resp = f.response(s.now())
+	case CutMiddle, StallMiddle:
+		resp = resp.withBody()
+	case Endless:
+		resp.status = http.StatusOK
+	}
+	s.sleep(r.Context(), s.opts.latency)
+
+	// Before the first byte, so that a client that has its response finds it
+	// recorded.
+	s.setStatus(rec, resp.status)
+	out := resp.encode(r, arrived, s.now())
+	switch {
+	case f.Kind == CutMiddle:
+		out.writePart(w, r, f.Keep)
+		panic(http.ErrAbortHandler)
+	case f.Kind == StallMiddle:
+		out.writePart(w, r, f.Keep)
+		s.hang(r.Context(), f.Delay)
+	case f.Kind == Endless && r.Method != http.MethodHead: // HEAD: writes never block
+		out.writeEndless(w, resp.list != nil, s.closing)
+		panic(http.ErrAbortHandler)
+	default:
+		out.write(w)
+	}
+}
+
+// process does what the request asks, whose body was read with readErr.
+func (s *Server) process(r *http.Request, body []byte, readErr error) response {
+	if tooLarge := (*http.MaxBytesError)(nil); errors.As(readErr, &tooLarge) {
+		return newProblem(http.StatusRequestEntityTooLarge, "The body is larger than 1 MiB").response()
+	} else if readErr != nil {
+		return newProblem(http.StatusBadRequest, "The body could not be read").response()
+	}
+	ip, _, _ := net.SplitHostPort(r.RemoteAddr) // always of that form
+	c := &call{
+		now:    s.now(),
+		method: r.Method,
+		path:   r.URL.EscapedPath(),
+		query:  r.URL.RawQuery,
+		header: r.Header,
+		body:   body,
+		ip:     ip,
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.state.process(c)
+}
+
+// sleep waits for d. It ends the request if the client leaves or the server
+// closes first.
+func (s *Server) sleep(ctx context.Context, d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return
+	case <-ctx.Done():
+	case <-s.closing:
+	}
+	panic(http.ErrAbortHandler)
+}
+
+// hang keeps the client waiting, for limit unless that is 0, and then ends the
+// request with no further word.
+func (s *Server) hang(ctx context.Context, limit time.Duration) {
+	if limit > 0 {
+		s.sleep(ctx, limit)
+	} else {
+		select {
+		case <-ctx.Done():
+		case <-s.closing:
+		}
+	}
+	panic(http.ErrAbortHandler)
+}

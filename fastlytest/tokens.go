@@ -1,0 +1,132 @@
+package fastlytest
+
+import (
+	"cmp"
+	"net/http"
+	"slices"
+
+	"github.com/fastly-tokens/fastly"
+)
+
+func (st *state) getSelf(c *call) (response, *problem) {
+	if p := st.authenticate(c, accessSelf); p != nil {
+		return response{}, p
+	}
+	if p := c.noBody(); p != nil {
+		return response{}, p
+	}
+	return jsonResponse(tokenJSON(c.key.TokenResponse)), nil
+}
+
+func (st *state) getToken(c *call) (response, *problem) {
+	if p := st.authenticate(c, accessRead); p != nil {
+		return response{}, p
+	}
+	if p := c.noBody(); p != nil {
+		return response{}, p
+	}
+	t, p := st.find(c, c.id)
+	if p != nil {
+		return response{}, p
+	}
+	return jsonResponse(tokenJSON(t.TokenResponse)), nil
+}
+
+func (st *state) listUser(c *call) (response, *problem) {
+	if p := st.authenticate(c, accessRead); p != nil {
+		return response{}, p
+	}
+	return st.list(c, func(t *token) bool { return t.user == c.user })
+}
+
+func (st *state) listCustomer(c *call) (response, *problem) {
+	if p := st.authenticate(c, accessRead); p != nil {
+		return response{}, p
+	}
+	// Which other customers exist is not for this one to know.
+	if !c.user.Superuser || c.user.CustomerID != c.id {
+		return response{}, errForbidden
+	}
+	return st.list(c, func(t *token) bool { return t.CustomerID == c.id })
+}
+
+// list returns the active tokens that keep wants. What it takes is a snapshot,
+// to be marshaled when the lock is gone.
+func (st *state) list(c *call, keep func(*token) bool) (response, *problem) {
+	if p := c.noBody(); p != nil {
+		return response{}, p
+	}
+	active := st.activeTokens(c.now, keep)
+	shuffle(active)
+	list := make([]fastly.TokenResponse, len(active))
+	for i, t := range active {
+		list[i] = t.TokenResponse
+	}
+	return response{status: http.StatusOK, header: jsonHeader(), list: list}, nil
+}
+
+// shuffle takes tokens out of their order of creation, which the API's lists do
+// not have. The same tokens always come in the same order, so that a program
+// that relies on one fails each time.
+func shuffle(tokens []*token) {
+	created := slices.Clone(tokens)
+	slices.SortFunc(tokens, func(a, b *token) int { return cmp.Compare(a.rank, b.rank) })
+	if slices.Equal(tokens, created) {
+		slices.Reverse(tokens)
+	}
+}
+
+func (st *state) revokeSelf(c *call) (response, *problem) {
+	if p := st.authenticateRevoke(c); p != nil {
+		return response{}, p
+	}
+	return revoke(c, c.key), nil
+}
+
+func (st *state) revokeToken(c *call) (response, *problem) {
+	if p := st.authenticateRevoke(c); p != nil {
+		return response{}, p
+	}
+	t, p := st.find(c, c.id)
+	if p != nil {
+		return response{}, p
+	}
+	return revoke(c, t), nil
+}
+
+func (st *state) authenticateRevoke(c *call) *problem {
+	if p := st.authenticate(c, accessWrite); p != nil {
+		return p
+	}
+	return c.noBody()
+}
+
+func revoke(c *call, tokens ...*token) response {
+	for _, t := range tokens {
+		t.DeletedAt = toSecond(c.now)
+		t.UpdatedAt = t.DeletedAt
+	}
+	return response{status: http.StatusNoContent, header: http.Header{}}
+}
+
+// find returns a token that the user may read and revoke. An expired one can
+// still be found; of those of other customers nothing is let out.
+func (st *state) find(c *call, id string) (*token, *problem) {
+	t := st.byID[id]
+	switch {
+	case t == nil, !t.DeletedAt.IsZero(), t.CustomerID != c.user.CustomerID:
+		return nil, errNoToken
+	case t.user != c.user && !c.user.Superuser:
+		return nil, errForbidden
+	}
+	return t, nil
+}
+
+// noBody refuses a body where the API takes none. Its Content-Type alone does
+// no harm: generated clients send one.
+func (c *call) noBody() *problem {
+	if len(c.body) > 0 {
+		return newProblem(http.StatusBadRequest, "This request takes no body")
+	}
+	return nil
+}

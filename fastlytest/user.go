@@ -1,0 +1,92 @@
+package fastlytest
+
+import "time"
+
+const maxFailures = 10 // wrong passwords in a row that lock a user
+
+// User is someone with an account. The zero value, filled in by
+// [Server.AddUser], is a plain user of the default customer.
+type User struct {
+	ID         string
+	CustomerID string
+	Login      string // the username
+	Password   string
+	// Superuser may read, list and revoke the tokens of everyone of the same
+	// customer.
+	Superuser bool
+	// OTP is a one-time password that is always right. A user with it, or with
+	// TOTPSecret, has two-factor authentication: each create wants a
+	// Fastly-OTP header.
+	OTP string
+	// TOTPSecret is the base32 secret of time-based one-time passwords; see
+	// [TOTP]. Codes of the server's time and of 30 seconds before and after it
+	// are right.
+	TOTPSecret string
+	// Locked users can neither create tokens nor POST /sudo; their tokens go
+	// on working. The tenth wrong password in a row locks a user.
+	Locked bool
+}
+
+type user struct {
+	User
+	failures int       // wrong passwords in a row
+	hour     time.Time // that used belongs to
+	used     int       // requests of the rate limit
+}
+
+func (st *state) addUser(u User) *user {
+	if u.ID == "" {
+		u.ID = randomID()
+	}
+	if u.Login == "" {
+		u.Login = u.ID + "@example.com"
+	}
+	if u.Password == "" {
+		u.Password = randomID()
+	}
+	if u.TOTPSecret != "" {
+		mustDecodeSecret(u.TOTPSecret)
+	}
+	switch {
+	case !wellFormed(u.ID):
+		panic("fastlytest: AddUser: malformed ID " + u.ID)
+	case !wellFormed(u.CustomerID):
+		panic("fastlytest: AddUser: malformed CustomerID " + u.CustomerID)
+	case st.users[u.ID] != nil:
+		panic("fastlytest: AddUser: ID taken: " + u.ID)
+	case st.byLogin[u.Login] != nil:
+		panic("fastlytest: AddUser: login taken: " + u.Login)
+	}
+	added := &user{User: u}
+	st.users[u.ID] = added
+	st.byLogin[u.Login] = added
+	return added
+}
+
+// checkPassword counts the wrong passwords, and locks the user after too many.
+func (u *user) checkPassword(password string) *problem {
+	switch {
+	case u.Locked:
+		return errLocked
+	case u.Password != password:
+		u.failures++
+		u.Locked = u.failures >= maxFailures
+		return errGrant
+	}
+	u.failures = 0
+	return nil
+}
+
+// count takes one request from what is left of the hour, and reports whether
+// there was one.
+func (u *user) count(now time.Time, perHour int) bool {
+	// Never back: requests overtake each other on their way here.
+	if hour := now.Truncate(time.Hour); hour.After(u.hour) {
+		u.hour, u.used = hour, 0
+	}
+	if u.used >= perHour {
+		return false
+	}
+	u.used++
+	return true
+}

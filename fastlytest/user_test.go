@@ -1,0 +1,34 @@
+package fastlytest
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+)
+
+func TestTenWrongPasswordsInARowLockAUser(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t)
+	u := a.User()
+	wrong := func() reply { return a.send("POST", "/tokens", basic(u.Login, "wrong")) }
+	right := func() reply { return a.send("POST", "/tokens", basic(u.Login, u.Password)) }
+	for range 9 {
+		assertProblem(t, wrong(), 400, "invalid_grant")
+	}
+	assert.Equal(t, 200, right().status, "the right password ends the row")
+	for range 10 {
+		assertProblem(t, wrong(), 400, "invalid_grant")
+	}
+	assertProblem(t, right(), 400, "account_locked")
+	assertProblem(t, a.send("POST", "/sudo", key(a.Key()), form("username", u.Login, "password", u.Password)), 400, "account_locked")
+	assert.True(t, a.User().Locked)
+	assert.Equal(t, 200, a.send("GET", "/tokens", key(a.Key())).status, "tokens go on working")
+}
+
+func TestCountNeverGoesBack(t *testing.T) {
+	t.Parallel()
+	u := &user{}
+	assert.True(t, u.count(start.Add(time.Hour), 1))
+	assert.False(t, u.count(start, 1), "an older request belongs to the newer hour")
+}

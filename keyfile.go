@@ -1,0 +1,154 @@
+package fastly
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+	"time"
+)
+
+const (
+	maxKeyFileBytes = 64 << 10
+	// keyFileGrace covers a file that is being replaced.
+	keyFileGrace = time.Minute
+	// fileTimeUnit is the coarsest unit of a modification time in use, FAT's.
+	fileTimeUnit = 2 * time.Second
+)
+
+var errKeyFileEmpty = errors.New("the file is empty")
+
+// KeyFile returns a function for [WithAPIKeyFunc] that reads the API key from a
+// regular file of at most 64 KiB, such as a mounted secret. Symbolic links are
+// followed at each call. One line break at the end (LF or CRLF) is not part of
+// the key; anything else is, and an empty key is an error.
+//
+// Each call looks at the file, and reads it again if its size, modification
+// time or inode has changed, and for two seconds after that, since a file
+// system may give two writes the same time. To replace a key, write another
+// file and rename it over the old one: a reader of a file that is rewritten in
+// place may see a part of the key.
+//
+// If the file is missing or empty, the last key is used for at most a minute
+// after the file was last seen with it. From then on, and for any other
+// failure at once, calls fail; so deleting the file withdraws the key.
+//
+// The function is safe for concurrent use. One call at a time looks at the
+// file; the others wait, no longer than their contexts allow. Errors name the
+// file and never show its content; they match the cause, such as
+// [fs.ErrNotExist] or [context.Canceled]. A path that is empty, or that could
+// be an access token by mistake (32 letters, digits, '-' and '_': write ./ in
+// front if it is a file), is not shown and matches [ErrInvalidArgument].
+func KeyFile(path string) func(context.Context) (Secret, error) {
+	return newKeyFile(path).key
+}
+
+// keyFile remembers what a key file last held.
+type keyFile struct {
+	path string
+	turn chan struct{} // a lock that a context can stop waiting for; guards what follows
+
+	last    Secret
+	info    fs.FileInfo // of the file that held last; nil if there was none
+	since   time.Time   // info was seen first
+	settled bool        // last was read so long after since that a later write changes info
+	seen    time.Time   // the file was last seen with last in it
+}
+
+func newKeyFile(path string) *keyFile {
+	return &keyFile{path: path, turn: make(chan struct{}, 1)}
+}
+
+func (f *keyFile) key(ctx context.Context) (Secret, error) {
+	switch {
+	case f.path == "":
+		return "", fmt.Errorf("fastly: %w: the path of the key file is empty", ErrInvalidArgument)
+	case looksLikeToken(f.path):
+		return "", fmt.Errorf("fastly: %w: the path of the key file looks like a key", ErrInvalidArgument)
+	}
+	select {
+	case f.turn <- struct{}{}:
+		defer func() { <-f.turn }()
+	case <-ctx.Done():
+	}
+	err := ctx.Err()
+	if err == nil {
+		err = f.refresh()
+	}
+	if err == nil {
+		return f.last, nil
+	}
+	// An error of the operating system repeats the path as it is.
+	if pathError := (*fs.PathError)(nil); errors.As(err, &pathError) {
+		err = pathError.Err
+	}
+	return "", fmt.Errorf("fastly: key file %.1024q: %w", f.path, err)
+}
+
+// refresh brings last up to date.
+func (f *keyFile) refresh() error {
+	now := time.Now()
+	err := f.read(now)
+	switch absent := errors.Is(err, fs.ErrNotExist) || errors.Is(err, errKeyFileEmpty); {
+	case err == nil:
+		f.seen = now
+	case absent && f.info != nil && now.Sub(f.seen) < keyFileGrace:
+		return nil
+	}
+	return err
+}
+
+func (f *keyFile) read(now time.Time) error {
+	info, err := os.Stat(f.path)
+	switch {
+	case err != nil:
+		return err
+	case f.settled && sameFile(info, f.info):
+		return nil
+	case !info.Mode().IsRegular(): // to open a FIFO would block
+		return errors.New("not a regular file")
+	}
+	file, err := os.Open(f.path)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = file.Close() }() // only read
+	// On Windows only this one holds the inode, and not a path to it.
+	if info, err = file.Stat(); err != nil {
+		return err
+	}
+	text, err := io.ReadAll(io.LimitReader(file, maxKeyFileBytes+1))
+	switch {
+	case err != nil:
+		return err
+	case len(text) > maxKeyFileBytes:
+		return errors.New("longer than 64 KiB")
+	}
+	key, isLine := strings.CutSuffix(string(text), "\n")
+	if isLine {
+		key = strings.TrimSuffix(key, "\r")
+	}
+	if key == "" {
+		return errKeyFileEmpty
+	}
+	if sameFile(info, f.info) {
+		f.settled = now.Sub(f.since) >= fileTimeUnit
+	} else {
+		f.info, f.since, f.settled = info, time.Now(), false
+	}
+	f.last = Secret(key)
+	return nil
+}
+
+// sameFile reports whether two looks at a file found no difference.
+func sameFile(a, b fs.FileInfo) bool {
+	return b != nil && os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
+}
+
+// looksLikeToken reports whether s has the form of an access token.
+func looksLikeToken(s string) bool {
+	return len(s) == 32 && strings.Trim(s, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz-") == ""
+}

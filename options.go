@@ -1,0 +1,274 @@
+package fastly
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+)
+
+// Option configures a [Client]. Of an option given twice the last one counts,
+// but two ways of authentication are an error.
+type Option func(*config) error
+
+type config struct {
+	base      *url.URL
+	plainHTTP bool
+	auth      authentication
+	client    *http.Client
+	product   string
+	policy    RetryPolicy
+	logger    *slog.Logger
+}
+
+// authentication is where the credentials of a client come from. With neither
+// obtain nor transport the client has none.
+type authentication struct {
+	option    string
+	obtain    func(context.Context) (credential, error)
+	transport http.RoundTripper
+}
+
+func (c *config) authenticate(auth authentication) error {
+	if previous := c.auth.option; previous != "" && previous != auth.option {
+		return invalid("%s and %s are two ways of authentication: use one", previous, auth.option)
+	}
+	c.auth = auth
+	return nil
+}
+
+func fixed(cred credential) func(context.Context) (credential, error) {
+	return func(context.Context) (credential, error) { return cred, nil }
+}
+
+// WithAPIKey authenticates with an API token, sent as the Fastly-Key header.
+func WithAPIKey(key string) Option {
+	return func(c *config) error {
+		cred, err := keyCredential(Secret(key))
+		if err != nil {
+			return err
+		}
+		return c.authenticate(authentication{option: "WithAPIKey", obtain: fixed(cred)})
+	}
+}
+
+// WithAPIKeyFunc authenticates with the API token that f returns, for keys that
+// change while the program runs; [KeyFile] returns such a function. f is called
+// for each attempt, with the context of the call, and must be safe for
+// concurrent use. Its time does not count towards an attempt's timeout. All
+// attempts of a [TokensService.RevokeTokenCurrent] use one key: with another,
+// "current" would be another token. An error of f ends the call, and
+// [errors.Is] finds it.
+func WithAPIKeyFunc(f func(context.Context) (Secret, error)) Option {
+	return func(c *config) error {
+		if f == nil {
+			return invalid("WithAPIKeyFunc was given nil")
+		}
+		return c.authenticate(authentication{
+			option: "WithAPIKeyFunc",
+			obtain: func(ctx context.Context) (credential, error) { return askKey(ctx, f) },
+		})
+	}
+}
+
+// WithBasicAuth authenticates with a user name and password, which the API
+// accepts for [TokensService.CreateToken] only.
+func WithBasicAuth(username, password string) Option {
+	return func(c *config) error {
+		cred, err := basicCredential(username, Secret(password))
+		if err != nil {
+			return err
+		}
+		return c.authenticate(authentication{option: "WithBasicAuth", obtain: fixed(cred)})
+	}
+}
+
+// WithoutAuthentication makes a client without credentials of its own, for
+// programs that have no key yet: it can call [TokensService.CreateToken] with a
+// Username and a Password. Every other call fails with [ErrInvalidArgument]
+// before anything is sent. A transport given by [WithHTTPClient] may still add
+// credentials.
+func WithoutAuthentication() Option {
+	return func(c *config) error {
+		return c.authenticate(authentication{option: "WithoutAuthentication"})
+	}
+}
+
+// WithTransport sends requests through rt, which authenticates them in its own
+// way and decides where it sends credentials. The client follows no redirect. A
+// create with a Username and a Password goes through rt as well: rt should not
+// add credentials to it. As the client doesn't know the key, it does not retry a
+// [TokensService.RevokeTokenCurrent] that may have been processed.
+func WithTransport(rt http.RoundTripper) Option {
+	return func(c *config) error {
+		if rt == nil {
+			return invalid("WithTransport was given nil")
+		}
+		if err := checkTLS(rt); err != nil {
+			return err
+		}
+		return c.authenticate(authentication{option: "WithTransport", transport: rt})
+	}
+}
+
+// WithHTTPClient uses the Transport, Jar and Timeout of hc, for proxies, TLS
+// settings or tracing. The transport sees each request with its credentials and
+// body. The client never modifies hc and follows no redirect, whatever the
+// CheckRedirect of hc says.
+//
+// If hc has a Transport or a Timeout, that Timeout bounds each attempt, from
+// sending the request to the end of the response; zero means no bound but the
+// context's. Otherwise an attempt ends after 60 s without a response header, or
+// 60 s of silence in the response body, and at most 64 connections are open at
+// a time.
+func WithHTTPClient(hc *http.Client) Option {
+	return func(c *config) error {
+		if hc == nil {
+			return invalid("WithHTTPClient was given nil")
+		}
+		c.client = hc
+		return checkTLS(hc.Transport)
+	}
+}
+
+// WithBaseURL replaces [DefaultBaseURL]. The URL must be https, unless its host
+// is loopback, and have no user name, query or fragment. Its path becomes a
+// prefix of the API's paths.
+func WithBaseURL(rawURL string) Option {
+	return func(c *config) (err error) {
+		c.base, err = parseBaseURL(rawURL)
+		return err
+	}
+}
+
+// WithInsecurePlainHTTP allows a base URL with plain http to a host that is not
+// loopback. Anyone on the network path can then read the credentials and the
+// tokens created with them. It is for a proxy on a network of your own.
+func WithInsecurePlainHTTP() Option {
+	return func(c *config) error {
+		c.plainHTTP = true
+		return nil
+	}
+}
+
+// WithUserAgent puts a product token, such as "deploy-tool/1.4", in front of the
+// library's own in the User-Agent header. By default the header holds only the
+// latter.
+func WithUserAgent(product string) Option {
+	return func(c *config) error {
+		if !isVisible(strings.ReplaceAll(product, " ", "")) || strings.TrimSpace(product) != product || product == "" {
+			return invalid("the user agent %q is not a product token such as \"deploy-tool/1.4\"", product)
+		}
+		c.product = product
+		return nil
+	}
+}
+
+// WithRetryPolicy replaces the default [RetryPolicy]. A negative field is an
+// error, and so is a MinBackoff longer than MaxBackoff.
+func WithRetryPolicy(p RetryPolicy) Option {
+	return func(c *config) error {
+		c.policy = p
+		return p.check()
+	}
+}
+
+// WithLogger logs each attempt at debug level: method, path, status (0 without a
+// response), outcome (such as "done", "no response" or "rate limited"), duration,
+// attempt, and the wait before the next one. Headers and bodies are never logged.
+// A nil logger logs nothing, which is the default.
+func WithLogger(l *slog.Logger) Option {
+	return func(c *config) error {
+		c.logger = l
+		return nil
+	}
+}
+
+func (c *config) apply(opts []Option) error {
+	for _, opt := range opts {
+		if opt == nil {
+			return invalid("an option is nil")
+		}
+		if err := opt(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// applyEnv fills in from the environment what no option has set.
+func (c *config) applyEnv() error {
+	if c.auth.option == "" {
+		name := "FASTLY_API_TOKEN"
+		if os.Getenv(name) == "" {
+			name = "FASTLY_API_KEY"
+		}
+		if os.Getenv(name) == "" {
+			return invalid("no credentials: set FASTLY_API_TOKEN (or FASTLY_API_KEY) to an API token")
+		}
+		if err := WithAPIKey(os.Getenv(name))(c); err != nil {
+			return fmt.Errorf("%w (from %s)", err, name)
+		}
+	}
+	if rawURL := os.Getenv("FASTLY_API_URL"); rawURL != "" && c.base == nil {
+		if err := WithBaseURL(rawURL)(c); err != nil {
+			return fmt.Errorf("%w (from FASTLY_API_URL)", err)
+		}
+	}
+	return nil
+}
+
+// check completes the configuration, and rejects one that can't work as a whole.
+func (c *config) check() error {
+	if c.auth.option == "" {
+		return invalid("no credentials: use WithAPIKey, WithAPIKeyFunc, WithBasicAuth, WithoutAuthentication, WithTransport or NewClientFromEnv")
+	}
+	if c.base == nil {
+		c.base, _ = url.Parse(DefaultBaseURL)
+	}
+	if c.base.Scheme == "http" && !c.plainHTTP && !isLoopback(c.base.Hostname()) {
+		return invalid("the base URL is plain http, which would show the credentials to anyone on the path to %s: use https", c.base.Host)
+	}
+	if c.client == nil {
+		c.client = new(http.Client)
+	}
+	if c.auth.transport != nil && c.client.Transport != nil {
+		return invalid("WithTransport and the Transport of WithHTTPClient exclude each other: wrap the latter in your transport, or leave it nil")
+	}
+	return nil
+}
+
+func parseBaseURL(rawURL string) (*url.URL, error) {
+	u, err := url.Parse(rawURL)
+	var reason *url.Error
+	switch {
+	// The URL may hold a password, and so may what the parser says of it.
+	case err != nil && (strings.Contains(rawURL, "@") || !errors.As(err, &reason)):
+		return nil, invalid("the base URL can't be parsed: it should look like %s", DefaultBaseURL)
+	case err != nil:
+		return nil, invalid("the base URL can't be parsed (%s): it should look like %s", sanitize(reason.Err.Error()), DefaultBaseURL)
+	case u.User != nil:
+		return nil, invalid("the base URL holds a user name: use WithBasicAuth for credentials")
+	case u.Scheme != "https" && u.Scheme != "http", u.Hostname() == "":
+		shown := ""
+		if rawURL == "" || strings.ContainsAny(rawURL, "./:") && !strings.Contains(rawURL, "@") {
+			shown = " " + strconv.Quote(truncate(rawURL, 200))
+		} // else it may be a credential in the wrong place
+		return nil, invalid("the base URL%s is not an absolute http or https URL: it should look like %s", shown, DefaultBaseURL)
+	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
+		return nil, invalid("the base URL has a query or a fragment: leave them out")
+	}
+	// Proxy settings tell loopback from other hosts by the case of "localhost".
+	u.Host = strings.ToLower(u.Host)
+	escaped := strings.TrimRight(u.EscapedPath(), "/")
+	if u.Path, err = url.PathUnescape(escaped); err != nil {
+		return nil, invalid("the path of the base URL can't be parsed")
+	}
+	u.RawPath = escaped
+	return u, nil
+}

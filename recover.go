@@ -1,0 +1,205 @@
+package fastly
+
+import (
+	"bytes"
+	"cmp"
+	"html"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// lenient is for text whose faults are reported elsewhere, or don't matter.
+var lenient = []jsontext.Options{jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)}
+
+// recoveredError is the error of a create whose response could not be read whole,
+// but held an access token. An unverified one was not where it should be.
+type recoveredError struct {
+	err        error
+	unverified bool
+}
+
+func (e *recoveredError) Error() string { return e.err.Error() }
+func (e *recoveredError) Unwrap() error { return e.err }
+
+// recoverCreated reads what it can of a created token whose response is broken,
+// as err says: first up to the break, then from anywhere.
+func recoverCreated(text []byte, err error) (*TokenCreatedResponse, error) {
+	created := new(TokenCreatedResponse)
+	d := newTokenDecoder(bytes.NewReader(text), lenient...)
+	_ = d.token(&created.TokenResponse, &created.AccessToken) // err describes its error
+	unverified := created.AccessToken == ""
+	if unverified {
+		created.AccessToken = Secret(scanString(text, "access_token"))
+	}
+	if created.ID == "" {
+		created.ID = scanString(text, "id")
+	}
+	switch {
+	case created.AccessToken != "":
+		return created, &recoveredError{err, unverified}
+	case created.ID != "":
+		return created, err
+	}
+	return nil, err
+}
+
+// maxScanned bounds the value that scanString reads, so that text made of
+// nothing but names is not slow.
+const maxScanned = 4 << 10
+
+// scanString looks in any text for a name with a whole JSON string, not empty.
+func scanString(text []byte, name string) string {
+	for {
+		_, rest, found := bytes.Cut(text, []byte(`"`+name+`"`))
+		if !found {
+			return ""
+		}
+		text = rest
+		value, isMember := bytes.CutPrefix(bytes.TrimLeft(rest, " \t\r\n"), []byte{':'})
+		if !isMember {
+			continue
+		}
+		d := jsontext.NewDecoder(bytes.NewBuffer(value[:min(len(value), maxScanned)]), lenient...)
+		if token, err := d.ReadToken(); err == nil && token.Kind() == '"' && token.String() != "" {
+			return token.String()
+		}
+	}
+}
+
+// errorMessage is what an error body says.
+type errorMessage struct{ msg, detail, code string }
+
+// readError reads a response other than a 2xx, whose body may be anything.
+func readError(resp *http.Response, op *operation, limit RateLimit, s secrets, now time.Time) *GenericTokenError {
+	r := &redactor{secrets: s}
+	var body string
+	if resp.StatusCode != http.StatusSwitchingProtocols { // whose body is the connection
+		// A body that breaks off is better than nothing.
+		text, err := io.ReadAll(io.LimitReader(resp.Body, maxErrorBytes))
+		if body = string(text); err != nil || len(text) == maxErrorBytes {
+			body = r.redactTruncated(body)
+		}
+	}
+	message := parseErrorBody([]byte(body))
+	e := &GenericTokenError{
+		StatusCode: resp.StatusCode,
+		Msg:        r.redact(message.msg),
+		Detail:     r.redact(message.detail),
+		Code:       r.redact(message.code),
+		Method:     op.method,
+		Path:       op.path,
+		RateLimit:  limit,
+		RetryAfter: retryAfter(resp.StatusCode, resp.Header, limit, now),
+		Header:     r.redactHeader(resp.Header),
+		Body:       r.redact(body),
+		received:   now,
+	}
+	if location, err := resp.Location(); err == nil && resp.StatusCode >= 300 && resp.StatusCode <= 399 {
+		e.redirectTo = r.redact(location.Host)
+	}
+	return e
+}
+
+// parseErrorBody reads an error body of any form: the API's own, JSON:API, RFC
+// 9457, HTML or text.
+func parseErrorBody(body []byte) errorMessage {
+	text := bytes.TrimSpace(body)
+	switch {
+	case len(text) == 0:
+		return errorMessage{}
+	case text[0] == '{':
+		return parseErrorObject(text)
+	case text[0] == '<':
+		return errorMessage{msg: htmlTitle(string(text))}
+	}
+	return errorMessage{msg: string(text)}
+}
+
+func parseErrorObject(object []byte) errorMessage {
+	var own, first errorMessage
+	var title string
+	d := jsontext.NewDecoder(bytes.NewReader(object), lenient...)
+	_, err := d.ReadToken()
+	for err == nil && d.PeekKind() == '"' {
+		// A token is valid until the next one is read.
+		var token jsontext.Token
+		token, err = d.ReadToken()
+		name := token.String()
+		var value jsontext.Value
+		if value, err = d.ReadValue(); err != nil {
+			break
+		}
+		switch name {
+		case "msg":
+			own.msg = scalar(value)
+		case "title":
+			title = scalar(value)
+		case "detail":
+			own.detail = scalar(value)
+		case "code":
+			own.code = scalar(value)
+		case "errors":
+			first = parseFirstError(value)
+		}
+	}
+	return errorMessage{
+		msg:    cmp.Or(own.msg, title, first.msg),
+		detail: cmp.Or(own.detail, first.detail),
+		code:   cmp.Or(own.code, first.code),
+	}
+}
+
+// parseFirstError reads the first error of a JSON:API array, which stands for
+// all.
+func parseFirstError(array []byte) errorMessage {
+	d := jsontext.NewDecoder(bytes.NewReader(array), lenient...)
+	if token, err := d.ReadToken(); err != nil || token.Kind() != '[' {
+		return errorMessage{}
+	}
+	for d.PeekKind() == 'n' {
+		if err := d.SkipValue(); err != nil {
+			return errorMessage{}
+		}
+	}
+	if object, err := d.ReadValue(); err == nil && object.Kind() == '{' {
+		return parseErrorObject(object)
+	}
+	return errorMessage{}
+}
+
+// scalar returns a string or number as text.
+func scalar(value jsontext.Value) string {
+	switch value.Kind() {
+	case '"':
+		text, _ := jsontext.AppendUnquote(nil, value)
+		return string(text)
+	case '0':
+		return value.String()
+	}
+	return ""
+}
+
+// htmlTitle returns the title of an HTML page; the page itself is no message.
+func htmlTitle(page string) string {
+	page = strings.ToValidUTF8(page, "")
+	lower := strings.Map(func(r rune) rune { // of the same length, unlike ToLower
+		if 'A' <= r && r <= 'Z' {
+			r += 'a' - 'A'
+		}
+		return r
+	}, page)
+	start := strings.Index(lower, "<title")
+	if start < 0 {
+		return ""
+	}
+	open := strings.IndexByte(lower[start:], '>')
+	end := strings.Index(lower[start:], "</title")
+	if open < 0 || end < open {
+		return ""
+	}
+	return strings.Join(strings.Fields(html.UnescapeString(page[start+open+1:start+end])), " ")
+}

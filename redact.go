@@ -1,0 +1,258 @@
+package fastly
+
+import (
+	"errors"
+	"fmt"
+	"html"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf16"
+)
+
+const redacted = "[REDACTED]"
+
+// secrets are texts to be redacted. A short one is likely to be part of a word,
+// so it is redacted only where it is a whole value.
+type secrets struct{ anywhere, whole []string }
+
+const (
+	minToken    = 4 // of API keys, access tokens and one-time passwords
+	minPassword = 8 // a shorter password may be a common word
+)
+
+func tokenSecrets(texts ...string) secrets    { return newSecrets(minToken, texts) }
+func passwordSecrets(texts ...string) secrets { return newSecrets(minPassword, texts) }
+
+func newSecrets(length int, texts []string) (s secrets) {
+	for _, text := range texts {
+		switch {
+		case text == "":
+		case len(text) < length:
+			s.whole = append(s.whole, text)
+		default:
+			s.anywhere = append(s.anywhere, text)
+		}
+	}
+	return s
+}
+
+func (s secrets) and(more secrets) secrets {
+	return secrets{slices.Concat(s.anywhere, more.anywhere), slices.Concat(s.whole, more.whole)}
+}
+
+// redactor replaces secrets in untrusted text, whichever way that encodes them.
+type redactor struct {
+	secrets
+	encoded []string // every encoding of the secrets to be redacted anywhere, once needed
+}
+
+// redact is for one text; a redactor is for several.
+func redact(text string, s secrets) string { return (&redactor{secrets: s}).redact(text) }
+
+// forms returns what to look for in a text.
+func (r *redactor) forms(text string) []string {
+	if !strings.ContainsAny(text, `%&\+`) { // no encoding is in use
+		return r.anywhere
+	}
+	if r.encoded == nil {
+		for _, secret := range r.anywhere {
+			r.encoded = append(r.encoded, encodings(secret)...)
+		}
+	}
+	return r.encoded
+}
+
+func (r *redactor) redact(text string) string {
+	if slices.Contains(r.whole, text) {
+		return redacted
+	}
+	found := find(text, r.forms(text), 0)
+	for _, form := range encode(r.whole, jsonEncoders) { // as a value of a JSON body
+		found = append(found, find(text, []string{`"` + form + `"`}, 1)...)
+	}
+	return replace(text, found)
+}
+
+// redactTruncated is redact for text that was cut off, perhaps within a secret.
+func (r *redactor) redactTruncated(text string) string {
+	text = r.redact(text)
+	var found []span
+	for _, form := range r.forms(text) {
+		for n := min(len(form)-1, len(text)); n >= minToken; n-- {
+			if strings.HasSuffix(text, form[:n]) {
+				found = append(found, span{len(text) - n, len(text)})
+				break
+			}
+		}
+	}
+	return replace(text, found)
+}
+
+type span struct{ start, end int }
+
+// find returns where the forms stand in text, less the margin on both sides.
+func find(text string, forms []string, margin int) (found []span) {
+	for _, form := range forms {
+		for from := 0; ; {
+			i := strings.Index(text[from:], form)
+			if i < 0 {
+				break
+			}
+			start := from + i
+			from = start + len(form)
+			found = append(found, span{start + margin, from - margin})
+		}
+	}
+	return found
+}
+
+func replace(text string, found []span) string {
+	if len(found) == 0 {
+		return text
+	}
+	slices.SortFunc(found, func(a, b span) int { return a.start - b.start })
+	var b strings.Builder
+	done := 0
+	for _, s := range found {
+		if s.start >= done {
+			b.WriteString(text[done:s.start])
+			b.WriteString(redacted)
+		}
+		done = max(done, s.end)
+	}
+	return b.String() + text[done:]
+}
+
+// encoders are the ways in which servers and proxies repeat a character.
+var (
+	jsonEncoders = []func(string) string{
+		strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace,
+		strings.NewReplacer(`\`, `\\`, `"`, `\"`, `/`, `\/`).Replace,
+		strings.NewReplacer(`\`, `\\`, `"`, `\"`, "<", `\u003c`, ">", `\u003e`, "&", `\u0026`).Replace,            // encoding/json
+		strings.NewReplacer(`\`, `\\`, `"`, `\"`, "<", `\u003c`, ">", `\u003e`, "&", `\u0026`, "/", `\/`).Replace, // PHP
+		func(c string) string { q := strconv.QuoteToASCII(c); return q[1 : len(q)-1] },
+		func(c string) string { return eachUnit(c, `\u%04x`) },
+		func(c string) string { return eachUnit(c, `\u%04X`) },
+	}
+	otherEncoders = []func(string) string{
+		html.EscapeString,
+		strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;", "'", "&apos;", "/", "&sol;").Replace,
+		func(c string) string { return eachUnit(c, "&#%d;") },
+		func(c string) string { return eachUnit(c, "&#x%x;") },
+		url.QueryEscape,
+		url.PathEscape,
+		func(c string) string { return lowerEscape(url.QueryEscape(c)) },
+		func(c string) string { return lowerEscape(url.PathEscape(c)) },
+		func(c string) string { return strings.ReplaceAll(url.QueryEscape(c), "+", "%20") },
+		func(c string) string { return "%" + strings.ReplaceAll(fmt.Sprintf("% x", c), " ", "%") },
+		func(c string) string { return "%" + strings.ReplaceAll(fmt.Sprintf("% X", c), " ", "%") },
+	}
+)
+
+// eachUnit formats the UTF-16 units of a character.
+func eachUnit(c, format string) (text string) {
+	for _, unit := range utf16.Encode([]rune(c)) {
+		text += fmt.Sprintf(format, unit)
+	}
+	return text
+}
+
+// lowerEscape writes an escape in lower case.
+func lowerEscape(c string) string {
+	if strings.HasPrefix(c, "%") {
+		return strings.ToLower(c)
+	}
+	return c
+}
+
+// encodings returns a text in each way that it may be repeated, JSON in JSON and
+// in HTML included.
+func encodings(text string) []string {
+	inJSON := encode([]string{text}, jsonEncoders)
+	nested := encode(inJSON, slices.Concat(jsonEncoders, otherEncoders[:2]))
+	return unique(slices.Concat(inJSON, nested, encode([]string{text}, otherEncoders), []string{text}))
+}
+
+// encode returns each text by each encoder.
+func encode(texts []string, encoders []func(string) string) (forms []string) {
+	for _, text := range texts {
+		for _, encoder := range encoders {
+			var b strings.Builder
+			for _, r := range text {
+				b.WriteString(encoder(string(r)))
+			}
+			forms = append(forms, b.String())
+		}
+	}
+	return unique(forms)
+}
+
+func unique(texts []string) []string {
+	slices.Sort(texts)
+	return slices.Compact(texts)
+}
+
+// Bounds on the header that an error keeps.
+const (
+	maxHeaderFields = 64
+	maxHeaderValue  = 1 << 10
+)
+
+// redactHeader returns a bounded copy of a response header, without cookies and
+// without the query of a Location.
+func (r *redactor) redactHeader(h http.Header) http.Header {
+	clean := http.Header{}
+	for _, name := range slices.Sorted(maps.Keys(h)) {
+		if len(clean) == maxHeaderFields {
+			break
+		}
+		if name == "Set-Cookie" || len(name) > maxHeaderValue || r.redact(name) != name {
+			continue
+		}
+		value := strings.Join(h[name], ", ")
+		if name == "Location" {
+			value, _, _ = strings.Cut(value, "?")
+		}
+		clean[name] = []string{truncate(r.redact(value), maxHeaderValue)}
+	}
+	return clean
+}
+
+// redactedError is an error of a transport whose text held a secret. It matches
+// what that error matches, but has no Unwrap: whatever prints each error of a
+// chain would print the secret. Nor does it hold the error in a field, which
+// package fmt would print for a verb that doesn't fit.
+type redactedError struct {
+	text string
+	is   func(target error) bool
+	as   func(target any) bool
+}
+
+func (e *redactedError) Error() string        { return e.text }
+func (e *redactedError) Is(target error) bool { return e.is(target) }
+func (e *redactedError) As(target any) bool   { return e.as(target) }
+
+// redactError returns err, or an error that matches the same but whose text
+// holds none of the secrets.
+func redactError(err error, s secrets) error {
+	text := err.Error()
+	clean := redact(text, s)
+	for _, secret := range slices.Concat(s.anywhere, s.whole) {
+		// net/http quotes single words of a line that is not HTTP.
+		for word := range strings.FieldsSeq(secret) {
+			clean = redact(clean, passwordSecrets(word))
+		}
+	}
+	if clean == text {
+		return err
+	}
+	return &redactedError{
+		text: clean,
+		is:   func(target error) bool { return errors.Is(err, target) },
+		as:   func(target any) bool { return errors.As(err, target) },
+	}
+}

@@ -1,0 +1,153 @@
+package rotate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/fastly-tokens/fastly"
+)
+
+const (
+	// cleanupTimeout bounds what goes on although the caller's context ended.
+	cleanupTimeout = time.Minute
+	// looks is how often the API is asked for what it may show with a delay,
+	// such as a token whose create was cut off. The first pause is doubled
+	// after each look.
+	looks      = 4
+	firstPause = 250 * time.Millisecond
+)
+
+// cleaner finds and revokes the tokens with a name that nobody holds.
+type cleaner struct {
+	name    string
+	clients []*fastly.Client // that list and revoke, the best first
+	keep    []string         // IDs of tokens with the name that somebody may hold
+	lost    int              // creates whose token, if there is one, was not found
+	left    []string         // IDs of tokens to revoke
+	revoked []string
+}
+
+// clean reports whether nothing is left to revoke, for all that is known.
+func (c *cleaner) clean() bool { return c.lost == 0 && len(c.left) == 0 }
+
+// sweep revokes every token with the name but those to keep. It looks until that
+// went well and no token is lost, at most n times, even if ctx has ended.
+func (c *cleaner) sweep(ctx context.Context, n int) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
+	defer cancel()
+	return repeat(ctx, n, func() (again bool, err error) {
+		err = c.look(ctx)
+		return err != nil || c.lost > 0, err
+	})
+}
+
+// look lists the tokens once and revokes what is left.
+func (c *cleaner) look(ctx context.Context) error {
+	var tokens []fastly.TokenResponse
+	err := c.each(func(client *fastly.Client) (err error) {
+		tokens, err = client.Tokens.ListTokensUser(ctx)
+		return err
+	})
+	known := slices.Concat(c.keep, c.left, c.revoked)
+	for _, t := range tokens {
+		if t.Name == c.name && !slices.Contains(known, t.ID) {
+			c.left = append(c.left, t.ID)
+			c.lost = max(c.lost-1, 0)
+		}
+	}
+	for _, id := range slices.Clone(c.left) {
+		err = also(err, c.revoke(ctx, id))
+	}
+	return err
+}
+
+// revoke makes sure that a token does not work any more.
+func (c *cleaner) revoke(ctx context.Context, id string) error {
+	err := c.each(func(client *fastly.Client) error {
+		err := client.Tokens.RevokeToken(ctx, id)
+		if errors.Is(err, fastly.ErrNotFound) {
+			return nil
+		}
+		return err
+	})
+	if err == nil {
+		c.gone(id)
+	}
+	return err
+}
+
+// gone notes that a token does not work any more.
+func (c *cleaner) gone(id string) {
+	c.left = slices.DeleteFunc(c.left, func(left string) bool { return left == id })
+	c.revoked = append(c.revoked, id)
+}
+
+// each calls f with one client after the other until it succeeds.
+func (c *cleaner) each(f func(*fastly.Client) error) error {
+	all := errors.New("there is no client to clean up with")
+	if len(c.clients) > 0 {
+		all = nil
+	}
+	for _, client := range c.clients {
+		err := f(client)
+		if err == nil {
+			return nil
+		}
+		all = also(all, err)
+	}
+	return all
+}
+
+// repeat calls f, with a pause between calls, until it says that another call is
+// of no use, at most n times. It returns the last error.
+func repeat(ctx context.Context, n int, f func() (again bool, err error)) error {
+	for pause := firstPause; ; pause *= 2 {
+		again, err := f()
+		if n--; !again || n == 0 {
+			return err
+		}
+		if sleep(ctx, pause) != nil {
+			return err
+		}
+	}
+}
+
+// sleep waits for d, or until ctx ends, which is an error.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ended(ctx)
+	}
+}
+
+// ended returns the context's error together with its cause, nil before its end.
+func ended(ctx context.Context) error {
+	err := ctx.Err()
+	if cause := context.Cause(ctx); cause != err { //nolint:errorlint // the same one is not to be said twice
+		return fmt.Errorf("%w (%w)", err, cause)
+	}
+	return err
+}
+
+// refused reports whether err is the API's refusal of the key.
+func refused(err error) bool {
+	return errors.Is(err, fastly.ErrUnauthorized) || errors.Is(err, fastly.ErrForbidden)
+}
+
+// also joins errors in one line.
+func also(err, more error) error {
+	switch {
+	case err == nil:
+		return more
+	case more == nil || errors.Is(err, more) || err.Error() == more.Error():
+		return err
+	}
+	return fmt.Errorf("%w; then: %w", err, more)
+}

@@ -1,0 +1,121 @@
+package rotate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/fastly-tokens/fastly"
+)
+
+// maxCreates bounds the creates of one Create and of one run of a Rotation.
+const maxCreates = 3
+
+// Create creates a token with a known outcome. It sends req, with a marker at
+// the end of the name, by client. If the response is lost or cannot be read
+// whole, it looks for that name with cleanup, revokes what it finds, and creates
+// anew, at most three times. The error is nil only with a complete token in
+// hand, when no other token of its name can be found.
+//
+// Client may be one that can do nothing else (see
+// [fastly.WithoutAuthentication]). Cleanup lists and revokes: its key must have
+// global scope and be of the user that the new token is for. A nil cleanup makes
+// Create stop at the first unknown outcome.
+//
+// The error is a [*CreateError], which says what exists. As with CreateToken,
+// the response is not nil next to an error if an access token was read that may
+// work: it could not be revoked, nobody looked because cleanup is nil, or the
+// token is good and there may be another one. Keep it or revoke it.
+//
+// When ctx ends, Create creates nothing more. It still looks for and revokes
+// what it may have made, for at most one minute.
+func Create(ctx context.Context, client *fastly.Client, req *fastly.CreateTokenRequest, cleanup *fastly.Client) (*fastly.TokenCreatedResponse, error) {
+	if ctx == nil || client == nil || req == nil {
+		return nil, fmt.Errorf("rotate: Create needs a context, a client and a request: %w", fastly.ErrInvalidArgument)
+	}
+	marked := *req
+	marked.Name = mark(req.Name)
+	c := &cleaner{name: marked.Name}
+	if cleanup != nil {
+		c.clients = []*fastly.Client{cleanup}
+	}
+	created, err := c.create(ctx, client, &marked)
+	if err == nil && c.lost > 0 {
+		// A slow create may have made its token by now.
+		c.keep = []string{created.ID}
+		err = c.sweep(ctx, 1)
+	}
+	if err == nil {
+		return created, nil
+	}
+	return created, &CreateError{Name: c.name, Left: c.left, Unknown: c.lost > 0, Err: err}
+}
+
+// create sends req until a response was read whole, and revokes what the others
+// have made. A response next to an error is one whose token may work.
+func (c *cleaner) create(ctx context.Context, client *fastly.Client, req *fastly.CreateTokenRequest) (*fastly.TokenCreatedResponse, error) {
+	for try := 1; ; try++ {
+		created, err := client.Tokens.CreateToken(ctx, req)
+		switch {
+		case err == nil && created.ID != "":
+			return created, nil
+		case err == nil:
+			err = fmt.Errorf("the response has no token ID: %w", fastly.ErrOutcomeUnknown)
+		case created == nil && !errors.Is(err, fastly.ErrOutcomeUnknown):
+			return nil, err
+		}
+		if created != nil && created.ID != "" {
+			c.left = append(c.left, created.ID)
+		} else {
+			c.lost++
+		}
+		var sweepErr error
+		if len(c.clients) > 0 {
+			sweepErr = c.sweep(ctx, looks)
+		}
+		if created != nil && (created.AccessToken == "" || slices.Contains(c.revoked, created.ID) || created.ID == "" && c.lost == 0) {
+			created = nil
+		}
+		if len(c.clients) == 0 || sweepErr != nil || ctx.Err() != nil || try == maxCreates {
+			return created, also(also(err, sweepErr), ended(ctx))
+		}
+	}
+}
+
+// CreateError says what a failed [Create] left behind: nothing if Left is empty
+// and Unknown is false.
+type CreateError struct {
+	// Name is the name of the request with its marker. Tokens with this name
+	// that you do not hold belong to nobody.
+	Name string
+	// Left holds the IDs of tokens with this name that were created and could
+	// not be revoked, for all that is known.
+	Left []string
+	// Unknown reports whether there may be another token with this name: a
+	// create had no usable response, and no token was found since, or nobody
+	// looked.
+	Unknown bool
+	// Err is the reason. It matches fastly.ErrOutcomeUnknown if a create had no
+	// usable response, even if nothing is left of it: test Left and Unknown.
+	Err error
+}
+
+// Error returns the reason and what is left, in one line.
+func (e *CreateError) Error() string {
+	text := "rotate: " + e.Err.Error()
+	if len(e.Left) > 0 {
+		text += "; not revoked: token " + strings.Join(e.Left, ", ")
+	}
+	switch {
+	case e.Unknown:
+		return text + fmt.Sprintf("; there may be a token named %q: revoke it unless you hold it", e.Name)
+	case len(e.Left) > 0:
+		return text + fmt.Sprintf(", named %q", e.Name)
+	}
+	return text + fmt.Sprintf("; no token named %q is left", e.Name)
+}
+
+// Unwrap returns Err.
+func (e *CreateError) Unwrap() error { return e.Err }

@@ -1,0 +1,284 @@
+package rotate_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/fastly-tokens/fastly"
+	"github.com/fastly-tokens/fastly/fastlytest"
+	"github.com/fastly-tokens/fastly/rotate"
+)
+
+// createWorld is a user who creates a token.
+type createWorld struct {
+	*world
+	login, key *fastly.Client
+}
+
+func newCreateWorld(t *testing.T, a *api, troubles []trouble) *createWorld {
+	t.Helper()
+	w := newWorld(a, setup{}, troubles)
+	login, err := fastly.NewClient(fastly.WithoutAuthentication(), fastly.WithBaseURL(w.URL),
+		fastly.WithHTTPClient(&http.Client{Transport: w}), fastly.WithRetryPolicy(fastly.RetryPolicy{MaxAttempts: 1}))
+	require.NoError(t, err)
+	return &createWorld{w, login, w.client(t, w.admin.AccessToken)}
+}
+
+func (w *createWorld) request() *fastly.CreateTokenRequest {
+	return &fastly.CreateTokenRequest{
+		Name: "job", Scopes: fastly.Scopes{fastly.ScopePurgeAll},
+		Username: w.user.Login, Password: fastly.Secret(w.user.Password),
+	}
+}
+
+// jobs returns the IDs of the tokens that a create has made and that work.
+func (w *createWorld) jobs() (ids []string) {
+	for _, t := range w.alive(w.user.ID) {
+		if rotate.BaseName(t.Name) == "job" {
+			ids = append(ids, t.ID)
+		}
+	}
+	return ids
+}
+
+func TestCreateMarksTheNameAndLeavesTheRequestAlone(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t)
+	synctest.Test(t, func(t *testing.T) {
+		w := newCreateWorld(t, a, nil)
+		req := w.request()
+
+		created, err := rotate.Create(t.Context(), w.login, req, w.key)
+
+		require.NoError(t, err)
+		assert.Regexp(t, `^job \[r-[A-Z2-7]{10}\]$`, created.Name)
+		assert.Equal(t, w.request(), req)
+		assert.Equal(t, []string{created.ID}, w.jobs())
+		assert.NotEmpty(t, created.AccessToken)
+		assert.Equal(t, []string{"POST /tokens"}, w.ops, "a create that went well should need no other request")
+	})
+}
+
+// TestCreateSurvivesEverySequenceOfFaults wants exactly one token after a
+// success, and after a failure nothing that the error does not name.
+func TestCreateSurvivesEverySequenceOfFaults(t *testing.T) {
+	t.Parallel()
+	distinct := classes(t)
+	a := newAPI(t)
+	n, failed := 0, 0
+	var explore func(troubles []trouble)
+	explore = func(troubles []trouble) {
+		if len(a.Tokens()) > 100 {
+			a.close()
+			a = newAPI(t)
+		}
+		var ops []string
+		synctest.Test(t, func(t *testing.T) {
+			w := newCreateWorld(t, a, troubles)
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			w.cancel = cancel
+			created, err := rotate.Create(ctx, w.login, w.request(), w.key)
+			ops = w.ops
+			n++
+			jobs := w.jobs()
+			if err == nil {
+				assert.Equal(t, []string{created.ID}, jobs, "troubles %v", troubles)
+				assert.NotEmpty(t, created.AccessToken, "troubles %v", troubles)
+				return
+			}
+			failed++
+			if len(troubles) == 1 {
+				assert.NotErrorIs(t, err, fastly.ErrOutcomeUnknown, "troubles %v: one unknown outcome should be no failure", troubles)
+			}
+			var failure *rotate.CreateError
+			require.ErrorAs(t, err, &failure)
+			unknown := slices.DeleteFunc(slices.Clone(jobs), func(id string) bool {
+				return slices.Contains(failure.Left, id) || created != nil && created.ID == id
+			})
+			assert.True(t, len(unknown) == 0 || len(unknown) == 1 && failure.Unknown, "troubles %v leave %q: %v", troubles, unknown, err)
+			assert.Contains(t, err.Error(), failure.Name)
+			assert.NotContains(t, err.Error(), w.user.Password)
+		})
+		if len(troubles) == 3 {
+			return
+		}
+		from := 0
+		if len(troubles) > 0 {
+			from = troubles[len(troubles)-1].op + 1
+		}
+		for op := from; op < len(ops); op++ {
+			for _, tr := range append(slices.Clone(distinct[ops[op]]), trouble{name: canceled}) {
+				tr.op = op
+				explore(append(slices.Clone(troubles), tr))
+			}
+		}
+	}
+	explore(nil)
+	t.Logf("%d sequences of up to 3 faults, %d of them failed", n, failed)
+}
+
+func TestCreateWithoutCleanupSaysWhatToLookFor(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t)
+	for name, tc := range map[string]struct {
+		fault  fastlytest.Fault
+		inHand bool
+	}{
+		"no response":      {fastlytest.Fault{Kind: fastlytest.CutAfter}, false},
+		"all but the end":  {fastlytest.Fault{Kind: fastlytest.CutMiddle, Keep: 1 << 20}, true},
+		"a proxy's 503":    {fastlytest.Fault{Kind: fastlytest.StatusAfter}, false},
+		"a captive portal": {fastlytest.Fault{Kind: fastlytest.Garbage}, false},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newCreateWorld(t, a, []trouble{{name: name, fault: tc.fault}})
+
+			created, err := rotate.Create(t.Context(), w.login, w.request(), nil)
+
+			var failure *rotate.CreateError
+			require.ErrorAs(t, err, &failure, name)
+			require.Len(t, w.jobs(), 1, name)
+			token, _ := w.Token(w.jobs()[0])
+			assert.Equal(t, token.Name, failure.Name, name)
+			assert.Contains(t, err.Error(), token.Name, name)
+			assert.ErrorIs(t, err, fastly.ErrOutcomeUnknown, name)
+			if tc.inHand {
+				assert.Equal(t, token.AccessToken, created.AccessToken, name)
+			} else {
+				assert.Nil(t, created, name)
+				assert.True(t, failure.Unknown, name)
+			}
+		})
+	}
+}
+
+func TestCreateThatIsRejectedIsNotRepeated(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t)
+	synctest.Test(t, func(t *testing.T) {
+		w := newCreateWorld(t, a, nil)
+		req := w.request()
+		req.Password = "wrong"
+
+		created, err := rotate.Create(t.Context(), w.login, req, w.key)
+
+		assert.ErrorIs(t, err, fastly.ErrInvalidCredentials)
+		assert.Nil(t, created)
+		assert.Equal(t, []string{"POST /tokens"}, w.ops)
+		assert.Empty(t, w.jobs())
+	})
+}
+
+func TestCreateAsksForTheOneTimePasswordOfEachCreate(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t)
+	synctest.Test(t, func(t *testing.T) {
+		w := newCreateWorld(t, a, []trouble{{fault: fastlytest.Fault{Kind: fastlytest.CutAfter}, name: "cut after"}})
+		asked := 0
+		req := w.request()
+		req.OTPFunc = func(context.Context) (fastly.Secret, error) {
+			asked++
+			return "123456", nil
+		}
+
+		_, err := rotate.Create(t.Context(), w.login, req, w.key)
+
+		require.NoError(t, err)
+		assert.Equal(t, 2, asked)
+	})
+}
+
+func TestTokenThatTurnsUpLateIsRevoked(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t)
+	for name, look := range map[string]int{"while Create looks": 2, "after the next create": 5} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newCreateWorld(t, a, []trouble{{fault: fastlytest.Fault{Kind: fastlytest.CutBefore}, name: "cut before"}})
+			before := w.before
+			var lost string
+			w.before = func(r *http.Request) bool {
+				if r.Method == http.MethodPost && lost == "" {
+					text, err := io.ReadAll(r.Body)
+					require.NoError(t, err)
+					r.Body = io.NopCloser(bytes.NewReader(text))
+					form, err := url.ParseQuery(string(text))
+					require.NoError(t, err)
+					lost = form.Get("name")
+				}
+				faulty := before(r)
+				if len(w.ops) == look+1 {
+					a.AddToken(w.user.ID, fastly.TokenCreatedResponse{TokenResponse: fastly.TokenResponse{Name: lost}})
+				}
+				return faulty
+			}
+
+			created, err := rotate.Create(t.Context(), w.login, w.request(), w.key)
+
+			require.NoError(t, err, name)
+			assert.Equal(t, []string{created.ID}, w.jobs(), name)
+		})
+	}
+}
+
+func TestCreateThatIsCanceledLeavesNoToken(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t)
+	user := a.AddUser(fastlytest.User{})
+	key := a.AddToken(user.ID, fastly.TokenCreatedResponse{})
+	a.Inject(fastlytest.Fault{Kind: fastlytest.StallAfter, Method: "POST"})
+	transport := &http.Transport{}
+	defer transport.CloseIdleConnections()
+	connect := func(auth fastly.Option) *fastly.Client {
+		c, err := fastly.NewClient(auth, fastly.WithBaseURL(a.URL), fastly.WithHTTPClient(&http.Client{Transport: transport}))
+		require.NoError(t, err)
+		return c
+	}
+	cause := errors.New("the user has had enough")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	go func() { // as soon as there is a token
+		assert.Eventually(t, func() bool { return len(a.alive(user.ID)) == 2 }, time.Minute, time.Millisecond)
+		cancel(cause)
+	}()
+
+	created, err := rotate.Create(ctx, connect(fastly.WithoutAuthentication()),
+		&fastly.CreateTokenRequest{Name: "job", Username: user.Login, Password: fastly.Secret(user.Password)},
+		connect(fastly.WithAPIKey(key.AccessToken.Reveal())))
+
+	assert.Nil(t, created)
+	assert.ErrorIs(t, err, context.Canceled)
+	assert.ErrorIs(t, err, cause)
+	assert.Len(t, a.alive(user.ID), 1, "want the key alone")
+	var failure *rotate.CreateError
+	require.ErrorAs(t, err, &failure)
+	assert.Empty(t, failure.Left)
+	assert.False(t, failure.Unknown)
+	assert.True(t, strings.HasSuffix(err.Error(), `no token named "`+failure.Name+`" is left`), err)
+}
+
+func TestCreateRefusesArgumentsThatAreMissing(t *testing.T) {
+	t.Parallel()
+	c, err := fastly.NewClient(fastly.WithoutAuthentication())
+	require.NoError(t, err)
+	req := &fastly.CreateTokenRequest{}
+	for name, create := range map[string]func() (*fastly.TokenCreatedResponse, error){
+		//lint:ignore SA1012 that is the test
+		"context": func() (*fastly.TokenCreatedResponse, error) { return rotate.Create(nil, c, req, nil) }, //nolint:staticcheck // that is the test
+		"client":  func() (*fastly.TokenCreatedResponse, error) { return rotate.Create(t.Context(), nil, req, nil) },
+		"request": func() (*fastly.TokenCreatedResponse, error) { return rotate.Create(t.Context(), c, nil, nil) },
+	} {
+		_, err := create()
+		assert.ErrorIs(t, err, fastly.ErrInvalidArgument, name)
+	}
+}

@@ -1,0 +1,46 @@
+// Package rotate replaces Fastly API tokens without losing one: it creates a
+// token with a known outcome ([Create]), and replaces a token by a new one with
+// the same rights ([Rotation]).
+//
+//	r := rotate.Rotation{
+//		Client:   client, // reads and revokes: a global key of the same user
+//		Login:    login,  // user name, password and one-time password
+//		Handover: rotate.WriteFile("/etc/purger/fastly-token"),
+//		Journal:  rotate.FileJournal("/var/lib/purger/rotation"),
+//		Grace:    10 * time.Minute,
+//	}
+//	result, err := r.Run(ctx)
+//
+// A service that reads its key with [fastly.KeyFile] from the file that
+// [WriteFile] replaces takes the new token without a restart. During the grace
+// period both tokens work, for requests in flight.
+//
+// # Steps of a rotation
+//
+// Each state is in the journal before the step that follows it, so a run after
+// a crash continues where the last one stopped:
+//
+//	StateUnchanged   read the old token
+//	StateCreating    create the new one; check that it works, and that its
+//	                 rights are those of the old one
+//	StateHanding     hand it over
+//	StateHandedOver  wait until the grace period ends, then revoke the old one
+//	StateDone
+//
+// A failure before the handover is undone: the new token is revoked, and the
+// old one stays in use. Whatever stops a run, the place of the handover holds a
+// token that works, or the old token still works.
+//
+// # Markers
+//
+// A create whose response was lost may have made a token that nobody holds.
+// Names make it possible to find: each token that this package creates has a
+// random marker at the end of its name, such as "deploy [r-K3QZ7MPX2A]". A
+// token with the marker of a finished rotation that is not the one handed over
+// belongs to nobody. [BaseName] removes the marker.
+//
+// # Secrets
+//
+// Access tokens are passed to Handover.Put, Rotation.Connect and the API, and
+// to nothing else: no journal, error or log line holds one.
+package rotate

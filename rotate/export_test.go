@@ -1,0 +1,11 @@
+package rotate
+
+// FaultyFileJournal is FileJournal with a fault before operations on the disk.
+func FaultyFileJournal(path string, fault func(operation string) error) Journal {
+	return &fileJournal{path: path, disk: disk{fault}}
+}
+
+// FaultyWriteFile is WriteFile with a fault before operations on the disk.
+func FaultyWriteFile(path string, fault func(operation string) error) Handover {
+	return writeFile(disk{fault}, path)
+}

@@ -1,0 +1,126 @@
+package rotate
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+)
+
+// disk reads and replaces whole files. In tests, fault is called before each
+// operation, and its error is that of the operation.
+type disk struct{ fault func(operation string) error }
+
+func (d disk) do(operation string, f func() error) error {
+	if d.fault != nil {
+		if err := d.fault(operation); err != nil {
+			return err
+		}
+	}
+	return f()
+}
+
+// read returns the file's content, nil if there is no file in an existing
+// directory. Anything else than a file of at most limit bytes is an error.
+func (d disk) read(path string, limit int64) (text []byte, err error) {
+	err = d.do("read", func() error {
+		info, err := os.Lstat(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			_, err := os.Stat(filepath.Dir(path))
+			return err
+		}
+		if err != nil {
+			return err
+		}
+		if !info.Mode().IsRegular() {
+			return fmt.Errorf("%s is not a regular file", path)
+		}
+		if info.Size() > limit {
+			return fmt.Errorf("%s is too long: more than %d bytes", path, limit)
+		}
+		f, err := os.Open(path) // #nosec G304 -- the caller says where
+		if err != nil {
+			return err
+		}
+		text, err = io.ReadAll(io.LimitReader(f, limit))
+		return errors.Join(err, f.Close())
+	})
+	return text, err
+}
+
+// replace puts a file with mode 0600 and the content in the place of path, whole
+// or not at all. Replaced says whether it did, even if err says that this may
+// not outlive a crash of the machine.
+func (d disk) replace(path string, content []byte) (replaced bool, err error) {
+	if info, err := os.Lstat(path); err == nil && !info.Mode().IsRegular() {
+		return false, fmt.Errorf("%s is not a regular file", path)
+	}
+	dir := filepath.Dir(path)
+	prefix := "." + filepath.Base(path) + ".rotate-"
+	if err := d.do("clear", func() error { return removeAll(dir, prefix) }); err != nil {
+		return false, err
+	}
+	var f *os.File
+	if err := d.do("create", func() (err error) {
+		f, err = os.CreateTemp(dir, prefix+"*")
+		return err
+	}); err != nil {
+		return false, err
+	}
+	err = d.do("write", func() error { _, err := f.Write(content); return err })
+	if err == nil {
+		err = d.do("sync", f.Sync)
+	}
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	if err == nil {
+		err = d.do("rename", func() error { return os.Rename(f.Name(), path) })
+	}
+	if err == nil {
+		return true, d.do("sync directory", func() error { return syncDir(dir) })
+	}
+	if removeErr := os.Remove(f.Name()); errors.Is(removeErr, fs.ErrNotExist) {
+		return true, err // renamed after all, as a network file system may do
+	} else if removeErr != nil {
+		err = fmt.Errorf("%w; then: %w", err, removeErr)
+	}
+	return false, err
+}
+
+// removeAll removes what replace left at a crash: it may hold a token.
+func removeAll(dir, prefix string) error {
+	entries, err := os.ReadDir(dir)
+	for _, entry := range entries {
+		if strings.HasPrefix(entry.Name(), prefix) {
+			err = errors.Join(err, os.Remove(filepath.Join(dir, entry.Name())))
+		}
+	}
+	return err
+}
+
+// remove removes the file, if there is one.
+func (d disk) remove(path string) error {
+	err := d.do("remove", func() error { return os.Remove(path) })
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return d.do("sync directory", func() error { return syncDir(filepath.Dir(path)) })
+}
+
+// syncDir makes sure that a new name, or the lack of an old one, outlives a
+// crash of the machine.
+func syncDir(dir string) error {
+	if runtime.GOOS == "windows" || runtime.GOOS == "plan9" || runtime.GOOS == "js" {
+		return nil // directories can't be synced there
+	}
+	d, err := os.Open(dir) // #nosec G304 -- the caller says where
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

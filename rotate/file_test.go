@@ -1,0 +1,240 @@
+package rotate_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/fastly-tokens/fastly"
+	"github.com/fastly-tokens/fastly/rotate"
+)
+
+// fileWorld is a world whose place and journal are files.
+type fileWorld struct {
+	*world
+	dir string
+}
+
+func newFileWorld(t *testing.T, a *api, dir string, troubles []trouble) *fileWorld {
+	t.Helper()
+	w := &fileWorld{newWorld(a, setup{}, troubles), dir}
+	require.NoError(t, os.WriteFile(w.path("token"), []byte(w.place.Reveal()), 0o600))
+	return w
+}
+
+func (w *fileWorld) path(name string) string { return filepath.Join(w.dir, name) }
+
+// fault is what happens to an operation on the disk.
+func (w *fileWorld) fault(operation string) error {
+	switch w.next("disk " + operation).name {
+	case crashBefore:
+		panic(errCrash)
+	case failBefore:
+		return fmt.Errorf("%s: no such luck", operation)
+	}
+	return nil
+}
+
+func (w *fileWorld) rotation(t *testing.T) *rotate.Rotation {
+	r := w.world.rotation(t)
+	r.Journal = rotate.FaultyFileJournal(w.path("journal"), w.fault)
+	r.Handover = rotate.FaultyWriteFile(w.path("token"), w.fault)
+	return r
+}
+
+func (w *fileWorld) rotate(t *testing.T) (rotate.Result, error) {
+	return w.recovering(func() (rotate.Result, error) { return w.rotation(t).Run(t.Context()) })
+}
+
+// look reads the files, too.
+func (w *fileWorld) look(t *testing.T) {
+	t.Helper()
+	w.world.look()
+	text, err := os.ReadFile(w.path("token"))
+	require.NoError(t, err)
+	w.place = fastly.Secret(text)
+	w.record, err = os.ReadFile(w.path("journal"))
+	if !errors.Is(err, os.ErrNotExist) {
+		require.NoError(t, err)
+	}
+}
+
+// TestRotationWithFilesSurvivesACrashOrAnErrorAtEachStep wants the files whole
+// after each, and no others once the rotation is finished.
+func TestRotationWithFilesSurvivesACrashOrAnErrorAtEachStep(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t)
+	dir := t.TempDir()
+	run := func(troubles []trouble) (ops []string) {
+		synctest.Test(t, func(t *testing.T) {
+			w := newFileWorld(t, a, dir, troubles)
+			for range 4 {
+				result, err := w.rotate(t)
+				w.look(t)
+				require.NoError(t, w.broken(), "troubles %v:\n%s", troubles, &w.log)
+				if !errors.Is(err, errCrash) {
+					require.NoError(t, w.untrue(result), "troubles %v:\n%s", troubles, &w.log)
+				}
+				if w.rotated() {
+					break
+				}
+			}
+			ops = w.ops
+			require.True(t, w.rotated(), "troubles %v:\n%s", troubles, &w.log)
+			info, err := os.Stat(w.path("token"))
+			require.NoError(t, err)
+			assert.Equal(t, os.FileMode(0o600), info.Mode(), "troubles %v", troubles)
+			entries, err := os.ReadDir(dir)
+			require.NoError(t, err)
+			var names []string
+			for _, e := range entries {
+				names = append(names, e.Name())
+			}
+			assert.Equal(t, []string{"journal.lock", "token"}, names, "troubles %v", troubles)
+		})
+		return ops
+	}
+	n := 1
+	for op, name := range run(nil) {
+		var troubles []trouble
+		if op > 0 { // the first one is before anything
+			troubles = append(troubles, trouble{op: op, name: crashBefore})
+		}
+		if strings.HasPrefix(name, "disk ") {
+			troubles = append(troubles, trouble{op: op, name: failBefore})
+		}
+		for _, tr := range troubles {
+			run([]trouble{tr})
+			n++
+		}
+	}
+	t.Logf("%d sequences", n)
+}
+
+func TestErrorAfterTheLastStepSaysThatTheRotationIsFinished(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t)
+	for _, operation := range []string{"disk remove", "disk sync directory"} {
+		synctest.Test(t, func(t *testing.T) {
+			dir := t.TempDir()
+			clean := newFileWorld(t, a, dir, nil)
+			_, err := clean.rotate(t)
+			require.NoError(t, err)
+			last := len(clean.ops) - 1
+			for clean.ops[last] != operation {
+				last--
+			}
+			w := newFileWorld(t, a, dir, []trouble{{op: last, name: failBefore}})
+
+			result, err := w.rotate(t)
+
+			assert.Equal(t, rotate.StateDone, result.State)
+			assert.ErrorContains(t, err, "the rotation is finished all the same: token "+result.New.ID+" is in use")
+			w.look(t)
+			assert.Len(t, w.tokens, 1)
+		})
+	}
+}
+
+func TestWriteFileReplacesNothingButAFile(t *testing.T) {
+	t.Parallel()
+	token := &fastly.TokenCreatedResponse{AccessToken: "Jd8sKf02mPq-47xLwZ_nB5vTcYh1RgAe"}
+	for name, prepare := range map[string]func(t *testing.T, path string){
+		"a directory":     func(t *testing.T, path string) { require.NoError(t, os.Mkdir(path, 0o700)) },
+		"a symbolic link": func(t *testing.T, path string) { require.NoError(t, os.Symlink(path+".target", path)) },
+		"a long file":     func(t *testing.T, path string) { require.NoError(t, os.WriteFile(path, make([]byte, 1<<20), 0o600)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := filepath.Join(t.TempDir(), "token")
+			prepare(t, path)
+			before, err := os.Lstat(path)
+			require.NoError(t, err)
+
+			_, err = rotate.WriteFile(path).Get(t.Context())
+			assert.ErrorContains(t, err, path)
+			if name == "a long file" {
+				return
+			}
+			err = rotate.WriteFile(path).Put(t.Context(), token)
+			assert.ErrorContains(t, err, "is not a regular file")
+			assert.NotErrorIs(t, err, rotate.ErrMaybeHandedOver)
+			after, err := os.Lstat(path)
+			require.NoError(t, err)
+			assert.Equal(t, before.Mode(), after.Mode())
+		})
+	}
+}
+
+func TestWriteFileGetsWhatItPut(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "token")
+	h := rotate.WriteFile(path)
+	key, err := h.Get(t.Context())
+	require.NoError(t, err, "no file yet should be no error")
+	assert.Empty(t, key)
+	for _, want := range []fastly.Secret{"Jd8sKf02mPq-47xLwZ_nB5vTcYh1RgAe", "Kd8sKf02mPq-47xLwZ_nB5vTcYh1RgAe"} {
+		require.NoError(t, h.Put(t.Context(), &fastly.TokenCreatedResponse{AccessToken: want}))
+		key, err = h.Get(t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, want.Reveal(), key.Reveal())
+		read, err := fastly.KeyFile(path)(t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, want.Reveal(), read.Reveal())
+	}
+	require.NoError(t, os.WriteFile(path, []byte(" by hand\r\n"), 0o600))
+	key, err = h.Get(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, "by hand", key.Reveal())
+
+	_, err = rotate.WriteFile(filepath.Join(path, "below", "a file")).Get(t.Context())
+	assert.Error(t, err, "a directory that does not exist should be found before a token is created")
+}
+
+func TestWriteFileThatWasReplacedButNotSyncedMayHaveHandedOver(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "token")
+	for operation, maybe := range map[string]bool{
+		"clear": false, "create": false, "write": false, "sync": false, "rename": false, "sync directory": true,
+	} {
+		h := rotate.FaultyWriteFile(path, func(op string) error {
+			if op == operation {
+				return errors.New("no such luck")
+			}
+			return nil
+		})
+		err := h.Put(context.Background(), &fastly.TokenCreatedResponse{AccessToken: fastly.Secret("x" + operation)})
+		assert.ErrorContains(t, err, "no such luck", operation)
+		assert.Equal(t, maybe, errors.Is(err, rotate.ErrMaybeHandedOver), operation)
+		text, err := os.ReadFile(path)
+		assert.Equal(t, maybe, err == nil && string(text) == "x"+operation, operation)
+		require.NoError(t, os.RemoveAll(path))
+	}
+}
+
+func TestRenameThatSucceededWithAnErrorMayHaveHandedOver(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "token")
+	h := rotate.FaultyWriteFile(path, func(op string) error {
+		if op != "rename" {
+			return nil
+		}
+		temporary, err := filepath.Glob(filepath.Join(filepath.Dir(path), ".token.*"))
+		require.NoError(t, err)
+		require.Len(t, temporary, 1)
+		require.NoError(t, os.Rename(temporary[0], path))
+		return errors.New("no response from the file server")
+	})
+
+	err := h.Put(t.Context(), &fastly.TokenCreatedResponse{AccessToken: "Jd8sKf02mPq-47xLwZ_nB5vTcYh1RgAe"})
+
+	assert.ErrorIs(t, err, rotate.ErrMaybeHandedOver)
+}

@@ -1,0 +1,57 @@
+package rotate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+)
+
+// maxRecord bounds what is read of a journal: more is no record.
+const maxRecord = 1 << 20
+
+// FileJournal returns a journal in the file at path, which is there only while
+// a rotation is unfinished. Its directory must exist. The file is replaced
+// atomically, has mode 0600, and is locked by means of a second file, path with
+// ".lock" at its end, which stays.
+//
+// The lock ends with the process: it is flock(2) on Linux, macOS and the BSDs,
+// and exclusive access on Windows. On other systems it is the existence of the
+// lock file: remove it by hand after a crash.
+func FileJournal(path string) Journal { return &fileJournal{path: path} }
+
+type fileJournal struct {
+	disk
+	path   string
+	mu     sync.Mutex
+	unlock func() error
+}
+
+func (j *fileJournal) Lock(context.Context) ([]byte, error) {
+	unlock, err := lockFile(j.path + ".lock")
+	if err != nil {
+		return nil, err
+	}
+	record, err := j.read(j.path, maxRecord)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("the journal: %w", err), unlock())
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.unlock = unlock
+	return record, nil
+}
+
+func (j *fileJournal) Save(_ context.Context, record []byte) error {
+	if len(record) == 0 {
+		return j.remove(j.path)
+	}
+	_, err := j.replace(j.path, record)
+	return err
+}
+
+func (j *fileJournal) Unlock() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.unlock()
+}

@@ -1,0 +1,23 @@
+//go:build !(darwin || dragonfly || freebsd || illumos || linux || netbsd || openbsd || windows)
+
+package rotate
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+)
+
+// lockFile creates the file at path, which must not exist, until unlock. After a
+// crash it stays: a lock too many is better than one too few.
+func lockFile(path string) (unlock func() error, err error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600) // #nosec G304 -- the caller says where
+	if errors.Is(err, fs.ErrExist) {
+		return nil, fmt.Errorf("%w, or crashed with it: then remove %s", ErrLocked, path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return func() error { return errors.Join(f.Close(), os.Remove(path)) }, nil
+}

@@ -1,0 +1,61 @@
+package rotate_test
+
+import (
+	"encoding/json"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/fastly-tokens/fastly"
+	"github.com/fastly-tokens/fastly/rotate"
+)
+
+func TestErrorSaysWhatIsSoAndWhatToDo(t *testing.T) {
+	t.Parallel()
+	old, fresh := fastly.TokenResponse{ID: "OLD"}, fastly.TokenResponse{ID: "NEW"}
+	for want, result := range map[string]rotate.Result{
+		"rotate: bad luck; this run did nothing": {},
+		"rotate: bad luck; nothing has changed":  {State: rotate.StateUnchanged, Old: old},
+		`rotate: bad luck; token OLD works as before; tokens named "n [r-K3QZ7MPX2A]" may exist that are to be revoked; run again to finish`: {
+			State: rotate.StateCreating, Old: old, Name: "n [r-K3QZ7MPX2A]",
+		},
+		`rotate: bad luck; token OLD works as before; tokens named "n" may exist that are to be revoked, such as A, B; run again to finish`: {
+			State: rotate.StateCreating, Old: old, Name: "n", Left: []string{"A", "B"},
+		},
+		"rotate: bad luck; token NEW may have been handed over, and works, as token OLD does; run again to finish": {
+			State: rotate.StateHanding, Old: old, New: fresh, Left: []string{"OLD"},
+		},
+		"rotate: bad luck; token NEW is handed over; still to be revoked: A, OLD; run again to finish": {
+			State: rotate.StateHandedOver, Old: old, New: fresh, Left: []string{"A", "OLD"},
+		},
+		"rotate: bad luck; token NEW is handed over; still to be revoked, after 2222-01-02T03:04:05Z: OLD; run again to finish": {
+			State: rotate.StateHandedOver, Old: old, New: fresh, Left: []string{"OLD"},
+			RevokeAt: time.Date(2222, 1, 2, 3, 4, 5, 0, time.UTC),
+		},
+		"rotate: bad luck; the rotation is finished all the same: token NEW is in use, token OLD is revoked; to run again is safe": {
+			State: rotate.StateDone, Old: old, New: fresh,
+		},
+	} {
+		cause := errors.New("bad luck")
+		err := &rotate.Error{Result: result, Err: cause}
+		assert.EqualError(t, err, want)
+		assert.ErrorIs(t, err, cause)
+	}
+}
+
+func TestStateIsTextInJSON(t *testing.T) {
+	t.Parallel()
+	for s := rotate.StateUnknown; s <= rotate.StateDone; s++ {
+		text, err := json.Marshal(s)
+		require.NoError(t, err)
+		assert.Equal(t, `"`+s.String()+`"`, string(text))
+		var read rotate.State
+		require.NoError(t, json.Unmarshal(text, &read))
+		assert.Equal(t, s, read)
+	}
+	assert.Equal(t, "State(9)", rotate.State(9).String())
+	assert.Error(t, new(rotate.State).UnmarshalText([]byte("State(9)")))
+}

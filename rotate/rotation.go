@@ -1,0 +1,121 @@
+package rotate
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/fastly-tokens/fastly"
+)
+
+// Rotation replaces a token by a new one with the same name (except for its
+// marker), scopes and services. Client, Handover and Journal are required; every
+// other field has a zero value that works. The fields must not change during a
+// run.
+type Rotation struct {
+	// Client reads and revokes. Its key must have global scope and be of the
+	// same user as the old token; it may be the old token itself, or a key that
+	// follows the handover ([fastly.KeyFile]).
+	Client *fastly.Client
+	// TokenID is the token to replace. Empty means Client's own.
+	TokenID string
+	// Lifetime is that of the new token. Zero means the same as the old one's,
+	// from its creation to its expiry, or no expiry.
+	Lifetime time.Duration
+
+	// Login returns the credentials of a create, of the same user as Client. It
+	// is called once per run that creates. Nil means that Creator creates by
+	// key, which needs a key with sudo: without it the API responds
+	// fastly.ErrSudoRequired, and nothing has changed.
+	Login func(context.Context) (Login, error)
+	// Creator sends the creates. Nil means Client.
+	Creator *fastly.Client
+	// Connect returns a client that uses the new token, to check it. Its idle
+	// connections are closed at the end of the run. Nil means a client of
+	// fastly.DefaultBaseURL. Set it if Client has another base URL, a proxy or
+	// another retry policy.
+	Connect func(key fastly.Secret) (*fastly.Client, error)
+
+	// Handover gives the new token to whoever uses it. See [WriteFile].
+	Handover Handover
+	// Grace is how long the old token works on after the handover. It counts
+	// from the handover and survives a crash. Zero means none. The old token is
+	// never revoked before its end, but may be later: by a run, not by itself.
+	Grace time.Duration
+	// NoWait makes Run return in StateHandedOver, without an error, instead of
+	// waiting for the end of the grace period. A later run revokes the old
+	// token: call Run again when Result.RevokeAt has passed.
+	NoWait bool
+
+	// Journal remembers how far the rotation has come, and keeps two runs
+	// apart. See [FileJournal].
+	Journal Journal
+	// Logger logs each step at info level, without secrets. Nil logs nothing.
+	Logger *slog.Logger
+}
+
+// Login is what a create authenticates with.
+type Login struct {
+	Username string
+	Password fastly.Secret
+	// OTP returns the current one-time password, for each attempt anew. Nil
+	// means that none is sent.
+	OTP func(context.Context) (fastly.Secret, error)
+}
+
+// Run does one rotation, or finishes the one that the journal holds: call Run in
+// the same way again until the state is StateDone or StateUnchanged. For a run
+// that finishes, TokenID may name the old token or the new one. It is an error if
+// the journal holds a rotation of another token.
+//
+// The Result is complete next to an error, too, which is then an [*Error] with
+// the same Result. Result.State says what was achieved and what is left to do.
+//
+// When ctx ends, Run creates and hands over nothing more and does not revoke
+// the old token; it only revokes a new token that nobody has, for at most one
+// minute. That, and the writing of the journal, goes on although ctx has ended.
+//
+// Run is safe for concurrent use; of runs with the same journal all but one
+// fail with [ErrLocked].
+func (r *Rotation) Run(ctx context.Context) (result Result, err error) {
+	x := &run{Rotation: r}
+	defer x.close()
+	defer func() {
+		result = x.result()
+		if err != nil {
+			err = &Error{Result: result, Err: err}
+		}
+	}()
+	if err := r.check(ctx); err != nil {
+		return result, err
+	}
+	text, err := r.Journal.Lock(ctx)
+	if err != nil {
+		return result, err
+	}
+	defer func() { err = also(err, r.Journal.Unlock()) }()
+	if err := x.load(text); err != nil {
+		return result, err
+	}
+	return result, x.start(ctx)
+}
+
+func (r *Rotation) check(ctx context.Context) error {
+	missing := ""
+	switch {
+	case ctx == nil:
+		missing = "a context"
+	case r.Client == nil:
+		missing = "a Client"
+	case r.Handover.Put == nil:
+		missing = "a Handover"
+	case r.Journal == nil:
+		missing = "a Journal"
+	case r.Lifetime < 0 || r.Grace < 0:
+		missing = "a Lifetime and a Grace that are not negative"
+	default:
+		return nil
+	}
+	return fmt.Errorf("a rotation needs %s: %w", missing, fastly.ErrInvalidArgument)
+}

@@ -1,0 +1,536 @@
+package rotate_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/fastly-tokens/fastly"
+	"github.com/fastly-tokens/fastly/fastlytest"
+	"github.com/fastly-tokens/fastly/rotate"
+)
+
+// inWorld runs a test in a world of its own.
+func inWorld(t *testing.T, s setup, f func(*testing.T, *world)) {
+	t.Helper()
+	a := newAPI(t)
+	synctest.Test(t, func(t *testing.T) { f(t, newWorld(a, s, nil)) })
+}
+
+func TestRotationReplacesATokenByOneOfTheSameKind(t *testing.T) {
+	t.Parallel()
+	inWorld(t, setup{get: true}, func(t *testing.T, w *world) {
+		result, err := w.rotation(t).Run(t.Context())
+
+		require.NoError(t, err)
+		w.look()
+		require.True(t, w.rotated(), w.log.String())
+		got := w.tokens[0]
+		assert.Equal(t, "deploy", rotate.BaseName(got.Name))
+		assert.Equal(t, w.old.Scopes, got.Scopes)
+		assert.Equal(t, w.old.Services, got.Services)
+		assert.Equal(t, epoch.Add(lifetime), got.ExpiresAt, "want the old one's lifetime")
+		assert.Equal(t, rotate.StateDone, result.State)
+		assert.Equal(t, w.old.ID, result.Old.ID)
+		assert.Equal(t, got.ID, result.New.ID)
+		assert.Equal(t, got.Name, result.Name)
+		assert.Equal(t, []string{w.old.ID}, result.Revoked)
+		assert.Empty(t, result.Left)
+	})
+}
+
+func TestRotationTakesALifetime(t *testing.T) {
+	t.Parallel()
+	inWorld(t, setup{}, func(t *testing.T, w *world) {
+		r := w.rotation(t)
+		r.Lifetime = time.Hour
+
+		result, err := r.Run(t.Context())
+
+		require.NoError(t, err)
+		assert.Equal(t, epoch.Add(time.Hour), result.New.ExpiresAt)
+	})
+}
+
+func TestRotationOfATokenThatNeverExpiresMakesAnotherOne(t *testing.T) {
+	t.Parallel()
+	inWorld(t, setup{}, func(t *testing.T, w *world) {
+		r := w.rotation(t)
+		r.TokenID = w.AddToken(w.user.ID, fastly.TokenCreatedResponse{}).ID
+
+		result, err := r.Run(t.Context())
+
+		require.NoError(t, err)
+		assert.Zero(t, result.New.ExpiresAt)
+	})
+}
+
+func TestRotationLogsInWithoutTheKey(t *testing.T) {
+	t.Parallel()
+	inWorld(t, setup{login: true}, func(t *testing.T, w *world) {
+		r := w.rotation(t)
+		login := r.Login
+		r.Login = func(ctx context.Context) (rotate.Login, error) {
+			l, err := login(ctx)
+			l.OTP = func(context.Context) (fastly.Secret, error) { return "123456", nil }
+			return l, err
+		}
+
+		_, err := r.Run(t.Context())
+
+		require.NoError(t, err)
+		creates := 0
+		for _, req := range w.Requests() {
+			if req.Method == http.MethodPost {
+				creates++
+				assert.Empty(t, req.Header.Get("Fastly-Key"))
+				assert.Equal(t, "123456", req.Header.Get("Fastly-OTP"))
+			}
+		}
+		assert.Equal(t, 1, creates)
+	})
+}
+
+func TestRotationUsesACreatorOfItsOwn(t *testing.T) {
+	t.Parallel()
+	inWorld(t, setup{}, func(t *testing.T, w *world) {
+		r := w.rotation(t)
+		var err error
+		r.Creator, err = fastly.NewClient(fastly.WithBasicAuth(w.user.Login, w.user.Password), fastly.WithBaseURL(w.URL),
+			fastly.WithHTTPClient(&http.Client{Transport: w}))
+		require.NoError(t, err)
+
+		_, err = r.Run(t.Context())
+
+		require.NoError(t, err)
+		for _, req := range w.Requests() {
+			_, _, basic := (&http.Request{Header: req.Header}).BasicAuth()
+			assert.Equal(t, req.Method == http.MethodPost, basic, req.Method+" "+req.Path)
+		}
+	})
+}
+
+func TestGracePeriodKeepsBothTokensWorking(t *testing.T) {
+	t.Parallel()
+	inWorld(t, setup{get: true, grace: time.Hour}, func(t *testing.T, w *world) {
+		done := make(chan error)
+		go func() {
+			_, err := w.rotation(t).Run(t.Context())
+			done <- err
+		}()
+
+		time.Sleep(time.Hour - time.Second)
+		synctest.Wait()
+		w.look()
+		assert.Len(t, w.tokens, 2)
+		assert.NotEqual(t, w.old.AccessToken, w.place)
+
+		require.NoError(t, <-done)
+		assert.GreaterOrEqual(t, time.Now(), epoch.Add(time.Hour))
+		w.look()
+		assert.True(t, w.rotated())
+	})
+}
+
+func TestGracePeriodEndsInALaterRunAtTheSameTime(t *testing.T) {
+	t.Parallel()
+	for name, first := range map[string]func(*testing.T, *rotate.Rotation) (rotate.Result, error){
+		"without waiting": func(t *testing.T, r *rotate.Rotation) (rotate.Result, error) {
+			r.NoWait = true
+			return r.Run(t.Context())
+		},
+		"after an end of the context": func(t *testing.T, r *rotate.Rotation) (rotate.Result, error) {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			result, err := r.Run(ctx)
+			assert.ErrorIs(t, err, context.DeadlineExceeded)
+			return result, nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inWorld(t, setup{get: true, grace: 24 * time.Hour}, func(t *testing.T, w *world) {
+				result, err := first(t, w.rotation(t))
+				require.NoError(t, err)
+				assert.Equal(t, rotate.StateHandedOver, result.State)
+				assert.Equal(t, epoch.Add(24*time.Hour), result.RevokeAt)
+				assert.Equal(t, []string{w.old.ID}, result.Left)
+
+				early := w.rotation(t)
+				early.NoWait, early.Grace = true, 0
+				result, err = early.Run(t.Context())
+				require.NoError(t, err)
+				assert.Equal(t, rotate.StateHandedOver, result.State, "the grace period that was promised should hold")
+
+				result, err = w.rotation(t).Run(t.Context())
+				require.NoError(t, err)
+				assert.Equal(t, rotate.StateDone, result.State)
+				assert.GreaterOrEqual(t, time.Now(), epoch.Add(24*time.Hour))
+				w.look()
+				assert.True(t, w.rotated())
+			})
+		})
+	}
+}
+
+func TestRotationOfItsOwnKeyCanFollowTheHandover(t *testing.T) {
+	t.Parallel()
+	inWorld(t, setup{own: true, get: true, login: true, grace: time.Minute}, func(t *testing.T, w *world) {
+		r := w.rotation(t)
+		var err error
+		r.Client, err = fastly.NewClient(fastly.WithAPIKeyFunc(func(context.Context) (fastly.Secret, error) { return w.place, nil }),
+			fastly.WithBaseURL(w.URL), fastly.WithHTTPClient(&http.Client{Transport: w}))
+		require.NoError(t, err)
+		for range 3 {
+			old := w.place
+			result, err := r.Run(t.Context())
+			require.NoError(t, err)
+			assert.Equal(t, rotate.StateDone, result.State)
+			assert.NotEqual(t, old, w.place)
+			w.look()
+			assert.Len(t, w.tokens, 1)
+		}
+	})
+}
+
+func TestRotationRefusesWhatItCannotFinish(t *testing.T) {
+	t.Parallel()
+	other := func(w *world) fastly.TokenCreatedResponse {
+		return w.AddToken(w.AddUser(fastlytest.User{}).ID, fastly.TokenCreatedResponse{})
+	}
+	for name, tc := range map[string]struct {
+		change func(*testing.T, *world, *rotate.Rotation)
+		want   string
+		is     error
+	}{
+		"no client":   {func(_ *testing.T, _ *world, r *rotate.Rotation) { r.Client = nil }, "needs a Client", fastly.ErrInvalidArgument},
+		"no handover": {func(_ *testing.T, _ *world, r *rotate.Rotation) { r.Handover.Put = nil }, "needs a Handover", fastly.ErrInvalidArgument},
+		"no journal":  {func(_ *testing.T, _ *world, r *rotate.Rotation) { r.Journal = nil }, "needs a Journal", fastly.ErrInvalidArgument},
+		"negative":    {func(_ *testing.T, _ *world, r *rotate.Rotation) { r.Grace = -1 }, "not negative", fastly.ErrInvalidArgument},
+		"a token that does not exist": {
+			func(_ *testing.T, _ *world, r *rotate.Rotation) { r.TokenID = "0000000000000000000000" }, "404", fastly.ErrNotFound,
+		},
+		"a key that does not work": {
+			func(t *testing.T, w *world, r *rotate.Rotation) { r.Client = w.client(t, "wrong") }, "401", fastly.ErrUnauthorized,
+		},
+		"a key that can't revoke": {
+			func(t *testing.T, w *world, r *rotate.Rotation) {
+				r.TokenID, r.Client = "", w.client(t, w.old.AccessToken)
+			},
+			"the key has no global scope", nil,
+		},
+		"a token of another user": {
+			func(t *testing.T, w *world, r *rotate.Rotation) {
+				r.Client = w.client(t, w.Key())
+				r.TokenID = other(w).ID
+			},
+			"of another user than the key", nil,
+		},
+		"no known lifetime": {
+			func(_ *testing.T, w *world, r *rotate.Rotation) {
+				r.TokenID = w.AddToken(w.user.ID, fastly.TokenCreatedResponse{TokenResponse: fastly.TokenResponse{
+					CreatedAt: epoch.Add(lifetime), ExpiresAt: epoch.Add(time.Hour),
+				}}).ID
+			}, "set Lifetime", nil,
+		},
+		"an unusable place": {
+			func(_ *testing.T, _ *world, r *rotate.Rotation) {
+				r.Handover.Get = func(context.Context) (fastly.Secret, error) { return "", errors.New("no such vault") }
+			}, "no such vault", nil,
+		},
+		"no login": {
+			func(_ *testing.T, _ *world, r *rotate.Rotation) {
+				r.Login = func(context.Context) (rotate.Login, error) { return rotate.Login{}, errors.New("no terminal") }
+			}, "no terminal", nil,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inWorld(t, setup{}, func(t *testing.T, w *world) {
+				r := w.rotation(t)
+				tc.change(t, w, r)
+
+				result, err := r.Run(t.Context())
+
+				assert.ErrorContains(t, err, tc.want)
+				if tc.is != nil {
+					assert.ErrorIs(t, err, tc.is)
+				}
+				var failure *rotate.Error
+				require.ErrorAs(t, err, &failure)
+				assert.Equal(t, result, failure.Result)
+				for _, op := range w.ops {
+					assert.NotContains(t, []string{"POST /tokens", "DELETE /tokens/ID", "put"}, op)
+				}
+				assert.Nil(t, w.record)
+			})
+		})
+	}
+}
+
+func TestRotationWithoutSudoChangesNothing(t *testing.T) {
+	t.Parallel()
+	inWorld(t, setup{}, func(t *testing.T, w *world) {
+		w.Inject(fastlytest.Fault{Kind: fastlytest.Status, Status: 403, Method: "POST", Body: `{"msg":"You must POST /sudo to access this endpoint"}`})
+
+		result, err := w.rotation(t).Run(t.Context())
+
+		assert.ErrorIs(t, err, fastly.ErrSudoRequired)
+		assert.ErrorContains(t, err, "nothing has changed")
+		assert.Equal(t, rotate.StateUnchanged, result.State)
+		w.look()
+		assert.Len(t, w.tokens, 1)
+		assert.Nil(t, w.record)
+	})
+}
+
+func TestNewTokenThatIsNotLikeTheOldOneIsRevoked(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		change func(*fastly.TokenResponse)
+		want   string
+	}{
+		"wider scopes":    {func(t *fastly.TokenResponse) { t.Scopes = append(t.Scopes, fastly.ScopeGlobal) }, "scopes"},
+		"narrower scopes": {func(t *fastly.TokenResponse) { t.Scopes = t.Scopes[:1] }, "scopes"},
+		"every service":   {func(t *fastly.TokenResponse) { t.Services = nil }, "every service"},
+		"another service": {func(t *fastly.TokenResponse) { t.Services = []string{"7i6HN3TK9wS159v2gPAZ8A"} }, "services"},
+		"never expires":   {func(t *fastly.TokenResponse) { t.ExpiresAt = time.Time{} }, "expires later"},
+		"expires later":   {func(t *fastly.TokenResponse) { t.ExpiresAt = t.ExpiresAt.Add(time.Hour) }, "expires later"},
+		"another user":    {func(t *fastly.TokenResponse) { t.UserID = "7i6HN3TK9wS159v2gPAZ8A" }, "another user"},
+		"another token":   {func(t *fastly.TokenResponse) { t.ID = "7i6HN3TK9wS159v2gPAZ8A" }, "takes it for"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inWorld(t, setup{}, func(t *testing.T, w *world) {
+				before := w.before
+				w.before = func(r *http.Request) bool {
+					for _, token := range w.alive(w.user.ID) {
+						if r.URL.Path == "/tokens/self" && token.ID != w.old.ID && rotate.BaseName(token.Name) == "deploy" {
+							shown := token.TokenResponse
+							tc.change(&shown)
+							w.Inject(fastlytest.Fault{Kind: fastlytest.Status, Status: 200, Body: jsonOf(t, shown)})
+						}
+					}
+					return before(r)
+				}
+
+				result, err := w.rotation(t).Run(t.Context())
+
+				assert.ErrorContains(t, err, tc.want)
+				assert.Equal(t, rotate.StateUnchanged, result.State)
+				assert.NotContains(t, w.ops, "put")
+				w.look()
+				assert.Len(t, w.tokens, 1)
+				assert.Nil(t, w.record)
+			})
+		})
+	}
+}
+
+func TestNewTokenThatNeedsAMomentIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	inWorld(t, setup{}, func(t *testing.T, w *world) {
+		w.troubles = []trouble{{op: 5, name: "401", fault: fastlytest.Fault{Kind: fastlytest.Status, Status: 401, Path: "/tokens/self", Times: 3}}}
+
+		_, err := w.rotation(t).Run(t.Context())
+
+		require.NoError(t, err, w.log.String())
+		assert.Greater(t, time.Now(), epoch.Add(time.Second), "want pauses between the looks")
+	})
+}
+
+func TestHandoverThatFailsIsUndone(t *testing.T) {
+	t.Parallel()
+	inWorld(t, setup{}, func(t *testing.T, w *world) {
+		r := w.rotation(t)
+		refusal := errors.New("the vault is sealed")
+		r.Handover.Put = func(context.Context, *fastly.TokenCreatedResponse) error { return refusal }
+
+		result, err := r.Run(t.Context())
+
+		assert.ErrorIs(t, err, refusal)
+		assert.Equal(t, rotate.StateUnchanged, result.State)
+		require.Len(t, result.Revoked, 1)
+		w.look()
+		assert.Len(t, w.tokens, 1)
+	})
+}
+
+func TestHandoverThatMayHaveSucceededLeavesBothTokensWorking(t *testing.T) {
+	t.Parallel()
+	inWorld(t, setup{}, func(t *testing.T, w *world) {
+		w.troubles = []trouble{{op: 7, name: failAfter}}
+
+		first, err := w.rotation(t).Run(t.Context())
+
+		assert.ErrorIs(t, err, rotate.ErrMaybeHandedOver)
+		assert.Equal(t, rotate.StateHanding, first.State)
+		w.look()
+		assert.True(t, w.works(w.old.ID) && w.works(first.New.ID))
+
+		second, err := w.rotation(t).Run(t.Context())
+		require.NoError(t, err)
+		assert.NotEqual(t, first.New.ID, second.New.ID, "nobody can tell whether the first one was taken")
+		assert.ElementsMatch(t, []string{first.New.ID, w.old.ID}, second.Revoked)
+		w.look()
+		assert.True(t, w.rotated())
+	})
+}
+
+func TestCanceledRunDoesNotRevokeTheOldToken(t *testing.T) {
+	t.Parallel()
+	inWorld(t, setup{}, func(t *testing.T, w *world) {
+		ctx, cancel := context.WithCancel(t.Context())
+		w.cancel = cancel
+		w.troubles = []trouble{{op: 7, name: canceled}} // at the handover
+
+		result, err := w.rotation(t).Run(ctx)
+
+		assert.ErrorIs(t, err, context.Canceled)
+		assert.Equal(t, rotate.StateHandedOver, result.State)
+		assert.Equal(t, []string{w.old.ID}, result.Left)
+		w.look()
+		assert.Len(t, w.tokens, 2)
+
+		result, err = w.rotation(t).Run(t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, rotate.StateDone, result.State)
+	})
+}
+
+func TestTokenThatIsGoneAfterTheHandoverIsReplaced(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		setup setup
+		lose  func(*testing.T, *world, rotate.Result)
+	}{
+		"revoked":                {setup{}, func(t *testing.T, w *world, r rotate.Result) { revoke(t, w, r.New.ID) }},
+		"revoked in a file":      {setup{get: true}, func(t *testing.T, w *world, r rotate.Result) { revoke(t, w, r.New.ID) }},
+		"replaced by the old":    {setup{get: true}, func(_ *testing.T, w *world, _ rotate.Result) { w.place = w.old.AccessToken }},
+		"replaced by no token":   {setup{get: true}, func(_ *testing.T, w *world, _ rotate.Result) { w.place = "not a\ntoken" }},
+		"replaced by an unknown": {setup{get: true}, func(_ *testing.T, w *world, _ rotate.Result) { w.place = "Jd8sKf02mPq-47xLwZ_nB5vTcYh1RgAe" }},
+		"removed":                {setup{get: true}, func(_ *testing.T, w *world, _ rotate.Result) { w.place = "" }},
+		"expired":                {setup{}, func(_ *testing.T, w *world, _ rotate.Result) { time.Sleep(lifetime + time.Hour) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			tc.setup.grace, tc.setup.noWait = time.Hour, true
+			inWorld(t, tc.setup, func(t *testing.T, w *world) {
+				first, err := w.rotation(t).Run(t.Context())
+				require.NoError(t, err)
+				tc.lose(t, w, first)
+				time.Sleep(time.Hour)
+
+				r := w.rotation(t)
+				r.Grace, r.Login = 0, func(context.Context) (rotate.Login, error) {
+					return rotate.Login{Username: w.user.Login, Password: fastly.Secret(w.user.Password)}, nil
+				}
+				second, err := r.Run(t.Context())
+
+				require.NoError(t, err, w.log.String())
+				assert.Equal(t, rotate.StateDone, second.State)
+				assert.NotEqual(t, first.New.ID, second.New.ID)
+				w.look()
+				assert.True(t, w.rotated(), w.log.String())
+			})
+		})
+	}
+}
+
+func revoke(t *testing.T, w *world, id string) {
+	t.Helper()
+	require.NoError(t, w.client(t, w.admin.AccessToken).Tokens.RevokeToken(t.Context(), id))
+}
+
+func TestJournalOfAnotherRotationIsFinishedFirst(t *testing.T) {
+	t.Parallel()
+	inWorld(t, setup{grace: time.Hour, noWait: true}, func(t *testing.T, w *world) {
+		first, err := w.rotation(t).Run(t.Context())
+		require.NoError(t, err)
+		third := w.AddToken(w.user.ID, fastly.TokenCreatedResponse{})
+		foreign := w.AddToken(w.AddUser(fastlytest.User{}).ID, fastly.TokenCreatedResponse{})
+		for name, change := range map[string]func(*rotate.Rotation){
+			"another token":   func(r *rotate.Rotation) { r.TokenID = third.ID },
+			"the key's token": func(r *rotate.Rotation) { r.TokenID = "" },
+			"another user":    func(r *rotate.Rotation) { r.Client = w.client(t, foreign.AccessToken) },
+		} {
+			r := w.rotation(t)
+			change(r)
+			result, err := r.Run(t.Context())
+			assert.ErrorContains(t, err, w.old.ID, name)
+			assert.Equal(t, rotate.StateHandedOver, result.State, name)
+		}
+		time.Sleep(time.Hour)
+
+		r := w.rotation(t)
+		r.TokenID = first.New.ID // as it is in use now
+		result, err := r.Run(t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, rotate.StateDone, result.State)
+		assert.Equal(t, first.New.ID, result.New.ID)
+	})
+}
+
+func TestDeadKeyAfterTheHandoverSaysWhatToRunWith(t *testing.T) {
+	t.Parallel()
+	inWorld(t, setup{own: true, login: true}, func(t *testing.T, w *world) {
+		w.troubles = []trouble{{op: 9, name: crashAfter}} // revoked, and nobody knows
+		_, err := w.rotate(t)
+		require.ErrorIs(t, err, errCrash)
+		require.Equal(t, "DELETE /tokens/ID", w.ops[9])
+
+		r := w.rotation(t)
+		r.Client = w.client(t, w.old.AccessToken)
+		result, err := r.Run(t.Context())
+		assert.ErrorIs(t, err, fastly.ErrUnauthorized)
+		assert.ErrorContains(t, err, "run again with the new token as the key")
+		assert.Equal(t, rotate.StateHandedOver, result.State)
+
+		result, err = w.rotation(t).Run(t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, rotate.StateDone, result.State)
+	})
+}
+
+func TestTwoRunsExcludeEachOther(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for name, journal := range map[string]rotate.Journal{
+		"file": rotate.FileJournal(dir + "/journal"), "memory": rotate.MemoryJournal(),
+	} {
+		inWorld(t, setup{}, func(t *testing.T, w *world) {
+			r := w.rotation(t)
+			r.Journal = journal
+			var second rotate.Result
+			var secondErr error
+			r.Handover.Put = func(ctx context.Context, token *fastly.TokenCreatedResponse) error {
+				again := w.rotation(t)
+				again.Journal = journal
+				if name == "file" { // as another process would
+					again.Journal = rotate.FileJournal(dir + "/journal")
+				}
+				before := slices.Clone(w.ops)
+				second, secondErr = again.Run(ctx)
+				assert.Equal(t, before, w.ops, name)
+				return w.put(ctx, token)
+			}
+
+			_, err := r.Run(t.Context())
+
+			require.NoError(t, err, name)
+			assert.ErrorIs(t, secondErr, rotate.ErrLocked, name)
+			assert.Equal(t, rotate.StateUnknown, second.State, name)
+			assert.EqualError(t, secondErr, "rotate: another run has the journal; this run did nothing", name)
+			w.look()
+			w.record = nil
+			assert.True(t, w.rotated(), name)
+		})
+	}
+}

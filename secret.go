@@ -1,0 +1,92 @@
+package fastly
+
+import (
+	"fmt"
+	"log/slog"
+	"strings"
+)
+
+// Secret is a credential that does not print: every formatting verb, log and
+// encoder (JSON, XML, text, gob) gets [REDACTED]. [Secret.Reveal] is the
+// intended way to its value. It unmarshals like a string.
+//
+// What looks at a string without calling its methods shows it all the same: a
+// conversion such as string(s); package fmt in two misuses that go vet reports
+// (the verb %p, and %w with what is not an error) and in unexported fields of a
+// struct; encoding/json in the keys of a map; and whatever prints by reflection,
+// such as the failure messages of some test libraries.
+type Secret string
+
+// Reveal returns the value as a plain string, which prints.
+func (s Secret) Reveal() string { return string(s) }
+
+// String returns [REDACTED].
+func (s Secret) String() string { return redacted }
+
+// Format implements [fmt.Formatter]: [REDACTED] for every verb.
+func (s Secret) Format(f fmt.State, _ rune) {
+	// Format can't report a failed write.
+	_, _ = f.Write([]byte(redacted))
+}
+
+// LogValue implements [slog.LogValuer].
+func (s Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// MarshalText returns [REDACTED]; encoding/json and encoding/xml use it.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+
+// MarshalBinary returns [REDACTED]; encoding/gob and CBOR packages use it.
+func (s Secret) MarshalBinary() ([]byte, error) { return []byte(redacted), nil }
+
+// UnmarshalBinary sets s to data.
+func (s *Secret) UnmarshalBinary(data []byte) error {
+	*s = Secret(data)
+	return nil
+}
+
+// Format implements [fmt.Formatter]: the base URL, for every verb.
+func (c *Client) Format(f fmt.State, _ rune) {
+	base := "none"
+	if c != nil && c.base != nil {
+		base = c.base.String()
+	}
+	// Format can't report a failed write.
+	_, _ = fmt.Fprintf(f, "fastly.Client(%s)", base)
+}
+
+// Format implements [fmt.Formatter]: the fields, Key redacted, for every verb.
+func (t APIKeyTransport) Format(f fmt.State, verb rune) {
+	type plain APIKeyTransport
+	formatFields(f, verb, "APIKeyTransport", plain(t))
+}
+
+// Format implements [fmt.Formatter]: the fields, Password redacted, for every verb.
+func (t BasicAuthTransport) Format(f fmt.State, verb rune) {
+	type plain BasicAuthTransport
+	formatFields(f, verb, "BasicAuthTransport", plain(t))
+}
+
+// Format implements [fmt.Formatter]: the fields, AccessToken redacted, for every verb.
+func (r TokenCreatedResponse) Format(f fmt.State, verb rune) {
+	type plain TokenCreatedResponse
+	formatFields(f, verb, "TokenCreatedResponse", plain(r))
+}
+
+// Format implements [fmt.Formatter]: the fields, Password and OTP redacted, for every verb.
+func (r CreateTokenRequest) Format(f fmt.State, verb rune) {
+	type plain CreateTokenRequest
+	formatFields(f, verb, "CreateTokenRequest", plain(r))
+}
+
+// formatFields prints a struct that holds credentials. A verb that doesn't fit a
+// pointer to it, such as %s, makes package fmt print the fields without calling
+// methods, Secret's included. fields has a type without methods.
+func formatFields(f fmt.State, verb rune, name string, fields any) {
+	format := "%+v"
+	if verb == 'v' {
+		format = fmt.FormatString(f, verb)
+	}
+	text := strings.Replace(fmt.Sprintf(format, fields), "fastly.plain{", "fastly."+name+"{", 1)
+	// Format can't report a failed write.
+	_, _ = f.Write([]byte(text))
+}

@@ -1,0 +1,234 @@
+package fastly
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// defaultTimeout bounds the silence of the server, unless the caller's
+// http.Client decides.
+const defaultTimeout = 60 * time.Second
+
+// defaultTransport returns a copy of http.DefaultTransport with more connections
+// and stricter bounds, or http.DefaultTransport itself if the program has put
+// another type there.
+func defaultTransport() http.RoundTripper {
+	shared, ok := http.DefaultTransport.(*http.Transport)
+	if !ok {
+		return http.DefaultTransport
+	}
+	t := shared.Clone()
+	t.MaxConnsPerHost = 64
+	t.MaxIdleConnsPerHost = 64
+	t.MaxResponseHeaderBytes = 256 << 10
+	t.ReadBufferSize = 32 << 10 // fewer system calls for a long list
+	if t.TLSClientConfig == nil {
+		t.TLSClientConfig = new(tls.Config)
+	}
+	t.TLSClientConfig.MinVersion = max(t.TLSClientConfig.MinVersion, tls.VersionTLS12)
+	if t.HTTP2 == nil {
+		// Without pings a connection that went dead stays in use.
+		t.HTTP2 = &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 15 * time.Second}
+	}
+	if t.OnProxyConnectResponse == nil {
+		t.OnProxyConnectResponse = checkProxy
+	}
+	return t
+}
+
+// checkProxy names the proxy that refuses a CONNECT: net/http's own error is the
+// status text alone.
+func checkProxy(_ context.Context, proxy *url.URL, _ *http.Request, resp *http.Response) error {
+	if resp.StatusCode == http.StatusOK {
+		return nil
+	}
+	err := fmt.Errorf("the proxy %s refused the connection: %d %s", sanitize(proxy.Host), resp.StatusCode, http.StatusText(resp.StatusCode))
+	if resp.StatusCode == http.StatusProxyAuthRequired || resp.StatusCode == http.StatusForbidden {
+		return &rejectedError{err}
+	}
+	return err
+}
+
+// checkTLS returns an error for a transport that may go below TLS 1.2.
+func checkTLS(rt http.RoundTripper) error {
+	t, ok := rt.(*http.Transport)
+	switch {
+	case !ok:
+		return nil
+	case t == nil:
+		return invalid("the HTTP transport is a nil *http.Transport")
+	}
+	// A transport changes its settings at its first use, and only Clone waits
+	// for that.
+	if t = t.Clone(); t.TLSClientConfig == nil {
+		return nil
+	}
+	if v := t.TLSClientConfig.MinVersion; v != 0 && v < tls.VersionTLS12 {
+		return invalid("the HTTP transport allows %s: set TLSClientConfig.MinVersion to tls.VersionTLS12 or later", tls.VersionName(v))
+	}
+	if v := t.TLSClientConfig.MaxVersion; v != 0 && v < tls.VersionTLS12 {
+		return invalid("the HTTP transport goes up to %s only: set TLSClientConfig.MaxVersion to tls.VersionTLS12 or later", tls.VersionName(v))
+	}
+	return nil
+}
+
+// roundTrip is rt.RoundTrip for transports that break its contract, too. The
+// response has a body.
+func roundTrip(rt http.RoundTripper, req *http.Request) (*http.Response, error) {
+	resp, err := rt.RoundTrip(req)
+	switch {
+	case err != nil:
+		if resp != nil && resp.Body != nil {
+			_ = resp.Body.Close()
+		}
+		return nil, err
+	case resp == nil:
+		return nil, errors.New("the transport returned no response and no error")
+	case resp.Body == nil:
+		resp.Body = http.NoBody
+	}
+	return resp, nil
+}
+
+// progress is how far an attempt got, as its trace tells.
+type progress int
+
+const (
+	progressUnknown progress = iota // the transport reports nothing
+	progressNotSent                 // the server can't have processed the request
+	progressSent                    // it may have
+)
+
+// tracker watches an attempt from below. Over HTTP/1, net/http reports a header
+// as written before a byte of it has left, and sends a request of which no byte
+// left once more. Over HTTP/2 it would repeat what may have been processed
+// (golang.org/issue/47635), which a tracker stops.
+type tracker struct {
+	cancel         context.CancelCauseFunc
+	trace          httptrace.ClientTrace
+	maxConnections int32
+
+	asked     atomic.Bool // for a connection
+	connected atomic.Int32
+	http2     atomic.Bool
+	written   atomic.Int32 // headers
+}
+
+// How many connections net/http may try for one attempt of a read, which is
+// harmless to repeat, but not without end: over HTTP/1 all that a client keeps
+// may be closed.
+const (
+	maxReadConnections      = 4
+	maxReadConnectionsHTTP1 = 100
+)
+
+var errRepeated = errors.New("the HTTP/2 connection was lost after the request was sent")
+
+// track returns a context whose requests the tracker watches. cancel has to end
+// that context.
+func track(ctx context.Context, cancel context.CancelCauseFunc, k kind, http1 bool) (context.Context, *tracker) {
+	t := &tracker{cancel: cancel, maxConnections: maxReadConnectionsHTTP1}
+	if k == kindRead && !http1 {
+		t.maxConnections = maxReadConnections
+	}
+	t.trace.GotConn = t.gotConn
+	if k != kindRead {
+		t.trace.GetConn = func(string) {
+			t.asked.Store(true)
+			t.stopRepeat()
+		}
+		t.trace.WroteHeaderField = func(name string, _ []string) {
+			if strings.HasPrefix(name, ":") { // RFC 9113, section 8.3
+				t.http2.Store(true)
+			}
+		}
+		t.trace.WroteHeaders = func() { t.written.Add(1) }
+	}
+	return httptrace.WithClientTrace(ctx, &t.trace), t
+}
+
+func (t *tracker) gotConn(httptrace.GotConnInfo) {
+	if t.connected.Add(1) > t.maxConnections {
+		t.cancel(errRepeated)
+	}
+	t.stopRepeat()
+}
+
+func (t *tracker) stopRepeat() {
+	if t.http2.Load() && t.written.Load() > 0 {
+		t.cancel(errRepeated)
+	}
+}
+
+// progress returns how far the attempt got that failed with err, over a
+// transport that is net/http's own or not. ended says that its context ended: a
+// header may be on its way then that is not reported as written yet.
+func (t *tracker) progress(err error, standard, ended bool) progress {
+	switch {
+	case t.written.Load() == 1 && isUnprocessed(err):
+		return progressNotSent
+	case t.written.Load() > 0, t.connected.Load() > 0 && (ended || !standard || t.trace.WroteHeaders == nil):
+		return progressSent
+	case t.asked.Load(), standard:
+		return progressNotSent
+	}
+	return progressUnknown
+}
+
+// isUnprocessed reports whether err says that the server did not process a
+// request: its HTTP/2 stream is above the last one that GOAWAY names, or was
+// refused (RFC 9113, sections 6.8 and 8.7). The texts are those of net/http in
+// Go 1.26 and 1.27, which exports no types for them; any other may mean that the
+// request was processed.
+func isUnprocessed(err error) bool {
+	for ; err != nil; err = errors.Unwrap(err) {
+		text := err.Error()
+		if inner, ok := strings.CutPrefix(text, "http2: Transport: cannot retry err ["); ok {
+			text, _ = strings.CutSuffix(inner, "] after Request.Body was written; define Request.GetBody to avoid this error")
+		}
+		if text == "http2: Transport received Server's graceful shutdown GOAWAY" {
+			return true
+		}
+		if stream, ok := strings.CutPrefix(text, "stream error: stream ID "); ok {
+			id, reason, _ := strings.Cut(stream, "; ")
+			return strings.Trim(id, "0123456789") == "" && reason == "REFUSED_STREAM; received from peer"
+		}
+	}
+	return false
+}
+
+// timedBody is a response body whose reads end with the attempt, and say why.
+type timedBody struct {
+	io.ReadCloser
+	ctx     context.Context // of the attempt
+	timer   *time.Timer     // ends the attempt; nil: no bound
+	silence time.Duration   // restarts the timer after each read, unless zero
+}
+
+func (b *timedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if n > 0 && b.silence > 0 {
+		b.timer.Reset(b.silence)
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = cause(b.ctx, err)
+	}
+	return n, err
+}
+
+// cause returns why ctx ended, if it did, else err.
+func cause(ctx context.Context, err error) error {
+	if ended := context.Cause(ctx); ended != nil {
+		return ended
+	}
+	return err
+}

@@ -1,0 +1,928 @@
+package fastly_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/fastly-tokens/fastly"
+)
+
+// pausing is a response whose header and each byte of the body take their time.
+type pausing struct {
+	ctx    context.Context
+	header time.Duration
+	pause  time.Duration
+	body   io.Reader
+}
+
+func (p pausing) RoundTrip(r *http.Request) (*http.Response, error) {
+	p.ctx = r.Context()
+	if err := fastly.Sleep(p.ctx, p.header); err != nil {
+		return nil, err
+	}
+	resp, err := respond(http.StatusOK, "")(r)
+	resp.Body = io.NopCloser(p)
+	return resp, err
+}
+
+func (p pausing) Read(b []byte) (int, error) {
+	if err := fastly.Sleep(p.ctx, p.pause); err != nil {
+		return 0, err
+	}
+	return p.body.Read(b[:min(1, len(b))])
+}
+
+// The clock is that of the test, so that it measures to the nanosecond.
+func TestAttemptEndsInTime(t *testing.T) {
+	t.Parallel()
+	reads := time.Duration(len(tokenJSON) + 1)
+	for name, test := range map[string]struct {
+		client        *http.Client // nil: none given
+		header, pause time.Duration
+		took          time.Duration
+		ok            bool
+	}{
+		"header in time":          {nil, 59 * time.Second, 0, 59 * time.Second, true},
+		"header too late":         {nil, time.Hour, 0, time.Minute, false},
+		"slow body":               {nil, 59 * time.Second, 59 * time.Second, (1 + reads) * 59 * time.Second, true},
+		"silent body":             {nil, 30 * time.Second, time.Hour, 90 * time.Second, false},
+		"with a jar alone":        {new(http.Client), 30 * time.Second, time.Hour, 90 * time.Second, false},
+		"Timeout and no response": {&http.Client{Timeout: 3 * time.Minute}, time.Hour, 0, 3 * time.Minute, false},
+		"Timeout in a slow body":  {&http.Client{Timeout: 3 * time.Minute}, 100 * time.Second, 50 * time.Second, 3 * time.Minute, false},
+		"Timeout that is enough":  {&http.Client{Timeout: 3 * time.Minute}, 100 * time.Second, time.Second, (100 + reads) * time.Second, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				opts := []fastly.Option{noRetry, fastly.WithTransport(pausing{header: test.header, pause: test.pause, body: strings.NewReader(tokenJSON)})}
+				if test.client != nil {
+					opts = append(opts, fastly.WithHTTPClient(test.client))
+				}
+				c := mustClient(t, opts...)
+				start := time.Now()
+				_, err := c.Tokens.GetTokenCurrent(t.Context())
+				assert.Equal(t, test.took, time.Since(start))
+				if test.ok {
+					require.NoError(t, err)
+					return
+				}
+				require.ErrorIs(t, err, context.DeadlineExceeded)
+				require.NoError(t, t.Context().Err(), "the caller's context has not ended")
+			})
+		})
+	}
+}
+
+func TestTransportOfTheHTTPClientHasNoTimeoutUnlessSet(t *testing.T) {
+	t.Parallel()
+	for timeout, ok := range map[time.Duration]bool{0: true, time.Hour: false} {
+		synctest.Test(t, func(t *testing.T) {
+			c := mustClient(t, noRetry, fastly.WithAPIKey(someKey), fastly.WithHTTPClient(&http.Client{
+				Timeout: timeout, Transport: pausing{header: 1000 * time.Hour, pause: 1000 * time.Hour, body: strings.NewReader(tokenJSON)},
+			}))
+			_, err := c.Tokens.GetTokenCurrent(t.Context())
+			assert.Equal(t, ok, err == nil, "timeout %v: %v", timeout, err)
+		})
+	}
+}
+
+// newHTTP2 starts a server, and a transport to it that uses HTTP/2 or not.
+func newHTTP2(t *testing.T, http2 bool, handler http.HandlerFunc) (*httptest.Server, *http.Transport) {
+	t.Helper()
+	srv := httptest.NewUnstartedServer(handler)
+	srv.EnableHTTP2 = http2
+	srv.Config.ErrorLog = discardLog
+	srv.StartTLS()
+	t.Cleanup(srv.Close)
+	tr := &http.Transport{TLSClientConfig: trust(srv), ForceAttemptHTTP2: http2}
+	t.Cleanup(tr.CloseIdleConnections)
+	return srv, tr
+}
+
+// Over HTTP/2, all three requests share a connection.
+func TestTimeoutEndsNoOtherRequest(t *testing.T) {
+	t.Parallel()
+	for _, http2 := range []bool{false, true} {
+		for _, stall := range []string{"header", "body"} {
+			t.Run(fmt.Sprintf("%s, HTTP/2 %v", stall, http2), func(t *testing.T) {
+				t.Parallel()
+				arrived, release := make(chan struct{}), make(chan struct{})
+				var major atomic.Int32
+				srv, tr := newHTTP2(t, http2, func(w http.ResponseWriter, r *http.Request) {
+					major.Store(int32(r.ProtoMajor)) //nolint:gosec // 1 or 2
+					if r.URL.Path == "/tokens" {     // which times out
+						if stall == "body" {
+							_, _ = io.WriteString(w, "[")
+							assert.NoError(t, http.NewResponseController(w).Flush())
+						}
+						<-r.Context().Done()
+						return
+					}
+					_, _ = io.WriteString(w, tokenJSON[:10])
+					assert.NoError(t, http.NewResponseController(w).Flush())
+					arrived <- struct{}{}
+					<-release
+					_, _ = io.WriteString(w, tokenJSON[10:])
+				})
+				var conns atomic.Int32
+				tr.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+					conns.Add(1)
+					return new(net.Dialer).DialContext(ctx, network, addr)
+				}
+				opts := []fastly.Option{noRetry, fastly.WithAPIKey(someKey), fastly.WithBaseURL(srv.URL), fastly.WithHTTPClient(&http.Client{Transport: tr})}
+				patient, hasty := mustClient(t, opts...), mustClient(t, opts...)
+				fastly.HookTimeout(hasty, 50*time.Millisecond)
+				neighbour := make(chan error, 1)
+				go func() {
+					_, err := patient.Tokens.GetTokenCurrent(t.Context())
+					neighbour <- err
+				}()
+				<-arrived
+				_, err := hasty.Tokens.ListTokensUser(t.Context())
+				require.ErrorIs(t, err, context.DeadlineExceeded)
+				require.NoError(t, t.Context().Err())
+				close(release)
+				require.NoError(t, <-neighbour, "a request that runs at the same time")
+				go func() { <-arrived }()
+				_, err = patient.Tokens.GetTokenCurrent(t.Context())
+				require.NoError(t, err, "a later request")
+				if http2 {
+					assert.EqualValues(t, 2, major.Load())
+					assert.EqualValues(t, 1, conns.Load(), "connections")
+				}
+			})
+		}
+	}
+}
+
+func TestNoResponseInTimeSaysSo(t *testing.T) {
+	t.Parallel()
+	for _, http2 := range []bool{false, true} {
+		for name, hook := range map[string]bool{"Timeout of the http.Client": false, "default": true} {
+			t.Run(fmt.Sprintf("%s, HTTP/2 %v", name, http2), func(t *testing.T) {
+				t.Parallel()
+				srv, tr := newHTTP2(t, http2, func(w http.ResponseWriter, r *http.Request) {
+					if r.URL.Path == "/tokens/self" {
+						_, _ = io.WriteString(w, tokenJSON)
+						return
+					}
+					_, _ = io.Copy(io.Discard, r.Body)
+					<-r.Context().Done()
+				})
+				const timeout = 500 * time.Millisecond
+				opts := []fastly.Option{noRetry, fastly.WithAPIKey(someKey), fastly.WithBaseURL(srv.URL)}
+				patient := mustClient(t, append(opts, fastly.WithHTTPClient(&http.Client{Transport: tr}))...)
+				hasty := mustClient(t, append(opts, fastly.WithHTTPClient(&http.Client{Transport: tr, Timeout: timeout}))...)
+				if hook {
+					hasty = mustClient(t, append(opts, fastly.WithHTTPClient(&http.Client{Transport: tr}))...)
+					fastly.HookTimeout(hasty, timeout)
+				}
+				for _, op := range []operation{operationNamed("GetToken"), operationNamed("CreateToken")} {
+					// There is a connection, so the time starts with the request.
+					_, err := patient.Tokens.GetTokenCurrent(t.Context())
+					require.NoError(t, err)
+					err = op.do(t.Context(), hasty)
+					require.ErrorIs(t, err, context.DeadlineExceeded)
+					require.ErrorContains(t, err, "fastly: "+op.method+" "+op.path+": no response in time")
+					assert.Equal(t, op.kind == fastly.KindCreate, errors.Is(err, fastly.ErrOutcomeUnknown), "outcome unknown: %v", err)
+				}
+			})
+		}
+	}
+}
+
+// useDefaultTransport replaces http.DefaultTransport, so the test must not be
+// parallel.
+func useDefaultTransport(t *testing.T, rt http.RoundTripper) {
+	t.Helper()
+	was := http.DefaultTransport
+	t.Cleanup(func() { http.DefaultTransport = was })
+	http.DefaultTransport = rt
+}
+
+func TestDefaultTransportOfAnotherTypeIsUsed(t *testing.T) {
+	sent := 0
+	useDefaultTransport(t, roundTripFunc(func(r *http.Request) (*http.Response, error) {
+		sent++
+		return respond(http.StatusOK, tokenJSON)(r)
+	}))
+	_, err := mustClient(t, fastly.WithAPIKey(someKey), noRetry).Tokens.GetTokenCurrent(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, 1, sent)
+}
+
+// newProxy starts a proxy that gives the status to each CONNECT, and connects if
+// it is 200.
+func newProxy(t *testing.T, status int) (proxy *httptest.Server, connects *atomic.Int32) {
+	t.Helper()
+	connects = new(atomic.Int32)
+	proxy = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		assert.Equal(t, http.MethodConnect, r.Method)
+		connects.Add(1)
+		w.WriteHeader(status)
+		if status != http.StatusOK {
+			return
+		}
+		target, err := new(net.Dialer).DialContext(r.Context(), "tcp", r.Host)
+		if !assert.NoError(t, err) {
+			return
+		}
+		defer target.Close()
+		client, rest, err := http.NewResponseController(w).Hijack()
+		if !assert.NoError(t, err) {
+			return
+		}
+		var wg sync.WaitGroup
+		defer wg.Wait()
+		defer client.Close()
+		wg.Go(func() {
+			_, _ = io.Copy(target, rest)
+			_ = target.Close()
+		})
+		_, _ = io.Copy(client, target)
+	}))
+	t.Cleanup(proxy.Close)
+	return proxy, connects
+}
+
+// newProxied returns the transport of a program that has set a proxy.
+func newProxied(t *testing.T, proxy, srv *httptest.Server) *http.Transport {
+	t.Helper()
+	proxyURL, err := url.Parse(proxy.URL)
+	require.NoError(t, err)
+	return &http.Transport{Proxy: http.ProxyURL(proxyURL), TLSClientConfig: trust(srv)}
+}
+
+func TestProxyOfTheDefaultTransportIsUsed(t *testing.T) {
+	srv, _ := newHTTP2(t, false, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, tokenJSON) })
+	proxy, connects := newProxy(t, http.StatusOK)
+	tr := newProxied(t, proxy, srv)
+	useDefaultTransport(t, tr)
+	c := mustClient(t, fastly.WithAPIKey(someKey), fastly.WithBaseURL(srv.URL))
+	_, err := c.Tokens.GetTokenCurrent(t.Context())
+	require.NoError(t, err)
+	c.CloseIdleConnections()
+	assert.EqualValues(t, 1, connects.Load(), "requests of the proxy")
+	assert.Zero(t, tr.MaxConnsPerHost, "the program's transport is not modified")
+	assert.Nil(t, tr.OnProxyConnectResponse, "the program's transport is not modified")
+}
+
+func TestProxyThatRefusesIsNamed(t *testing.T) {
+	srv, _ := newHTTP2(t, false, func(http.ResponseWriter, *http.Request) { assert.Fail(t, "a request got through") })
+	for status, attempts := range map[int]int{http.StatusProxyAuthRequired: 1, http.StatusForbidden: 1, http.StatusBadGateway: 4, http.StatusServiceUnavailable: 4} {
+		for _, op := range operations {
+			t.Run(fmt.Sprint(status, op.name), func(t *testing.T) {
+				proxy, connects := newProxy(t, status)
+				useDefaultTransport(t, newProxied(t, proxy, srv))
+				c := mustClient(t, fastly.WithAPIKey(someKey), fastly.WithBaseURL(srv.URL), quickRetry)
+				err := op.do(t.Context(), c)
+				require.ErrorContains(t, err, fmt.Sprintf("the proxy %s refused the connection: %d %s", hostOf(t, proxy.URL), status, http.StatusText(status)))
+				require.NotErrorIs(t, err, fastly.ErrOutcomeUnknown)
+				assertOneLine(t, err)
+				assert.EqualValues(t, attempts, connects.Load(), "attempts")
+			})
+		}
+	}
+}
+
+// net/http reads HTTP_PROXY once, so a program of its own has to. The test
+// program runs itself.
+func TestLoopbackInUpperCaseNeedsNoProxy(t *testing.T) {
+	const variable = "FASTLY_TEST_BASE_URL"
+	if base := os.Getenv(variable); base != "" {
+		_, err := mustClient(t, fastly.WithAPIKey(someKey), fastly.WithBaseURL(base), noRetry).Tokens.GetTokenCurrent(t.Context())
+		require.NoError(t, err)
+		// Other hosts show that the proxy is in effect.
+		c := mustClient(t, fastly.WithAPIKey(someKey), fastly.WithBaseURL("http://api.example.com"), fastly.WithInsecurePlainHTTP(), noRetry)
+		require.NoError(t, c.Tokens.RevokeTokenCurrent(t.Context()))
+		return
+	}
+	t.Parallel()
+	srv := newStub(t, http.StatusOK, nil, tokenJSON)
+	proxy, visits := trap(t, httptest.NewServer)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	child := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestLoopbackInUpperCaseNeedsNoProxy$") //nolint:gosec // this program itself
+	child.Env = append(os.Environ(), variable+"="+strings.Replace(srv.URL, "127.0.0.1", "LOCALHOST", 1), "HTTP_PROXY="+proxy.URL, "NO_PROXY=")
+	out, err := child.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	srv.request(t)
+	assert.EqualValues(t, 1, visits.Load(), "requests by the proxy")
+}
+
+// Contracts are broken in the field, by tracing and retrying transports.
+func TestTransportThatBreaksItsContract(t *testing.T) {
+	t.Parallel()
+	errBelow := errors.New("it broke")
+	for name, test := range map[string]struct {
+		respond func(*http.Response) (*http.Response, error)
+		want    string // in the error of a get; empty: none
+	}{
+		"response and error": {func(r *http.Response) (*http.Response, error) { return r, errBelow }, "it broke"},
+		"neither":            {func(r *http.Response) (*http.Response, error) { return nil, r.Body.Close() }, "the transport returned no response and no error"},
+		"no body":            {func(r *http.Response) (*http.Response, error) { err := r.Body.Close(); r.Body = nil; return r, err }, "it is empty"},
+		"no header":          {func(r *http.Response) (*http.Response, error) { r.Header = nil; return r, nil }, ""},
+		"no request":         {func(r *http.Response) (*http.Response, error) { r.Request = nil; return r, nil }, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var body *trackedBody
+			broken := roundTripFunc(func(r *http.Request) (*http.Response, error) {
+				body = newBody(tokenJSON)
+				resp, err := respond(http.StatusOK, "")(r)
+				resp.Body = body
+				if err != nil {
+					return nil, err
+				}
+				return test.respond(resp)
+			})
+			for _, option := range []fastly.Option{
+				fastly.WithTransport(broken), fastly.WithTransport(&fastly.APIKeyTransport{Key: someKey, Base: broken}),
+			} {
+				c := mustClient(t, noRetry, option)
+				_, err := c.Tokens.GetTokenCurrent(t.Context())
+				assert.EqualValues(t, 1, body.closed.Load(), "the body is closed")
+				if test.want == "" {
+					require.NoError(t, err)
+					continue
+				}
+				require.ErrorContains(t, err, test.want)
+				assertOneLine(t, err)
+				_, err = c.Tokens.CreateToken(t.Context(), &fastly.CreateTokenRequest{})
+				require.ErrorIs(t, err, fastly.ErrOutcomeUnknown)
+			}
+		})
+	}
+}
+
+// The error of a dial proves that nothing was sent only if the transport lets
+// the client see that.
+func TestTransportThatReportsNothingCountsAsSent(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		reports bool
+		dials   int32
+	}{
+		"reports nothing": {false, 1},
+		"reports":         {true, 4},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := failingDialer(errConnRefused, 1<<30)
+			below := d.transport()
+			c := mustClient(t, quickRetry, fastly.WithTransport(roundTripFunc(func(r *http.Request) (*http.Response, error) {
+				if !test.reports {
+					r = r.WithContext(context.Background())
+				}
+				return below.RoundTrip(r)
+			})))
+			_, err := c.Tokens.CreateToken(t.Context(), &fastly.CreateTokenRequest{})
+			require.ErrorContains(t, err, "connection refused")
+			assert.Equal(t, !test.reports, errors.Is(err, fastly.ErrOutcomeUnknown), "outcome unknown: %v", err)
+			assert.Equal(t, test.dials, d.n.Load(), "dials")
+		})
+	}
+}
+
+// newOldTLS starts a server with TLS 1.1 at most. It works with a client that
+// allows that.
+func newOldTLS(t *testing.T) (srv *httptest.Server, requests *atomic.Int32) {
+	t.Helper()
+	requests = new(atomic.Int32)
+	srv = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		requests.Add(1)
+		w.WriteHeader(http.StatusNoContent)
+	}))
+	srv.Config.ErrorLog = discardLog
+	srv.TLS = &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11} //nolint:gosec // the point of the test
+	srv.StartTLS()
+	t.Cleanup(srv.Close)
+
+	config := trust(srv)
+	config.MinVersion = tls.VersionTLS10
+	old := &http.Client{Transport: &http.Transport{TLSClientConfig: config, DisableKeepAlives: true}}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, srv.URL, http.NoBody)
+	require.NoError(t, err)
+	resp, err := old.Do(req)
+	require.NoError(t, err, "a client that allows TLS 1.1")
+	require.NoError(t, resp.Body.Close())
+	require.EqualValues(t, 1, requests.Swap(0))
+	return srv, requests
+}
+
+func TestServerWithOldTLSGetsNoRequest(t *testing.T) {
+	t.Parallel()
+	srv, requests := newOldTLS(t)
+	for name, send := range map[string]func() error{
+		"client": func() error { return createWith(t, srv.URL, canaryRequest(), fastly.WithAPIKey(canaryKey)) },
+		"client with TLS settings": func() error {
+			return createWith(t, srv.URL, canaryRequest(), fastly.WithAPIKey(canaryKey),
+				fastly.WithHTTPClient(&http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: trust(srv).RootCAs}}}))
+		},
+		"transport alone": func() error {
+			return postWith(t, srv.URL, &fastly.APIKeyTransport{Key: canaryKey, Host: hostOf(t, srv.URL),
+				Base: &http.Transport{TLSClientConfig: trust(srv)}})
+		},
+	} {
+		err := send()
+		require.ErrorContains(t, err, "version", name)
+		assert.NotErrorIs(t, err, fastly.ErrOutcomeUnknown, name)
+	}
+	assert.Zero(t, requests.Load())
+}
+
+func TestTransportsBelowTLS12AreRejected(t *testing.T) {
+	t.Parallel()
+	srv, requests := newOldTLS(t)
+	host := hostOf(t, srv.URL)
+	for _, version := range []uint16{tls.VersionTLS10, tls.VersionTLS11} {
+		for name, config := range map[string]*tls.Config{
+			"lowest":  {RootCAs: trust(srv).RootCAs, MinVersion: version},
+			"highest": {RootCAs: trust(srv).RootCAs, MaxVersion: version},
+		} {
+			rt := &http.Transport{TLSClientConfig: config}
+			_, err := fastly.NewClient(fastly.WithAPIKey(canaryKey), fastly.WithHTTPClient(&http.Client{Transport: rt}))
+			assertInvalid(t, err, tls.VersionName(version), "VersionTLS12")
+			_, err = fastly.NewClient(fastly.WithTransport(rt))
+			assertInvalid(t, err, tls.VersionName(version), "VersionTLS12")
+			for _, alone := range []http.RoundTripper{
+				&fastly.APIKeyTransport{Key: canaryKey, Host: host, Base: rt},
+				&fastly.BasicAuthTransport{Username: canaryLogin, Password: canaryPassword, Host: host, Base: rt},
+			} {
+				require.ErrorIs(t, postWith(t, srv.URL, alone), fastly.ErrInvalidArgument, "%s %T", name, alone)
+			}
+		}
+	}
+	assert.Zero(t, requests.Load())
+}
+
+func TestEndlessHeaderIsAnError(t *testing.T) {
+	t.Parallel()
+	for name, line := range map[string]string{"header": "X-Filler: " + strings.Repeat("x", 1000) + "\r\n", "informational": "HTTP/1.1 103 Early Hints\r\n\r\n"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			begin := "HTTP/1.1 200 OK\r\n"
+			if name == "informational" {
+				begin = ""
+			}
+			srv := newStubFunc(t, func(w http.ResponseWriter, _ *http.Request) {
+				conn, _, err := http.NewResponseController(w).Hijack()
+				if !assert.NoError(t, err) {
+					return
+				}
+				defer conn.Close()
+				_, err = io.Copy(conn, io.LimitReader(endless(begin, line), 64<<20))
+				assert.Error(t, err, "the client read all of it")
+			})
+			_, err := srv.client(t).Tokens.GetTokenCurrent(t.Context())
+			require.Error(t, err)
+			assertPrintable(t, err)
+		})
+	}
+}
+
+// http2Server reads each request to its end, and responds with any frames (RFC
+// 9113).
+type http2Server struct {
+	url      string
+	roots    *x509.CertPool
+	requests atomic.Int32
+}
+
+const (
+	frameData, frameHeaders, frameReset, frameSettings, frameGoAway = 0, 1, 3, 4, 7
+
+	flagEnd, flagAck, flagEndHeaders = 1, 1, 4
+
+	protocolError, internalError, refusedStream, cancelStream, enhanceYourCalm, http11Required = 1, 2, 7, 8, 11, 13
+)
+
+func writeFrame(w io.Writer, kind, flags byte, stream uint32, payload []byte) {
+	frame := []byte{0, 0, byte(len(payload)), kind, flags}
+	frame = binary.BigEndian.AppendUint32(frame, stream)
+	_, _ = w.Write(append(frame, payload...))
+}
+
+func writeReset(w io.Writer, stream, code uint32) {
+	writeFrame(w, frameReset, 0, stream, binary.BigEndian.AppendUint32(nil, code))
+}
+
+func writeGoAway(w io.Writer, last, code uint32) {
+	writeFrame(w, frameGoAway, 0, 0, binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(nil, last), code))
+}
+
+// writeResponse writes a 200 or, without a body, a 204.
+func writeResponse(w io.Writer, stream uint32, body string) {
+	const status200, status204 = 0x88, 0x89 // RFC 7541, appendix A
+	if body == "" {
+		writeFrame(w, frameHeaders, flagEnd|flagEndHeaders, stream, []byte{status204})
+		return
+	}
+	writeFrame(w, frameHeaders, flagEndHeaders, stream, []byte{status200})
+	writeFrame(w, frameData, flagEnd, stream, []byte(body))
+}
+
+func newHTTP2Server(t *testing.T, respond func(conn net.Conn, stream uint32)) *http2Server {
+	t.Helper()
+	certified := httptest.NewUnstartedServer(nil)
+	certified.StartTLS()
+	s := &http2Server{roots: x509.NewCertPool()}
+	s.roots.AddCert(certified.Certificate())
+	config := &tls.Config{Certificates: certified.TLS.Certificates, NextProtos: []string{"h2"}, MinVersion: tls.VersionTLS12}
+	certified.Close()
+	listener, err := tls.Listen("tcp", "127.0.0.1:0", config)
+	require.NoError(t, err)
+	s.url = "https://" + listener.Addr().String()
+	var wg sync.WaitGroup
+	closed := make(chan struct{})
+	wg.Go(func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			wg.Go(func() {
+				<-closed // a client may leave connections open
+				_ = conn.Close()
+			})
+			wg.Go(func() {
+				defer conn.Close()
+				s.serve(conn, respond)
+			})
+		}
+	})
+	t.Cleanup(func() {
+		assert.NoError(t, listener.Close())
+		close(closed)
+		wg.Wait()
+	})
+	return s
+}
+
+func (s *http2Server) serve(conn net.Conn, respond func(net.Conn, uint32)) {
+	if _, err := io.CopyN(io.Discard, conn, int64(len("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"))); err != nil {
+		return
+	}
+	writeFrame(conn, frameSettings, 0, 0, nil)
+	for {
+		var head [9]byte
+		if _, err := io.ReadFull(conn, head[:]); err != nil {
+			return
+		}
+		length := int64(head[0])<<16 | int64(head[1])<<8 | int64(head[2])
+		if _, err := io.CopyN(io.Discard, conn, length); err != nil {
+			return
+		}
+		switch kind, flags := head[3], head[4]; {
+		case kind == frameSettings && flags&flagAck == 0:
+			writeFrame(conn, frameSettings, flagAck, 0, nil)
+		case (kind == frameData || kind == frameHeaders) && flags&flagEnd != 0:
+			s.requests.Add(1)
+			respond(conn, binary.BigEndian.Uint32(head[5:]))
+		}
+	}
+}
+
+func (s *http2Server) client(t *testing.T, opts ...fastly.Option) *fastly.Client {
+	t.Helper()
+	return mustClient(t, append([]fastly.Option{
+		fastly.WithBaseURL(s.url), fastly.WithAPIKey(someKey), noRetry, fastly.WithHTTPClient(&http.Client{Transport: s.transport()}),
+	}, opts...)...)
+}
+
+func (s *http2Server) transport() *http.Transport {
+	return &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{RootCAs: s.roots, MinVersion: tls.VersionTLS12}}
+}
+
+// http2Failures are those after which a request may have been processed.
+var http2Failures = map[string]func(conn net.Conn, stream uint32){
+	"PROTOCOL_ERROR":    func(conn net.Conn, stream uint32) { writeReset(conn, stream, protocolError) }, // net/http repeats the request
+	"INTERNAL_ERROR":    func(conn net.Conn, stream uint32) { writeReset(conn, stream, internalError) },
+	"CANCEL":            func(conn net.Conn, stream uint32) { writeReset(conn, stream, cancelStream) },
+	"ENHANCE_YOUR_CALM": func(conn net.Conn, stream uint32) { writeReset(conn, stream, enhanceYourCalm) },
+	"HTTP_1_1_REQUIRED": func(conn net.Conn, stream uint32) { writeReset(conn, stream, http11Required) },
+	"going away": func(conn net.Conn, _ uint32) {
+		writeGoAway(conn, 1<<31-1, 0)
+		_ = conn.Close()
+	},
+	"gone away": func(conn net.Conn, _ uint32) {
+		writeGoAway(conn, 1, internalError)
+		_ = conn.Close()
+	},
+	"closed": func(conn net.Conn, _ uint32) { _ = conn.Close() },
+}
+
+func TestCreateOverHTTP2IsSentOnce(t *testing.T) {
+	t.Parallel()
+	for name, fail := range http2Failures {
+		for what, req := range map[string]*fastly.CreateTokenRequest{"with a body": {Name: someName}, "without one": {}} {
+			t.Run(name+" "+what, func(t *testing.T) {
+				t.Parallel()
+				srv := newHTTP2Server(t, fail)
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				defer cancel()
+				_, err := srv.client(t, quickRetry).Tokens.CreateToken(ctx, req)
+				require.ErrorIs(t, err, fastly.ErrOutcomeUnknown)
+				require.NoError(t, ctx.Err(), "it ends by itself")
+				assert.EqualValues(t, 1, srv.requests.Load(), "requests")
+			})
+		}
+	}
+}
+
+// net/http would repeat a request without end.
+func TestAttemptsOverHTTP2AreBounded(t *testing.T) {
+	t.Parallel()
+	for _, op := range operations {
+		for name, fail := range http2Failures {
+			t.Run(op.name+" "+name, func(t *testing.T) {
+				t.Parallel()
+				srv := newHTTP2Server(t, fail)
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				defer cancel()
+				require.Error(t, op.do(ctx, srv.client(t)))
+				require.NoError(t, ctx.Err(), "it ends by itself")
+				most := int32(1)
+				if op.kind == fastly.KindRead {
+					most = 4
+				}
+				assert.LessOrEqual(t, srv.requests.Load(), most, "requests")
+			})
+		}
+	}
+}
+
+func TestUnprocessedRequestOverHTTP2IsRetried(t *testing.T) {
+	t.Parallel()
+	for name, fail := range map[string]func(conn net.Conn, stream uint32){
+		"REFUSED_STREAM": func(conn net.Conn, stream uint32) { writeReset(conn, stream, refusedStream) },
+		"graceful shutdown": func(conn net.Conn, _ uint32) {
+			writeGoAway(conn, 0, 0)
+			_ = conn.Close()
+		},
+	} {
+		for _, op := range operations {
+			t.Run(name+" "+op.name, func(t *testing.T) {
+				t.Parallel()
+				var n atomic.Int32
+				srv := newHTTP2Server(t, func(conn net.Conn, stream uint32) {
+					if n.Add(1) == 1 {
+						fail(conn, stream)
+						return
+					}
+					writeResponse(conn, stream, op.body)
+				})
+				require.NoError(t, op.do(t.Context(), srv.client(t, quickRetry)))
+				assert.EqualValues(t, 2, n.Load(), "requests")
+			})
+		}
+	}
+}
+
+// A transport changes its settings when it is used first.
+func TestClientsShareATransport(t *testing.T) {
+	t.Parallel()
+	srv := newStub(t, http.StatusOK, nil, `{"id":"5Yo3XX"}`)
+	shared := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12}}}
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			c, err := fastly.NewClient(fastly.WithAPIKey("key"), fastly.WithBaseURL(srv.URL), fastly.WithHTTPClient(shared))
+			if assert.NoError(t, err) {
+				_, err = c.Tokens.GetTokenCurrent(t.Context())
+				assert.NoError(t, err)
+			}
+		})
+	}
+	wg.Wait()
+	shared.CloseIdleConnections()
+}
+
+// A transport that retries by itself may ask for a key that the function does not
+// have any more.
+func TestFailureOfTheKeyFunctionDoesNotHideThatARequestWasSent(t *testing.T) {
+	t.Parallel()
+	for name, next := range map[string]func(context.Context) error{
+		"fails later":          func(context.Context) error { return errors.New("the vault is down") },
+		"looks at its context": context.Context.Err,
+	} {
+		for what, req := range map[string]*fastly.CreateTokenRequest{"with a body": {Name: someName}, "without one": {}} {
+			t.Run(name+" "+what, func(t *testing.T) {
+				t.Parallel()
+				srv := newHTTP2Server(t, func(conn net.Conn, _ uint32) { _ = conn.Close() })
+				base := srv.transport()
+				t.Cleanup(base.CloseIdleConnections)
+				var calls int
+				keyed := &fastly.APIKeyTransport{
+					Host: strings.TrimPrefix(srv.url, "https://"), Base: base,
+					KeyFunc: func(ctx context.Context) (key fastly.Secret, err error) {
+						if calls++; calls > 1 {
+							err = next(ctx)
+						}
+						return "key", err
+					},
+				}
+				retrying := roundTripFunc(func(r *http.Request) (*http.Response, error) {
+					body, err := io.ReadAll(r.Body)
+					if err != nil {
+						return nil, err
+					}
+					var resp *http.Response
+					for range 3 {
+						r = r.Clone(r.Context())
+						r.Body = io.NopCloser(bytes.NewReader(body))
+						if resp, err = keyed.RoundTrip(r); err == nil {
+							break
+						}
+					}
+					return resp, err
+				})
+				c := mustClient(t, fastly.WithBaseURL(srv.url), fastly.WithTransport(retrying), noRetry)
+				_, err := c.Tokens.CreateToken(t.Context(), req)
+				require.ErrorIs(t, err, fastly.ErrOutcomeUnknown)
+				assert.EqualValues(t, 1, srv.requests.Load(), "requests")
+			})
+		}
+	}
+}
+
+func TestCloseIdleConnectionsLeavesNothingBehind(t *testing.T) {
+	t.Parallel()
+	open := make(map[net.Conn]bool)
+	var mu sync.Mutex
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, `{"id":"5Yo3XX"}`)
+	}))
+	srv.Config.ConnState = func(conn net.Conn, state http.ConnState) {
+		mu.Lock()
+		defer mu.Unlock()
+		switch state {
+		case http.StateNew:
+			open[conn] = true
+		case http.StateClosed:
+			delete(open, conn)
+		}
+	}
+	srv.Start()
+	t.Cleanup(srv.Close)
+	count := func() int {
+		mu.Lock()
+		defer mu.Unlock()
+		return len(open)
+	}
+
+	client, err := fastly.NewClient(fastly.WithAPIKey("key"), fastly.WithBaseURL(srv.URL))
+	require.NoError(t, err)
+	_, err = client.Tokens.GetTokenCurrent(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, 1, count())
+	client.CloseIdleConnections()
+	assert.Eventually(t, func() bool { return count() == 0 }, 5*time.Second, time.Millisecond)
+	_, err = client.Tokens.GetTokenCurrent(t.Context())
+	require.NoError(t, err, "the client still works")
+}
+
+// newCounted starts a server that counts the connections it gets.
+func newCounted(t *testing.T, handler http.HandlerFunc) (srv *httptest.Server, conns *atomic.Int32) {
+	t.Helper()
+	conns = new(atomic.Int32)
+	srv = httptest.NewUnstartedServer(handler)
+	srv.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			conns.Add(1)
+		}
+	}
+	srv.Start()
+	t.Cleanup(srv.Close)
+	return srv, conns
+}
+
+// respondByTurns responds with success and with every failure that leaves the
+// connection intact, and with bodies of known and of unknown length.
+func respondByTurns(w http.ResponseWriter, r *http.Request, turn int32) {
+	status, body := http.StatusOK, tokenJSON
+	switch {
+	case r.Method == http.MethodDelete:
+		status, body = http.StatusNoContent, ""
+	case r.Method == http.MethodPost:
+		body = createdJSON
+	case strings.HasSuffix(r.URL.Path, "/tokens"):
+		body = "[" + strings.Repeat(tokenJSON+",", 50) + tokenJSON + "]"
+	}
+	switch turn % 10 {
+	case 1:
+		status, body = http.StatusNotFound, `{"msg":"Record not found"}`
+	case 3:
+		status, body = http.StatusBadGateway, "<html><title>Bad gateway</title>"+strings.Repeat("x", 60<<10)+"</html>"
+	case 4:
+		status, body = http.StatusTooManyRequests, `{"msg":"slow down"}`
+	case 5:
+		status, body = http.StatusOK, "<html>Sign in</html>"+strings.Repeat("x", 60<<10)
+	case 6:
+		status, body = http.StatusOK, tokenJSON+strings.Repeat(" ", 30<<10)+"junk"
+	case 7:
+		w.Header().Set("Location", "https://evil.example/")
+		status, body = http.StatusFound, "moved"
+	case 8:
+		status, body = http.StatusUnauthorized, ""
+	}
+	if status == http.StatusNoContent {
+		w.WriteHeader(status)
+		return
+	}
+	if turn%3 == 0 {
+		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	}
+	w.WriteHeader(status)
+	// The client may have read enough.
+	_, _ = io.WriteString(w, body)
+}
+
+func TestCallsInSequenceUseOneConnection(t *testing.T) {
+	t.Parallel()
+	var turns, failures atomic.Int32
+	srv, conns := newCounted(t, func(w http.ResponseWriter, r *http.Request) { respondByTurns(w, r, turns.Add(1)) })
+	for name, option := range map[string]fastly.Option{
+		"key": fastly.WithAPIKey(someKey), "password": fastly.WithBasicAuth("alice", "secret"),
+	} {
+		conns.Store(0)
+		c := mustClient(t, noRetry, fastly.WithBaseURL(srv.URL), option)
+		for n := range 1000 {
+			if err := operations[n%len(operations)].do(t.Context(), c); err != nil {
+				failures.Add(1)
+			}
+		}
+		assert.EqualValues(t, 1, conns.Load(), "connections with a %s", name)
+	}
+	assert.Greater(t, failures.Load(), int32(500), "failures among the calls")
+}
+
+func TestRetriesUseTheSameConnection(t *testing.T) {
+	t.Parallel()
+	var turns atomic.Int32
+	srv, conns := newCounted(t, func(w http.ResponseWriter, r *http.Request) {
+		turn := turns.Add(1)
+		if turn%4 == 0 {
+			turn = 0
+		} else {
+			turn = 3 + turn%2
+		}
+		respondByTurns(w, r, turn)
+	})
+	c := mustClient(t, quickRetry, fastly.WithBaseURL(srv.URL), fastly.WithAPIKey(someKey))
+	for range 100 {
+		_, err := c.Tokens.ListTokensUser(t.Context())
+		require.NoError(t, err)
+	}
+	assert.EqualValues(t, 400, turns.Load(), "requests")
+	assert.EqualValues(t, 1, conns.Load(), "connections")
+}
+
+func TestManyGoroutinesOpenAtMost64Connections(t *testing.T) {
+	t.Parallel()
+	var turns, open, most atomic.Int32
+	srv, conns := newCounted(t, func(w http.ResponseWriter, r *http.Request) {
+		n := open.Add(1)
+		defer open.Add(-1)
+		for seen := most.Load(); n > seen && !most.CompareAndSwap(seen, n); seen = most.Load() {
+		}
+		time.Sleep(time.Millisecond)
+		respondByTurns(w, r, 10*turns.Add(1))
+	})
+	c := mustClient(t, fastly.WithBaseURL(srv.URL), fastly.WithAPIKey(someKey))
+	var wg sync.WaitGroup
+	for range 100 {
+		wg.Go(func() {
+			for _, op := range operations {
+				assert.NoError(t, op.do(t.Context(), c), op.name)
+			}
+			_, ok := c.RateLimit()
+			assert.False(t, ok)
+		})
+	}
+	wg.Wait()
+	assert.LessOrEqual(t, conns.Load(), int32(64), "connections")
+	assert.Greater(t, most.Load(), int32(1), "requests at the same time")
+}
