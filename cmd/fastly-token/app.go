@@ -1,0 +1,204 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/term"
+
+	"github.com/fastly-tokens/fastly"
+	"github.com/fastly-tokens/fastly/rotate"
+)
+
+// Exit codes. exec adds those of its command.
+const (
+	exitFailed    = 1   // a finding or a failure
+	exitUsage     = 2   // usage, credentials that are missing included
+	exitLookInto  = 3   // something exists that needs looking into
+	exitSignalled = 128 // and the signal's number: 130 is Ctrl-C
+)
+
+// app is what the program runs in. Tests replace it.
+type app struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	environ        []string
+	now            func() time.Time
+	signals        <-chan os.Signal
+	resetSignals   func()      // makes the next signal end the process
+	keysSignal     func() bool // is there a terminal whose Ctrl-C reaches child processes, too?
+	options        []fastly.Option
+
+	started bool // a command: arguments and flags are as it wants them
+
+	mu       sync.Mutex
+	onSignal func(os.Signal)
+}
+
+// run runs the program and returns its exit code.
+func (a *app) run(args []string) int {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	a.handleSignals(func(sig os.Signal) {
+		a.resetSignals()
+		cancel(interruption{sig})
+	})
+	done := make(chan struct{})
+	var dispatcher sync.WaitGroup
+	dispatcher.Go(func() {
+		for {
+			select {
+			case sig := <-a.signals:
+				a.mu.Lock()
+				handle := a.onSignal
+				a.mu.Unlock()
+				handle(sig)
+			case <-done:
+				return
+			}
+		}
+	})
+	defer dispatcher.Wait()
+	defer close(done)
+
+	root := a.root()
+	root.SetArgs(args)
+	root.SetIn(a.stdin)
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
+	cmd, err := root.ExecuteContextC(ctx)
+	return a.finish(ctx, cmd.CommandPath(), err)
+}
+
+// handleSignals sets what happens on a signal from now on.
+func (a *app) handleSignals(handle func(os.Signal)) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.onSignal = handle
+}
+
+// getenv is [os.Getenv] for the environment of the app.
+func (a *app) getenv(name string) string {
+	for _, entry := range a.environ {
+		if value, ok := strings.CutPrefix(entry, name+"="); ok {
+			return value
+		}
+	}
+	return ""
+}
+
+// width is how many columns stdout has; 0 means that nothing limits them.
+func (a *app) width() int {
+	if f, ok := a.stdout.(*os.File); ok {
+		if width, _, err := term.GetSize(int(f.Fd())); err == nil {
+			return width
+		}
+	}
+	var width int
+	if _, err := fmt.Sscan(a.getenv("COLUMNS"), &width); err != nil || width < 0 {
+		return 0
+	}
+	return width
+}
+
+// say writes one line to stderr, for a person. That it can't be written is no
+// reason to stop half-way.
+func (a *app) say(format string, args ...any) {
+	_, _ = fmt.Fprintf(a.stderr, "fastly-token: "+format+"\n", args...)
+}
+
+// print writes the result to stdout.
+func (a *app) print(text string) error {
+	_, err := io.WriteString(a.stdout, text)
+	return err
+}
+
+// finish reports err, and returns the exit code for it.
+func (a *app) finish(ctx context.Context, command string, err error) int {
+	if err == nil {
+		return 0
+	}
+	var interrupted interruption
+	wasInterrupted := errors.As(context.Cause(ctx), &interrupted)
+	if code := exitError(0); errors.As(err, &code) {
+		if code == exitFailed && wasInterrupted {
+			return interrupted.code()
+		}
+		return int(code)
+	}
+	var left *leftError
+	var usage *usageError
+	switch {
+	case errors.Is(err, syscall.EPIPE): // nobody reads, and so nobody is told
+		return exitFailed
+	case errors.As(err, &left):
+		a.say("%s", explain(err))
+		return exitLookInto
+	case wasInterrupted:
+		text := interrupted.Error()
+		if errors.As(err, new(*rotate.Error)) { // which says how far it had come
+			text += ": " + explain(err)
+		}
+		a.say("%s", text)
+		return interrupted.code()
+	case errors.As(err, &usage) && usage.complete:
+		a.say("%s", explain(err))
+		return exitUsage
+	case errors.As(err, &usage), !a.started:
+		a.say("%s; see %s --help", explain(err), command)
+		return exitUsage
+	case errors.Is(err, fastly.ErrInvalidArgument):
+		a.say("%s", explain(err))
+		return exitUsage
+	}
+	a.say("%s", explain(err))
+	return exitFailed
+}
+
+// exitError ends the program with nothing more to say.
+type exitError int
+
+func (c exitError) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
+
+// usageError is a mistake in how the program was called.
+type usageError struct {
+	err      error
+	complete bool // the text says what to do
+}
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+func usagef(format string, args ...any) error {
+	return &usageError{err: fmt.Errorf(format, args...)}
+}
+
+// leftError means that something exists that needs looking into.
+type leftError struct{ err error }
+
+func (e *leftError) Error() string { return e.err.Error() }
+func (e *leftError) Unwrap() error { return e.err }
+
+// interruption is the cause of the context's end after a signal.
+type interruption struct{ sig os.Signal }
+
+func (i interruption) Error() string {
+	if i.sig == os.Interrupt {
+		return "interrupted"
+	}
+	return "ended by signal: " + i.sig.String()
+}
+
+func (i interruption) code() int {
+	if number, ok := i.sig.(syscall.Signal); ok {
+		return exitSignalled + int(number)
+	}
+	return exitFailed
+}

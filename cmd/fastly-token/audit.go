@@ -1,0 +1,208 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fastly-tokens/fastly"
+)
+
+// audit is what the command was asked for.
+type audit struct {
+	*app
+	client   *fastly.Client
+	customer string
+	rules    rules
+	current  *fastly.TokenResponse
+	revoke   bool
+	yes      bool
+	format   struct{ json, csv, metrics bool }
+	out      string
+}
+
+func (a *app) auditCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "audit",
+		Short: "Find tokens that are a risk, or are about to be a problem",
+		Long: `Finds tokens that are a risk, or are about to be a problem:
+
+  never-expires  they have no end date
+  expiring       they end within 30 days (--expiring)
+  unused         they were not used for 90 days (--unused); one that never was
+                 counts from its creation
+  global         they have the scope global
+  all-services   they reach every service of the account
+
+The exit code is 1 if anything was found and not revoked.
+
+--metrics prints all tokens in the OpenMetrics text format, and findings are no
+failure then: the seconds until each expires (absent if it never does), and the
+days since it was last used (absent if it never was), with its ID, its name and
+its user as labels. --out replaces a file of it as a whole, for node_exporter's
+textfile collector.
+
+In CSV, a cell that a spreadsheet would take for a formula begins with an
+apostrophe.`,
+		Example: `  fastly-token audit --customer self --ignore global
+  fastly-token audit --unused 180d --revoke-unused
+  fastly-token audit --metrics --out /var/lib/node_exporter/fastly.prom`,
+		Args: cobra.NoArgs,
+	}
+	au := &audit{app: a, rules: rules{expiring: duration(30 * day), unused: duration(90 * day)}}
+	fs := cmd.Flags()
+	fs.StringVar(&au.customer, "customer", "", customerFlag)
+	fs.Var(&au.rules.expiring, "expiring", "report tokens that expire within this `time`, such as 30d or 12h")
+	fs.Var(&au.rules.unused, "unused", "report tokens that were not used for this `time`")
+	fs.Var(&au.rules.ignored, "ignore", "`findings` to leave out, with commas between: "+strings.Join(kindNames(), ", "))
+	fs.BoolVar(&au.format.csv, "csv", false, "print CSV")
+	fs.BoolVar(&au.format.metrics, "metrics", false, "print OpenMetrics text")
+	fs.StringVar(&au.out, "out", "", "`file` for --metrics, which others may read")
+	fs.BoolVar(&au.revoke, "revoke-unused", false, "revoke the tokens that are found unused, but for the one that is used, after asking")
+	fs.BoolVar(&au.yes, "yes", false, "do not ask")
+	fs.BoolVar(&au.format.json, "json", false, "print JSON")
+	cmd.MarkFlagsMutuallyExclusive("json", "csv", "metrics")
+	cmd.MarkFlagsMutuallyExclusive("metrics", "revoke-unused")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return au.run(cmd.Context()) }
+	return a.needs(credentials{key: true}, cmd)
+}
+
+func (au *audit) run(ctx context.Context) (err error) {
+	if err := au.checkFlags(); err != nil {
+		return err
+	}
+	if au.client, err = au.app.client(); err != nil {
+		return err
+	}
+	if au.current, err = au.client.Tokens.GetTokenCurrent(ctx); err != nil {
+		return err
+	}
+	if au.customer == "self" {
+		au.customer = au.current.CustomerID
+	}
+	tokens, err := listTokens(ctx, au.client, au.customer)
+	if err != nil {
+		return err
+	}
+	if au.format.metrics {
+		return au.writeMetrics(tokens)
+	}
+	found := au.rules.apply(tokens, au.current.ID, au.now())
+	switch {
+	case au.format.json:
+		err = au.printJSON(found)
+	case au.format.csv:
+		err = au.printCSV(found)
+	default:
+		err = au.printTable(found)
+	}
+	if err != nil {
+		return err
+	}
+	left := len(found.Tokens)
+	if au.revoke {
+		gone, err := au.revokeUnused(ctx, found)
+		if err != nil {
+			return err
+		}
+		left -= gone
+	}
+	if left > 0 {
+		return exitError(exitFailed)
+	}
+	return nil
+}
+
+func (au *audit) checkFlags() error {
+	switch {
+	case au.out != "" && !au.format.metrics:
+		return usagef("--out is for --metrics")
+	case au.yes && !au.revoke:
+		return usagef("--yes is the response to the question of --revoke-unused, which is not there")
+	case au.revoke && au.rules.ignored[unused]:
+		return usagef("--revoke-unused and --ignore unused exclude each other")
+	case au.revoke && !au.yes && !au.isTerminal():
+		return usagef("--revoke-unused asks first, and there is no terminal to ask at: add --yes if you are sure")
+	}
+	return nil
+}
+
+// revokeUnused revokes what was found unused, and returns how many that were.
+func (au *audit) revokeUnused(ctx context.Context, rep report) (gone int, err error) {
+	doomed := au.doomed(rep)
+	if len(doomed) > 0 && !au.yes {
+		sure, err := au.confirm(ctx, doomed)
+		if err != nil {
+			return 0, err
+		}
+		if !sure {
+			au.say("nothing was revoked")
+			return 0, nil
+		}
+		// The decision may have taken a while, and a token been used meanwhile.
+		tokens, err := listTokens(ctx, au.client, au.customer)
+		if err != nil {
+			return 0, err
+		}
+		still := au.doomed(au.rules.apply(tokens, au.current.ID, au.now()))
+		doomed = slices.DeleteFunc(doomed, func(f finding) bool {
+			return !slices.ContainsFunc(still, func(s finding) bool { return s.ID == f.ID })
+		})
+	}
+	if len(doomed) == 0 {
+		au.say("there is no unused token to revoke")
+		return 0, nil
+	}
+	ids, names := make([]string, len(doomed)), map[string]string{}
+	for i, f := range doomed {
+		ids[i], names[f.ID] = f.ID, f.Name
+	}
+	results := revokeAll(ctx, au.client, ids)
+	for i := range results {
+		results[i].Name = names[results[i].ID]
+		if results[i].Result == notFound { // whoever did it
+			results[i].err = nil
+		}
+		if results[i].err == nil {
+			gone++
+		}
+	}
+	lines := revocationLines(results)
+	if au.format.json || au.format.csv {
+		_, err = au.stderr.Write([]byte(lines)) // stdout has the findings
+	} else {
+		err = au.print("\n" + lines)
+	}
+	if err == nil && gone < len(results) {
+		err = au.afterRevoking(results)
+	}
+	return gone, err
+}
+
+// doomed are the unused tokens. The one that the program uses is never among
+// them.
+func (au *audit) doomed(rep report) []finding {
+	var doomed []finding
+	for _, f := range rep.Tokens {
+		if f.has(unused) && f.ID != au.current.ID {
+			doomed = append(doomed, f)
+		}
+	}
+	return doomed
+}
+
+func (au *audit) confirm(ctx context.Context, doomed []finding) (bool, error) {
+	au.say("to be revoked, because they were not used for %s:", au.rules.unused.String())
+	for _, f := range doomed {
+		au.say("  %s  %s", escape(f.ID), escape(f.Name))
+	}
+	au.say("a revoked token can't be brought back; type yes to revoke %d", len(doomed))
+	typed, err := au.ask(ctx, "> ", true)
+	if errors.Is(err, errNothingTyped) {
+		return false, nil
+	}
+	return strings.EqualFold(strings.TrimSpace(typed), "yes"), err
+}

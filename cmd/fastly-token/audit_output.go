@@ -1,0 +1,139 @@
+package main
+
+import (
+	"encoding/csv"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// printTable prints the report for a person: what was found is marked with an
+// exclamation mark where it stands, and coloured on a terminal.
+func (au *audit) printTable(rep report) error {
+	st := au.styles()
+	mark := func(f *finding, text string, paint style, ks ...kind) cell {
+		for _, k := range ks {
+			if f.has(k) {
+				return cell{text + "!", paint}
+			}
+		}
+		return cell{text: text}
+	}
+	if au.customer != "" {
+		rep.Tokens = groupByUser(rep.Tokens)
+	}
+	rows := make([]row, len(rep.Tokens))
+	for i := range rep.Tokens {
+		f := &rep.Tokens[i]
+		expires := st.red
+		if !f.ExpiresAt.IsZero() {
+			expires = st.yellow
+		}
+		rows[i] = row{group: userGroup(&f.TokenResponse, au.customer), cells: []cell{
+			{text: escape(f.ID)},
+			{text: escape(f.Name)},
+			mark(f, untilShort(f.ExpiresAt, rep.now), expires, neverExpires, expiring),
+			mark(f, untilShort(f.LastUsedAt, rep.now), st.yellow, unused),
+			mark(f, scopesText(f.Scopes), st.red, global),
+			mark(f, servicesText(f.Services), st.yellow, allServices),
+		}}
+	}
+	text := conclusion(rep, &au.rules)
+	if len(rows) > 0 {
+		text = table(tokenColumns, rows, au.width(), st) + "\n" + text
+	}
+	return au.print(text + "\n")
+}
+
+// groupByUser brings the tokens of each user together, in an order that else
+// stays as it is.
+func groupByUser(tokens []finding) []finding {
+	var users []string
+	byUser := map[string][]finding{}
+	for _, f := range tokens {
+		if byUser[f.UserID] == nil {
+			users = append(users, f.UserID)
+		}
+		byUser[f.UserID] = append(byUser[f.UserID], f)
+	}
+	grouped := make([]finding, 0, len(tokens))
+	for _, user := range users {
+		grouped = append(grouped, byUser[user]...)
+	}
+	return grouped
+}
+
+// conclusion sums the report up.
+func conclusion(rep report, r *rules) string {
+	if len(rep.Tokens) == 0 {
+		return fmt.Sprintf("Nothing found; tokens checked: %d.", rep.Checked)
+	}
+	text := map[kind]struct{ one, more string }{
+		neverExpires: {"never expires", "never expire"},
+		expiring:     {"expires within " + r.expiring.String(), "expire within " + r.expiring.String()},
+		unused:       {"was not used for " + r.unused.String(), "were not used for " + r.unused.String()},
+		global:       {"has the scope global", "have the scope global"},
+		allServices:  {"reaches every service", "reach every service"},
+	}
+	var lines []string
+	for _, k := range kinds {
+		n := 0
+		for i := range rep.Tokens {
+			if rep.Tokens[i].has(k) {
+				n++
+			}
+		}
+		switch n {
+		case 0:
+		case 1:
+			lines = append(lines, "    1 "+text[k].one)
+		default:
+			lines = append(lines, fmt.Sprintf("  %3d %s", n, text[k].more))
+		}
+	}
+	tokens := "tokens"
+	if rep.Checked == 1 {
+		tokens = "token"
+	}
+	return fmt.Sprintf("Findings (!) about %d of %d %s:\n%s", len(rep.Tokens), rep.Checked, tokens, strings.Join(lines, "\n"))
+}
+
+// printCSV prints the report as CSV (RFC 4180), one line for each token.
+func (au *audit) printCSV(rep report) error {
+	rows := [][]string{{"id", "name", "user_id", "customer_id", "scope", "services", "created_at", "expires_at", "last_used_at", "ip", "user_agent", "findings"}}
+	for i := range rep.Tokens {
+		f := &rep.Tokens[i]
+		found := make([]string, len(f.Findings))
+		for i, k := range f.Findings {
+			found[i] = string(k)
+		}
+		row := []string{
+			f.ID, f.Name, f.UserID, f.CustomerID, f.Scopes.String(), strings.Join(f.Services, " "),
+			date(f.CreatedAt), date(f.ExpiresAt), date(f.LastUsedAt), f.IP, f.UserAgent, strings.Join(found, " "),
+		}
+		for i := range row {
+			row[i] = csvCell(row[i])
+		}
+		rows = append(rows, row)
+	}
+	return csv.NewWriter(au.stdout).WriteAll(rows)
+}
+
+func date(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return stamp(t)
+}
+
+// csvCell is text from the network as a spreadsheet and a terminal may have it.
+// A spreadsheet takes what begins like a formula for one, quoted or not; an
+// apostrophe before it makes it text
+// (https://owasp.org/www-community/attacks/CSV_Injection).
+func csvCell(s string) string {
+	s = escape(s)
+	if strings.IndexAny(strings.TrimLeft(s, " "), "=+-@＝＋－＠") == 0 {
+		return "'" + s
+	}
+	return s
+}

@@ -1,0 +1,235 @@
+package main
+
+import (
+	"encoding/csv"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/fastly-tokens/fastly"
+	"github.com/fastly-tokens/fastly/fastlytest"
+)
+
+func TestAuditMarksWhatItFinds(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	stock(s)
+
+	o := s.run("audit")
+
+	assert.Equal(t, exitFailed, o.code, o.err)
+	assert.Regexp(t, `(?m)^0wKdJy4AtSn7ReXp9qGh2Z .* never! +14mo ago! +global! +every!$`, o.out)
+	assert.Regexp(t, `(?m)^3tGqLw8ZnRb5XcVh1jKy7D .* in 8d! +2h ago +global! +every!$`, o.out)
+	assert.Regexp(t, `(?m)^7rLoKw3CzVd6HxJf8iSp5E .* never! +never! +global:read +every!$`, o.out)
+	assert.NotContains(t, o.out, "5sNpEx2UkYf9WdTa6mJv4G", "there is nothing to find")
+	assert.Contains(t, o.out, "Findings (!) about 4 of 5 tokens:\n    3 never expire\n    1 expires within 30d\n    2 were not used for 90d\n    3 have the scope global\n    4 reach every service\n")
+}
+
+func TestAuditWithoutFindings(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	stock(s)
+	o := s.run("audit", "--ignore", "never-expires,expiring,unused", "--ignore", "global, all-services")
+	assert.Equal(t, 0, o.code)
+	assert.Equal(t, "Nothing found; tokens checked: 5.\n", o.out)
+}
+
+func TestAuditRules(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
+	limited := fastly.TokenResponse{Scopes: fastly.Scopes{"purge_all"}, Services: []string{"A"}, CreatedAt: now.Add(-10 * day), ExpiresAt: now.Add(31 * day), LastUsedAt: now}
+	r := rules{expiring: duration(30 * day), unused: duration(90 * day)}
+	for name, tc := range map[string]struct {
+		change func(*fastly.TokenResponse)
+		want   []kind
+	}{
+		"harmless":          {func(*fastly.TokenResponse) {}, nil},
+		"no end":            {func(t *fastly.TokenResponse) { t.ExpiresAt = time.Time{} }, []kind{neverExpires}},
+		"ends in 30 days":   {func(t *fastly.TokenResponse) { t.ExpiresAt = now.Add(30 * day) }, []kind{expiring}},
+		"unused":            {func(t *fastly.TokenResponse) { t.LastUsedAt = now.Add(-90 * day) }, []kind{unused}},
+		"used a day before": {func(t *fastly.TokenResponse) { t.LastUsedAt = now.Add(-89 * day) }, nil},
+		"never used, new":   {func(t *fastly.TokenResponse) { t.LastUsedAt = time.Time{} }, nil},
+		"never used, old":   {func(t *fastly.TokenResponse) { t.LastUsedAt, t.CreatedAt = time.Time{}, now.Add(-91*day) }, []kind{unused}},
+		"no dates":          {func(t *fastly.TokenResponse) { t.LastUsedAt, t.CreatedAt = time.Time{}, time.Time{} }, nil},
+		"global":            {func(t *fastly.TokenResponse) { t.Scopes = fastly.Scopes{"purge_all", "global"} }, []kind{global}},
+		"every service":     {func(t *fastly.TokenResponse) { t.Services = nil }, []kind{allServices}},
+	} {
+		token := limited
+		tc.change(&token)
+		assert.Equal(t, tc.want, r.find(&token, false, now), name)
+	}
+	old := limited
+	old.LastUsedAt = now.Add(-900 * day)
+	assert.Empty(t, r.find(&old, true, now), "the token in use is not unused")
+
+	gone, expired := limited, limited
+	gone.DeletedAt, expired.ExpiresAt = now, now
+	assert.Zero(t, r.apply([]fastly.TokenResponse{gone, expired}, "", now).Checked)
+}
+
+func TestAuditAsJSON(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	stock(s)
+	o := s.run("audit", "--json", "--customer", "self")
+	assert.Equal(t, exitFailed, o.code)
+	var rep struct {
+		Checked int
+		Tokens  []struct {
+			ID       string
+			Findings []string
+		}
+	}
+	require.NoError(t, json.Unmarshal([]byte(o.out), &rep))
+	assert.Equal(t, 6, rep.Checked)
+	require.Len(t, rep.Tokens, 5)
+	assert.Equal(t, "0wKdJy4AtSn7ReXp9qGh2Z", rep.Tokens[0].ID, "the most findings first")
+	assert.Equal(t, []string{"never-expires", "unused", "global", "all-services"}, rep.Tokens[0].Findings)
+}
+
+func TestAuditAsCSV(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	stock(s)
+	o := s.run("audit", "--csv")
+	assert.Equal(t, exitFailed, o.code)
+	rows, err := csv.NewReader(strings.NewReader(o.out)).ReadAll()
+	require.NoError(t, err)
+	require.Len(t, rows, 5)
+	assert.Equal(t, "findings", rows[0][11])
+	assert.Contains(t, o.out, "'=HYPERLINK(1)", "no formula")
+	assert.NotContains(t, o.out, "\x1b")
+}
+
+// openMetrics is the form of a line of the text format.
+var openMetrics = regexp.MustCompile(`^(# (TYPE \w+ gauge|UNIT \w+ \w+|HELP \w+ .+|EOF)|\w+\{id="(?:[^"\\]|\\[\\"n])*",name="(?:[^"\\]|\\[\\"n])*",user="(?:[^"\\]|\\[\\"n])*"\} -?[0-9.]+)$`)
+
+func TestAuditMetrics(t *testing.T) {
+	t.Parallel()
+	now := time.Now().Truncate(time.Second)
+	s := newSite(t, fastlytest.WithClock(func() time.Time { return now }))
+	s.now = func() time.Time { return now }
+	stock(s)
+	s.AddToken(s.User().ID, fastly.TokenCreatedResponse{TokenResponse: fastly.TokenResponse{ID: "odd", Name: "a \"b\" \\ \nc", ExpiresAt: now.Add(90 * time.Minute)}})
+
+	o := s.run("audit", "--metrics")
+
+	assert.Equal(t, 0, o.code, "findings are no failure of an exporter: %s", o.err)
+	owner := s.User().ID
+	for line := range strings.Lines(o.out) {
+		assert.Regexp(t, openMetrics, strings.TrimSuffix(line, "\n"))
+	}
+	assert.True(t, strings.HasSuffix(o.out, "# EOF\n"))
+	assert.Contains(t, o.out, `fastly_token_expiry_seconds{id="3tGqLw8ZnRb5XcVh1jKy7D",name="terraform-prod",user="`+owner+`"} 691200`+"\n")
+	assert.Contains(t, o.out, `fastly_token_unused_days{id="0wKdJy4AtSn7ReXp9qGh2Z",name="laptop of Olga\\x1b[2J",user="`+owner+`"} 423`+"\n")
+	assert.Contains(t, o.out, `fastly_token_unused_days{id="3tGqLw8ZnRb5XcVh1jKy7D",name="terraform-prod",user="`+owner+`"} 0.083`+"\n")
+	assert.Contains(t, o.out, `fastly_token_expiry_seconds{id="odd",name="a \"b\" \\ \\nc",user="`+owner+`"} 5400`+"\n")
+	assert.NotContains(t, o.out, `expiry_seconds{id="0wKdJy4AtSn7ReXp9qGh2Z"`, "it never expires")
+	assert.NotContains(t, o.out, `unused_days{id="7rLoKw3CzVd6HxJf8iSp5E"`, "it was never used")
+
+	path := filepath.Join(s.dir, "fastly.prom")
+	require.NoError(t, os.WriteFile(path, []byte("old"), 0o600))
+	file := s.run("audit", "--metrics", "--out", path)
+	assert.Equal(t, 0, file.code, file.err)
+	assert.Empty(t, file.out)
+	content, err := os.ReadFile(path)
+	require.NoError(t, err)
+	assert.Equal(t, o.out, string(content))
+	info, err := os.Stat(path)
+	require.NoError(t, err)
+	if runtime.GOOS != "windows" {
+		assert.Equal(t, os.FileMode(0o644), info.Mode().Perm(), "the collector is another user")
+	}
+	left, err := os.ReadDir(s.dir)
+	require.NoError(t, err)
+	assert.Len(t, left, 1)
+}
+
+func TestAuditRevokesUnusedTokens(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	stock(s)
+	o := s.run("audit", "--ignore", "never-expires,global,all-services,expiring", "--revoke-unused", "--yes")
+	assert.Equal(t, 0, o.code, "all that was found is revoked: %s", o.err)
+	assert.Regexp(t, `(?m)^revoked +0wKdJy4AtSn7ReXp9qGh2Z  laptop of Olga\\x1b\[2J$`, o.out)
+	assert.True(t, isRevoked(t, s, "0wKdJy4AtSn7ReXp9qGh2Z"))
+	assert.True(t, isRevoked(t, s, "7rLoKw3CzVd6HxJf8iSp5E"))
+	assert.False(t, isRevoked(t, s, "3tGqLw8ZnRb5XcVh1jKy7D"))
+
+	o = s.run("audit", "--revoke-unused", "--yes", "--json")
+	assert.Equal(t, exitFailed, o.code)
+	assert.True(t, json.Valid([]byte(o.out)), "what was revoked is not among the JSON: %s", o.out)
+}
+
+func TestAuditRevokesNothingUnasked(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	stock(s)
+	o := s.run("audit", "--revoke-unused")
+	assert.Equal(t, exitUsage, o.code)
+	assert.Contains(t, o.err, "--yes")
+	for _, args := range [][]string{{"--yes"}, {"--out", "x"}, {"--revoke-unused", "--yes", "--ignore", "unused"}, {"--metrics", "--revoke-unused", "--yes"}} {
+		assert.Equal(t, exitUsage, s.run(append([]string{"audit"}, args...)...).code, "%v", args)
+	}
+	assert.Empty(t, s.Requests())
+}
+
+func TestAuditOfUnusedTokensThatCannotBeRevoked(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	stock(s)
+	s.Inject(fastlytest.Fault{Kind: fastlytest.Status, Status: 403, Method: "DELETE", Times: -1})
+	o := s.run("audit", "--revoke-unused", "--yes")
+	assert.Equal(t, exitFailed, o.code)
+	assert.Equal(t, 2, strings.Count(o.out, "failed "))
+	assert.Contains(t, o.err, "403")
+}
+
+func TestAuditNeverRevokesTheTokenItUses(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.Advance(1000 * day)
+	s.now = func() time.Time { return time.Now().Add(1000 * day) }
+	stock(s)
+	o := s.run("audit", "--unused", "0d", "--revoke-unused", "--yes")
+	assert.Equal(t, exitFailed, o.code)
+	assert.False(t, isRevoked(t, s, s.Tokens()[0].ID))
+	assert.True(t, isRevoked(t, s, "5sNpEx2UkYf9WdTa6mJv4G"))
+}
+
+func TestDurations(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{"30d": "30d", "0.5d": "12h", "36h": "36h", "90m": "1h30m", "1h0m0s": "1h", "0d": "0", "1000d": "1000d", "72h": "3d"} {
+		var d duration
+		require.NoError(t, d.Set(text), text)
+		assert.Equal(t, want, d.String(), text)
+	}
+	for _, text := range []string{"", "d", "-1d", "-1h", "NaNd", "Infd", "1e9d", "1w", "soon"} {
+		assert.Error(t, new(duration).Set(text), text)
+	}
+}
+
+func TestDistances(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	for d, want := range map[time.Duration][2]string{
+		0:                 {"now", "now"},
+		time.Second:       {"in 1 second", "in 1s"},
+		-89 * time.Second: {"89 seconds ago", "89s ago"},
+		-2 * time.Hour:    {"2 hours ago", "2h ago"},
+		8 * day:           {"in 8 days", "in 8d"},
+		-423 * day:        {"14 months ago", "14mo ago"},
+		800 * day:         {"in 2 years", "in 2y"},
+	} {
+		assert.Equal(t, want, [2]string{until(now.Add(d), now), untilShort(now.Add(d), now)})
+	}
+	assert.Equal(t, "never", until(time.Time{}, now))
+}

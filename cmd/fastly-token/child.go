@@ -1,0 +1,146 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/fastly-tokens/fastly"
+	"github.com/fastly-tokens/fastly/rotate"
+)
+
+// minSecret is the length from which a secret is looked for in other variables:
+// tokens have 32 characters, and "x" is in every other word.
+const minSecret = 12
+
+// childEnv is the environment without the variables that lead to credentials,
+// and without those that hold the API token or one of the secrets.
+func (a *app) childEnv(secrets ...fastly.Secret) (env []string) {
+	key, _ := a.key()
+	var hidden, held []string
+	for _, secret := range append(secrets, key) {
+		if len(secret) >= minSecret {
+			hidden = append(hidden, secret.Reveal())
+		}
+	}
+	for _, entry := range a.environ {
+		name, value, _ := strings.Cut(entry, "=")
+		switch {
+		case slices.ContainsFunc(credentialVars, func(v string) bool { return strings.EqualFold(v, name) }): // as Windows has it
+		case holdsAny(value, hidden):
+			held = append(held, name)
+		default:
+			env = append(env, entry)
+		}
+	}
+	if len(held) > 0 {
+		a.say("not passed on, for they hold credentials: %s", strings.Join(held, " "))
+	}
+	return env
+}
+
+// runCommand runs the command to its end, passes signals on to it, and returns
+// its exit code.
+func (x *execution) runCommand(token fastly.Secret) int {
+	env := x.childEnv(x.login.password)
+	// Nothing but a signal or itself ends the command, so no context does.
+	cmd := exec.CommandContext(context.Background(), x.command[0], x.command[1:]...) // #nosec G204 -- to run a given command is what it is for
+	cmd.Env = slices.Concat(env, []string{x.variable + "=" + token.Reveal()})
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = x.stdin, x.stdout, x.stderr
+	signals := make(chan os.Signal, 16)
+	x.handleSignals(func(sig os.Signal) {
+		select {
+		case signals <- sig:
+		default: // so many of them that the command need not get this one
+		}
+	})
+	if err := cmd.Start(); err != nil {
+		x.say("%v", err)
+		return commandCode(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	fromKeys := x.keysSignal()
+	for {
+		select {
+		case sig := <-signals:
+			if fromKeys && (sig == os.Interrupt || sig == syscall.SIGQUIT) {
+				// The terminal has sent it to the command, too, and many
+				// programs take a second one for "at once".
+				fromKeys = false
+				continue
+			}
+			if err := cmd.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
+				x.say("the command did not get the signal %v: %v", sig, err)
+			}
+		case err := <-ended:
+			if cmd.ProcessState == nil {
+				x.say("%v", err)
+				return exitFailed
+			}
+			return processCode(cmd.ProcessState)
+		}
+	}
+}
+
+// processCode is what a shell would report.
+func processCode(state *os.ProcessState) int {
+	if status, ok := state.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+		return exitSignalled + int(status.Signal())
+	}
+	return state.ExitCode()
+}
+
+// patience is what a command that was asked to end is given.
+const patience = 10 * time.Second
+
+// hand gives the token to the command on its standard input. An exit code of 0
+// means that it took the token, another one that it did not, and an end by force
+// that nobody knows.
+func (r *rotation) hand(ctx context.Context, created *fastly.TokenCreatedResponse) error {
+	// The token is in the pipe, and the pipe at its end, before the command
+	// starts: if this program dies, the command still reads a whole token.
+	stdin, err := filledPipe(created.AccessToken)
+	if err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, r.command[0], r.command[1:]...) // #nosec G204 -- to run a given command is what it is for
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, r.stderr, r.stderr
+	cmd.Env = r.childEnv(r.login.password)
+	cmd.Cancel = func() error {
+		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			return cmd.Process.Kill() // no such signal here
+		}
+		return nil
+	}
+	cmd.WaitDelay = patience
+	err = cmd.Run()
+	_ = stdin.Close() // the command has its own
+	switch state := cmd.ProcessState; {
+	case err == nil:
+		return nil
+	case state != nil && (ctx.Err() != nil || !state.Exited()):
+		return fmt.Errorf("%w: the command was interrupted: %w", rotate.ErrMaybeHandedOver, err)
+	}
+	return fmt.Errorf("the command did not take the token: %w", err)
+}
+
+// filledPipe returns the end to read of a pipe that holds the token. It is much
+// shorter than what a pipe holds without a reader (512 bytes at least, by POSIX).
+func filledPipe(token fastly.Secret) (*os.File, error) {
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	_, err = writer.WriteString(token.Reveal())
+	if err := errors.Join(err, writer.Close()); err != nil {
+		return nil, errors.Join(err, reader.Close())
+	}
+	return reader, nil
+}

@@ -1,0 +1,158 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fastly-tokens/fastly"
+	"github.com/fastly-tokens/fastly/rotate"
+)
+
+// cleanUpTime bounds a revoke that must not be cut short by what ended the
+// program's work.
+const cleanUpTime = 30 * time.Second
+
+func (a *app) createCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "create (--out FILE | --print)",
+		Short: "Create a token by user name and password",
+		Long: `Creates a token by user name and password: the first of an account, or one for a
+machine. The one-time password is asked for only if the account has two-factor
+authentication.
+
+The API shows the access token once, so say where it is to go: to a new file
+(--out), which only you can read and which has the 32 characters and no line
+break, or to standard output (--print), which then has nothing else. The token's
+name and other properties go to standard error then, and to standard output with
+--out.`,
+		Example: `  fastly-token create --scope purge_all --ttl 30d --out deploy-token
+  fastly-token create --print | secret-store put fastly`,
+		Args: cobra.NoArgs,
+	}
+	t := tokenFlags{name: "fastly-token", scopes: []string{string(fastly.ScopeGlobalRead)}, ttl: duration(90 * day)}
+	t.add(cmd)
+	cmd.Flags().Lookup("ttl").Usage += "; 0d: for ever"
+	var l login
+	l.flags(cmd.Flags())
+	var d destination
+	cmd.Flags().StringVar(&d.out, "out", "", "write the access token to this new `file`, which only you can read")
+	cmd.Flags().BoolVar(&d.force, "force", false, "replace the file of --out")
+	cmd.Flags().BoolVar(&d.print, "print", false, "print the access token, and nothing else")
+	asJSON := jsonFlag(cmd.Flags())
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if err := d.check(*asJSON); err != nil {
+			return err
+		}
+		req, err := t.request(a.now())
+		if err != nil {
+			return err
+		}
+		client, err := a.loginClient()
+		if err != nil {
+			return err
+		}
+		created, err := a.createToken(cmd.Context(), client, req, &l, nil)
+		if created == nil || created.AccessToken == "" {
+			return err
+		}
+		if more := excess(req, created); more != "" {
+			err = errors.Join(err, &leftError{fmt.Errorf("token %s is not what was asked for: %s", created.ID, more)})
+		}
+		// Whatever else went wrong, there is a token, and it is kept.
+		return errors.Join(err, a.keep(cmd.Context(), created, d, *asJSON))
+	}
+	return a.needs(credentials{login: &l}, cmd)
+}
+
+// destination is where an access token is to go.
+type destination struct {
+	out          string
+	force, print bool
+}
+
+// check makes sure, before there is a token, that it has somewhere to go.
+func (d *destination) check(asJSON bool) error {
+	switch {
+	case d.out == "" && !d.print:
+		return usagef("say where the access token is to go, for the API shows it only once: --out FILE, or --print")
+	case d.out != "" && d.print:
+		return usagef("--out and --print exclude each other")
+	case d.force && d.print:
+		return usagef("--force is for --out")
+	case d.print && asJSON:
+		return usagef("--json is for --out: with --print there is nothing but the access token")
+	case d.print:
+		return nil
+	}
+	info, err := os.Lstat(d.out)
+	switch {
+	case err == nil && !info.Mode().IsRegular():
+		err = fmt.Errorf("%q is not a regular file", d.out)
+	case err == nil && !d.force:
+		err = fmt.Errorf("%q exists: choose another file, or replace it with --force", d.out)
+	case errors.Is(err, fs.ErrNotExist):
+		err = nil
+	}
+	if err == nil {
+		err = checkWritable(filepath.Dir(d.out))
+	}
+	if err != nil {
+		return &usageError{err: fmt.Errorf("--out: %w", err)}
+	}
+	return nil
+}
+
+// checkWritable finds out whether files can be made in the directory.
+func checkWritable(dir string) error {
+	f, err := os.CreateTemp(dir, ".fastly-token-*")
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
+}
+
+// keep puts the access token where it is to go, or revokes it.
+func (a *app) keep(ctx context.Context, created *fastly.TokenCreatedResponse, d destination, asJSON bool) error {
+	if d.print {
+		if err := a.print(created.AccessToken.Reveal() + "\n"); err != nil {
+			return a.giveBack(ctx, created, err)
+		}
+		a.say("created token %s, named %q", escape(created.ID), escape(created.Name))
+		return nil
+	}
+	// The token is to be on disk even if the program is being interrupted.
+	if err := rotate.WriteFile(d.out).Put(context.WithoutCancel(ctx), created); err != nil {
+		if !errors.Is(err, rotate.ErrMaybeHandedOver) {
+			return a.giveBack(ctx, created, err)
+		}
+		return &leftError{err}
+	}
+	if asJSON {
+		return a.printJSON(created.TokenResponse)
+	}
+	return a.print(a.describe(&created.TokenResponse) + fmt.Sprintf("\nThe access token is in %q, which only you can read.\n", d.out))
+}
+
+// giveBack revokes a token that could not be kept, with its own credentials.
+func (a *app) giveBack(ctx context.Context, created *fastly.TokenCreatedResponse, reason error) error {
+	reason = fmt.Errorf("the access token could not be kept: %w", reason)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpTime)
+	defer cancel()
+	client, err := a.clientOf(created.AccessToken)
+	if err == nil {
+		err = client.Tokens.RevokeTokenCurrent(ctx)
+	}
+	if err != nil {
+		id := cmp.Or(escape(created.ID), "of unknown ID")
+		return &leftError{fmt.Errorf("%w; token %s, named %q, exists and nobody holds it: revoke it (%w)", reason, id, created.Name, err)}
+	}
+	return fmt.Errorf("%w; it was revoked again", reason)
+}

@@ -1,0 +1,236 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/fastly-tokens/fastly"
+)
+
+// Variables that the program reads.
+const (
+	varToken    = "FASTLY_API_TOKEN" // #nosec G101 -- a name
+	varKey      = "FASTLY_API_KEY"
+	varURL      = "FASTLY_API_URL"
+	varUsername = "FASTLY_USERNAME"
+	varPassword = "FASTLY_PASSWORD_FILE"
+	varOTP      = "FASTLY_OTP_FILE"
+)
+
+// credentialVars are those that lead to credentials, which is why the commands
+// that the program starts don't get them.
+var credentialVars = []string{varToken, varKey, varUsername, varPassword, varOTP}
+
+// key returns the API token of the environment, and the variable it is in.
+func (a *app) key() (key fastly.Secret, variable string) {
+	for _, variable := range []string{varToken, varKey} {
+		if value := a.getenv(variable); value != "" {
+			return fastly.Secret(value), variable
+		}
+	}
+	return "", ""
+}
+
+// client returns a client that uses the API token of the environment.
+func (a *app) client() (*fastly.Client, error) {
+	key, variable := a.key()
+	client, err := a.clientOf(key)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", cmp.Or(variable, varToken), err)
+	}
+	return client, nil
+}
+
+func (a *app) clientOf(key fastly.Secret) (*fastly.Client, error) {
+	return a.newClient(fastly.WithAPIKey(key.Reveal()))
+}
+
+// loginClient returns a client with no credentials: the requests have them.
+func (a *app) loginClient() (*fastly.Client, error) {
+	return a.newClient(fastly.WithoutAuthentication())
+}
+
+func (a *app) newClient(opts ...fastly.Option) (*fastly.Client, error) {
+	opts = append(opts, fastly.WithUserAgent("fastly-token/"+version()))
+	if base := a.getenv(varURL); base != "" {
+		opts = append(opts, fastly.WithBaseURL(base))
+	}
+	client, err := fastly.NewClient(append(opts, a.options...)...)
+	if err != nil && a.getenv(varURL) != "" {
+		if _, plain := fastly.NewClient(append(opts[:1:1], a.options...)...); plain == nil {
+			err = fmt.Errorf("%s: %w", varURL, err)
+		}
+	}
+	return client, err
+}
+
+// credentials are what a command can't do without.
+type credentials struct {
+	key   bool
+	login *login // nil: none
+}
+
+// check names what is missing. It asks for nothing yet.
+func (a *app) check(c credentials) error {
+	var missing []string
+	if key, _ := a.key(); c.key && key == "" {
+		missing = append(missing, "an API token in "+varToken)
+	}
+	if c.login != nil && !c.login.byKey {
+		if c.login.username(a) == "" && !a.isTerminal() {
+			missing = append(missing, "a user name in "+varUsername+" or --username")
+		}
+		if c.login.passwordFile(a) == "" && !a.isTerminal() {
+			missing = append(missing, "a password in the file of "+varPassword+" or --password-file")
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	err := errors.New("credentials are missing: " + strings.Join(missing, ", and "))
+	return &usageError{err: err, complete: true}
+}
+
+// needs makes cmd check the credentials before its arguments, and lets
+// [app.finish] tell a mistake in those from a failure.
+func (a *app) needs(c credentials, cmd *cobra.Command) *cobra.Command {
+	args, run := cmd.Args, cmd.RunE
+	cmd.Args = func(cmd *cobra.Command, words []string) error {
+		if err := a.check(c); err != nil {
+			return err
+		}
+		return args(cmd, words)
+	}
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
+		if missing := a.check(c); missing != nil {
+			return missing
+		}
+		return err
+	})
+	cmd.RunE = func(cmd *cobra.Command, words []string) error {
+		a.started = true
+		return run(cmd, words)
+	}
+	return cmd
+}
+
+// login is how the user of a command proves who is asking.
+type login struct {
+	nameFlag, passwordFlag, otpFlag string
+	// byKey: not at all, the key is enough.
+	byKey bool
+	// What read has returned.
+	name     string
+	password fastly.Secret
+}
+
+func (l *login) flags(fs *pflag.FlagSet) {
+	fs.StringVar(&l.nameFlag, "username", "", "user `name` of the login (default $"+varUsername+", else a prompt)")
+	fs.StringVar(&l.passwordFlag, "password-file", "", "`file` with its password, - is standard input (default $"+varPassword+", else a prompt)")
+	fs.StringVar(&l.otpFlag, "otp-file", "", "`file` with its one-time password, - is standard input; read if the API asks for it (default $"+varOTP+", else a prompt)")
+}
+
+// byKeyFlag adds the flag of commands that need a key anyway.
+func (l *login) byKeyFlag(fs *pflag.FlagSet) {
+	fs.BoolVar(&l.byKey, "by-key", false, "create by the token of $"+varToken+" alone, which a POST to /sudo has just confirmed")
+}
+
+func (l *login) username(a *app) string     { return cmp.Or(l.nameFlag, a.getenv(varUsername)) }
+func (l *login) passwordFile(a *app) string { return cmp.Or(l.passwordFlag, a.getenv(varPassword)) }
+func (l *login) otpFile(a *app) string      { return cmp.Or(l.otpFlag, a.getenv(varOTP)) }
+
+// asksForCode reports whether one-time passwords are typed.
+func (l *login) asksForCode(a *app) bool { return l.otpFile(a) == "" && a.isTerminal() }
+
+// read returns user name and password. The first time it asks for what no flag
+// and no variable has.
+func (l *login) read(ctx context.Context, a *app) (username string, password fastly.Secret, err error) {
+	if l.name == "" {
+		if l.name = l.username(a); l.name == "" {
+			if l.name, err = a.ask(ctx, "User name: ", true); err != nil {
+				return "", "", err
+			}
+		}
+	}
+	if l.password != "" {
+		return l.name, l.password, nil
+	}
+	if file := l.passwordFile(a); file != "" {
+		l.password, err = a.readSecret(file, "the password")
+	} else {
+		var text string
+		text, err = a.ask(ctx, "Password for "+escape(l.name)+": ", false)
+		l.password = fastly.Secret(text)
+	}
+	return l.name, l.password, err
+}
+
+// code returns the current one-time password.
+func (l *login) code(ctx context.Context, a *app) (fastly.Secret, error) {
+	if file := l.otpFile(a); file != "" {
+		return a.readSecret(file, "the one-time password")
+	}
+	if !a.isTerminal() {
+		return "", &usageError{complete: true, err: fmt.Errorf(
+			"the account has two-factor authentication: the one-time password is missing: put it in the file of %s or --otp-file", varOTP)}
+	}
+	text, err := a.ask(ctx, "One-time password: ", true)
+	return fastly.Secret(text), err
+}
+
+// maxSecret bounds a password, a code or a user name.
+const maxSecret = 4 << 10
+
+// readSecret reads a file that has a secret and perhaps a line break at its end,
+// or a line of standard input.
+func (a *app) readSecret(path, what string) (fastly.Secret, error) {
+	var text string
+	var err error
+	if path == "-" {
+		text, err = readLine(a.stdin)
+	} else {
+		text, err = readFile(path)
+	}
+	switch {
+	case err != nil:
+		err = fmt.Errorf("%s: %w", what, err)
+	case text == "":
+		err = fmt.Errorf("%s: %s is empty", what, inputName(path))
+	case strings.ContainsAny(text, "\r\n"):
+		err = fmt.Errorf("%s: %s has more than one line", what, inputName(path))
+	}
+	if err != nil {
+		return "", &usageError{err: err, complete: true}
+	}
+	return fastly.Secret(text), nil
+}
+
+func readFile(path string) (string, error) {
+	f, err := os.Open(path) // #nosec G304 -- the user says where
+	if err != nil {
+		return "", err
+	}
+	content, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
+	if err := errors.Join(err, f.Close()); err != nil {
+		return "", err
+	}
+	if len(content) > maxSecret {
+		return "", fmt.Errorf("%q is longer than %d bytes", path, maxSecret)
+	}
+	return strings.TrimSuffix(strings.TrimSuffix(string(content), "\n"), "\r"), nil
+}
+
+func inputName(path string) string {
+	if path == "-" {
+		return "standard input"
+	}
+	return fmt.Sprintf("%q", path)
+}

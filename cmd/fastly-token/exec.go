@@ -1,0 +1,168 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os/exec"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fastly-tokens/fastly"
+)
+
+// Exit codes of exec beside those of its command, as env(1) and timeout(1) have
+// them.
+const (
+	exitNotExecutable = 126
+	exitNotFound      = 127
+)
+
+func (a *app) execCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "exec [flags] -- COMMAND [ARGUMENT...]",
+		Short: "Run a command with a token of its own, for as long as it runs",
+		Long: `Runs a command with a token of its own, limited to a scope and services, which is
+revoked when the command ends: for jobs whose steps need less than the job's key.
+
+The API creates tokens by login. With --by-key it is asked to do so by the
+environment's token, which takes a POST to /sudo in the five minutes before. The
+environment's token has to be of the same user and to have the scope global, for
+it revokes the new one.
+
+The command finds its token in FASTLY_API_TOKEN, or in the variable of --env. Of
+the variables that this program reads it gets FASTLY_API_URL alone, and none that
+holds the environment's token or the password. (Processes of the same user can
+read each other's memory: this keeps a key from leaking by accident. It does not
+stop a command that is out to get it.)
+
+The token is revoked however the command ends. SIGINT, SIGTERM, SIGHUP and
+SIGQUIT are passed on to the command. A terminal sends it Ctrl-C directly, so the
+first one is not passed on. If all else fails, after a SIGKILL for example, the
+token expires by itself after --ttl.
+
+The exit code is that of the command, 128 and the signal's number if a signal
+ended it, 126 if it can't be executed and 127 if there is no such command. If the
+token can't be revoked, it is 3 instead of 0.`,
+		Example: `  fastly-token exec --service SU1Z0isxPaozGVKXdv0eY -- ./purge.sh`,
+		Args:    cobra.ArbitraryArgs,
+	}
+	t := tokenFlags{name: "exec", scopes: []string{string(fastly.ScopePurgeSelect)}, ttl: duration(15 * time.Minute)}
+	t.add(cmd)
+	cmd.Flags().SetInterspersed(false) // the command's flags are its own
+	x := execution{app: a}
+	cmd.Flags().StringVar(&x.variable, "env", varToken, "environment `variable` that the command finds the token in")
+	x.login.flags(cmd.Flags())
+	x.login.byKeyFlag(cmd.Flags())
+	cmd.RunE = func(cmd *cobra.Command, command []string) (err error) {
+		switch {
+		case len(command) == 0:
+			return usagef("there is no command to run")
+		case !variableName.MatchString(x.variable):
+			return usagef("--env is not the name of an environment variable")
+		case t.ttl == 0:
+			return usagef("--ttl has to be a second at least: the token is to expire by itself")
+		}
+		x.command = command
+		if x.req, err = t.request(a.now()); err != nil {
+			return err
+		}
+		return x.run(cmd.Context())
+	}
+	return a.needs(credentials{key: true, login: &x.login}, cmd)
+}
+
+var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
+// execution is what the command was asked for.
+type execution struct {
+	*app
+	login    login
+	req      *fastly.CreateTokenRequest
+	variable string
+	command  []string
+	client   *fastly.Client
+}
+
+func (x *execution) run(ctx context.Context) (err error) {
+	if _, err := exec.LookPath(x.command[0]); err != nil { // not to cost a token
+		x.say("%v", err)
+		return exitError(commandCode(err))
+	}
+	if x.client, err = x.app.client(); err != nil {
+		return err
+	}
+	current, err := x.client.Tokens.GetTokenCurrent(ctx)
+	switch {
+	case err != nil:
+		return err
+	case !current.Scopes.Has(fastly.ScopeGlobal):
+		return fmt.Errorf("the token of the environment has the scope %s: to revoke another one takes the scope global", current.Scopes)
+	}
+	token, err := x.createToken(ctx, x.client, x.req, &x.login, x.client)
+	if err != nil {
+		if token != nil && token.ID != "" {
+			err = errors.Join(err, x.revoke(token))
+		}
+		return err
+	}
+	problem := excess(x.req, token)
+	switch {
+	case problem != "":
+		problem = "the new token is not what was asked for: " + problem
+	case token.UserID != current.UserID:
+		problem = "the login and the token of the environment are of different users"
+	}
+	if problem != "" {
+		return errors.Join(errors.New(problem), x.revoke(token))
+	}
+	if ctx.Err() != nil {
+		return errors.Join(context.Cause(ctx), x.revoke(token))
+	}
+	x.say("created token %s: %s, expires %s", escape(token.ID), escape(token.Scopes.String()), stamp(token.ExpiresAt))
+	code := x.runCommand(token.AccessToken)
+	if err := x.revoke(token); err != nil && code == 0 {
+		return err
+	} else if err != nil {
+		x.say("%s", explain(err))
+	} else {
+		x.say("revoked token %s", escape(token.ID))
+	}
+	if code == 0 {
+		return nil
+	}
+	return exitError(code)
+}
+
+// revoke revokes the token, whatever ended the command.
+func (x *execution) revoke(token *fastly.TokenCreatedResponse) error {
+	ctx, cancel := context.WithTimeout(context.Background(), cleanUpTime)
+	defer cancel()
+	err := x.client.Tokens.RevokeToken(ctx, token.ID)
+	if err == nil || errors.Is(err, fastly.ErrNotFound) { // the command may have revoked it
+		return nil
+	}
+	return &leftError{fmt.Errorf("token %s was NOT revoked: it works until it expires, %s, or you revoke it: %w", token.ID, stamp(token.ExpiresAt), err)}
+}
+
+// commandCode is the exit code for a command that can't be executed.
+func commandCode(err error) int {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, exec.ErrNotFound) || errors.Is(err, exec.ErrDot) {
+		return exitNotFound
+	}
+	return exitNotExecutable
+}
+
+// holdsAny reports whether text has one of the secrets in it.
+func holdsAny(text string, secrets []string) bool {
+	for _, secret := range secrets {
+		if strings.Contains(text, secret) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,300 @@
+//go:build unix
+
+package main
+
+import (
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/fastly-tokens/fastly"
+	"github.com/fastly-tokens/fastly/fastlytest"
+)
+
+// newExecSite is a site whose program has a key, and a login of the same user.
+func newExecSite(t testing.TB) *site {
+	s := newSite(t)
+	s.logIn(s.User())
+	return s
+}
+
+// assertRevoked checks that a token was made and that none is left.
+func (s *site) assertRevoked() {
+	s.t.Helper()
+	assert.NotEmpty(s.t, s.made(), "no token was made")
+	assert.Empty(s.t, active(s.made()), "a token is left")
+}
+
+func TestExecGivesTheCommandATokenOfItsOwn(t *testing.T) {
+	t.Parallel()
+	s := newExecSite(t)
+	s.env = append(s.env, "FASTLY_SERVICE_ID=abc", "COPY=x "+s.Key().Reveal()+" y", "PW="+s.User().Password, varOTP+"=/no/such", varKey+"=another-key-of-somebody")
+	stdout := &strings.Builder{} // has the token
+
+	o := s.runWith(&app{stdin: strings.NewReader(""), stdout: stdout}, "exec", "--scope", "purge_all", "--service", serviceA, "--ttl", "5m", "--", "env")
+
+	require.Equal(t, 0, o.code, o.err)
+	s.assertRevoked()
+	token := s.made()[0]
+	assert.Equal(t, fastly.Scopes{"purge_all"}, token.Scopes)
+	assert.Equal(t, []string{serviceA}, token.Services)
+	assert.WithinDuration(t, time.Now().Add(5*time.Minute), token.ExpiresAt, time.Minute)
+	var fastlyVars []string
+	for line := range strings.Lines(stdout.String()) {
+		if strings.HasPrefix(line, "FASTLY_") {
+			fastlyVars = append(fastlyVars, strings.TrimSpace(line))
+		}
+	}
+	assert.ElementsMatch(t, []string{varToken + "=" + token.AccessToken.Reveal(), varURL + "=" + s.URL, "FASTLY_SERVICE_ID=abc"}, fastlyVars)
+	assert.NotContains(t, stdout.String(), s.Key().Reveal())
+	assert.NotContains(t, stdout.String(), s.User().Password)
+	assert.Contains(t, o.err, "not passed on, for they hold credentials: COPY PW\n")
+	assert.Contains(t, o.err, "revoked token "+token.ID)
+}
+
+func TestExecUsesAnotherVariable(t *testing.T) {
+	t.Parallel()
+	s := newExecSite(t)
+	o := s.run("exec", "--env", "PURGE_KEY", "--", "sh", "-c", `[ ${#PURGE_KEY} = 32 ] && [ -z "$FASTLY_API_TOKEN" ]`)
+	assert.Equal(t, 0, o.code, o.err)
+	s.assertRevoked()
+}
+
+func TestExecEndsAsItsCommandDoes(t *testing.T) {
+	t.Parallel()
+	for command, want := range map[string]int{"exit 0": 0, "exit 7": 7, "kill -KILL $$": 137, "kill -TERM $$": 143} {
+		s := newExecSite(t)
+		o := s.run("exec", "--", "sh", "-c", command)
+		assert.Equal(t, want, o.code, "%s: %s", command, o.err)
+		s.assertRevoked()
+	}
+}
+
+func TestExecPassesInputAndFlagsOn(t *testing.T) {
+	t.Parallel()
+	s := newExecSite(t)
+	s.set(varPassword, "")
+	stdin := strings.NewReader(s.User().Password + "\nfor the command\n")
+	o := s.runWith(&app{stdin: stdin}, "exec", "--password-file", "-", "sh", "-c", "cat; echo $0", "--json")
+	assert.Equal(t, 0, o.code, o.err)
+	assert.Equal(t, "for the command\n--json\n", o.out)
+}
+
+func TestCommandThatCannotRunCostsNoToken(t *testing.T) {
+	t.Parallel()
+	s := newExecSite(t)
+	plain := s.file("plain", "text")
+	for command, want := range map[string]int{
+		"no-such-command-anywhere": exitNotFound,
+		"/no/such/file":            exitNotFound,
+		plain:                      exitNotExecutable,
+		s.dir:                      exitNotExecutable,
+	} {
+		assert.Equal(t, want, s.run("exec", "--", command).code, command)
+	}
+	assert.Empty(t, s.Requests())
+
+	script := filepath.Join(s.dir, "script")
+	require.NoError(t, os.WriteFile(script, []byte("#!/no/such/interpreter\n"), 0o700)) //nolint:gosec // it is to be executed
+	assert.Equal(t, exitNotFound, s.run("exec", "--", script).code)
+	s.assertRevoked()
+}
+
+func TestExecUsage(t *testing.T) {
+	t.Parallel()
+	s := newExecSite(t)
+	for _, args := range [][]string{{}, {"--ttl", "0d", "--", "true"}, {"--env", "A=B", "--", "true"}, {"--env", "", "--", "true"}, {"--service", "a b", "--", "true"}, {"--scope", "a;b", "true"}, {"--nonsense", "--", "true"}} {
+		o := s.run(append([]string{"exec"}, args...)...)
+		assert.Equal(t, exitUsage, o.code, "%v", args)
+		assert.Contains(t, o.err, "see fastly-token exec --help")
+	}
+	assert.Empty(t, s.Requests())
+}
+
+func TestExecNeedsAKeyThatCanRevoke(t *testing.T) {
+	t.Parallel()
+	s := newExecSite(t)
+	purgeOnly(s)
+	o := s.run("exec", "--", "true")
+	assert.Equal(t, exitFailed, o.code)
+	assert.Contains(t, o.err, "takes the scope global")
+	assert.Empty(t, s.made())
+
+	// And that of the same user.
+	s = newExecSite(t)
+	s.AddUser(ada)
+	s.logIn(ada)
+	s.set(varOTP, s.file("code", ada.OTP))
+	o = s.run("exec", "--", "touch", filepath.Join(s.dir, "ran"))
+	assert.Equal(t, exitFailed, o.code)
+	assert.Contains(t, o.err, "of different users")
+	assert.NoFileExists(t, filepath.Join(s.dir, "ran"))
+	s.assertRevoked()
+}
+
+func TestRevokeThatFailsIsSaidWithTheExpiry(t *testing.T) {
+	t.Parallel()
+	for command, want := range map[string]int{"exit 0": exitLookInto, "exit 7": 7} {
+		s := newExecSite(t)
+		s.Inject(fastlytest.Fault{Kind: fastlytest.Status, Method: http.MethodDelete, Status: 403, Times: -1})
+		o := s.run("exec", "--", "sh", "-c", command)
+		assert.Equal(t, want, o.code, command)
+		token := s.made()[0]
+		assert.Contains(t, o.err, "token "+token.ID+" was NOT revoked: it works until it expires, "+stamp(token.ExpiresAt))
+	}
+}
+
+func TestTokenThatTheCommandRevokedIsNoFailure(t *testing.T) {
+	t.Parallel()
+	s := newExecSite(t)
+	s.Inject(fastlytest.Fault{Kind: fastlytest.StatusAfter, Method: http.MethodDelete, Status: 404})
+	o := s.run("exec", "--", "true")
+	assert.Equal(t, 0, o.code, o.err)
+	s.assertRevoked()
+}
+
+func TestCreateOfUnknownOutcomeLeavesOneToken(t *testing.T) {
+	t.Parallel()
+	for name, fault := range map[string]fastlytest.Fault{
+		"no response":                {Kind: fastlytest.CutAfter},
+		"response cut in the ID":     {Kind: fastlytest.CutMiddle, Keep: 3},
+		"response cut in the middle": {Kind: fastlytest.CutMiddle},
+		"bad gateway":                {Kind: fastlytest.StatusAfter, Status: 502},
+		"a page of a captive portal": {Kind: fastlytest.Garbage},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newExecSite(t)
+			fault.Method, fault.Path = http.MethodPost, "/tokens"
+			s.Inject(fault)
+			o := s.run("exec", "--", "true")
+			assert.Equal(t, 0, o.code, o.err)
+			assert.Len(t, s.made(), 2, "the lost one, and the one in its place")
+			s.assertRevoked()
+		})
+	}
+}
+
+func TestExecByKeyNeedsSudo(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.Inject(fastlytest.Fault{Kind: fastlytest.Status, Method: http.MethodPost, Status: 403, Body: `{"msg":"You must POST /sudo to access this endpoint"}`})
+	o := s.run("exec", "--by-key", "--", "true")
+	assert.Equal(t, exitFailed, o.code)
+	assert.Contains(t, o.err, "--username and --password-file")
+	assert.Empty(t, s.made())
+
+	sudo(s)
+	o = s.run("exec", "--by-key", "--", "true")
+	assert.Equal(t, 0, o.code, o.err)
+	s.assertRevoked()
+}
+
+// sudo confirms the password of the key's user.
+func sudo(s *site) {
+	s.t.Helper()
+	body := strings.NewReader(url.Values{"username": {s.User().Login}, "password": {s.User().Password}}.Encode())
+	req, err := http.NewRequestWithContext(s.t.Context(), http.MethodPost, s.URL+"/sudo", body)
+	require.NoError(s.t, err)
+	req.Header.Set("Fastly-Key", s.Key().Reveal())
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	transport := &http.Transport{DisableKeepAlives: true}
+	resp, err := transport.RoundTrip(req)
+	require.NoError(s.t, err)
+	_, err = io.Copy(io.Discard, resp.Body)
+	require.NoError(s.t, err)
+	require.NoError(s.t, resp.Body.Close())
+	require.Equal(s.t, http.StatusOK, resp.StatusCode)
+}
+
+// waiting is a command that says when it is ready, and ends with 41 when it gets
+// a signal.
+const waiting = `trap "exit 41" INT TERM HUP; echo ready; while :; do sleep 0.02; done`
+
+func TestSignalGoesToTheCommandAndTheTokenIsRevoked(t *testing.T) {
+	t.Parallel()
+	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT} {
+		t.Run(sig.String(), func(t *testing.T) {
+			t.Parallel()
+			s := newExecSite(t)
+			p := s.command("exec", "--", "sh", "-c", strings.Replace(waiting, "HUP", "HUP QUIT", 1))
+			p.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // no terminal, wherever the tests run
+			require.NoError(t, p.Start())
+			p.stdout.waitFor(t, "ready")
+			require.Len(t, active(s.made()), 1)
+			require.NoError(t, p.Process.Signal(sig))
+			assert.Equal(t, 41, p.end(s), p.stderr.String())
+			s.assertRevoked()
+		})
+	}
+}
+
+// runWaiting runs a command that waits, and sends signals when it is ready.
+func runWaiting(s *site, a *app, command string, signals ...os.Signal) outcome {
+	ch := make(chan os.Signal, len(signals))
+	a.signals, a.stdin = ch, strings.NewReader("")
+	a.stdout = writerFunc(func(b []byte) (int, error) {
+		if strings.Contains(string(b), "ready") {
+			for _, sig := range signals {
+				ch <- sig
+			}
+		}
+		return len(b), nil
+	})
+	return s.runWith(a, "exec", "--", "sh", "-c", command)
+}
+
+func TestInterruptKeyOfATerminalIsNotSentTwice(t *testing.T) {
+	t.Parallel()
+	s := newExecSite(t)
+	command := `trap "exit 50" INT; trap "exit 51" TERM; echo ready; while :; do sleep 0.02; done`
+	// The terminal has sent the first to the command as well.
+	o := runWaiting(s, &app{keysSignal: func() bool { return true }}, command, syscall.SIGINT, syscall.SIGTERM)
+	assert.Equal(t, 51, o.code, o.err)
+	s.assertRevoked()
+
+	s = newExecSite(t)
+	o = runWaiting(s, &app{keysSignal: func() bool { return true }}, waiting, syscall.SIGINT, syscall.SIGINT)
+	assert.Equal(t, 41, o.code, "a second one is sent on: %s", o.err)
+}
+
+func TestSignalDuringTheCreateLeavesNoToken(t *testing.T) {
+	t.Parallel()
+	s := newExecSite(t)
+	s.Inject(fastlytest.Fault{Kind: fastlytest.StallAfter, Method: http.MethodPost, Path: "/tokens"})
+	signals := make(chan os.Signal, 1)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		assert.Eventually(t, func() bool { return len(s.made()) == 1 }, 30*time.Second, time.Millisecond)
+		signals <- syscall.SIGTERM
+	}()
+	o := s.runWith(&app{stdin: strings.NewReader(""), signals: signals}, "exec", "--", "touch", filepath.Join(s.dir, "ran"))
+	<-done
+	assert.Equal(t, 128+15, o.code, o.err)
+	s.assertRevoked()
+	assert.NoFileExists(t, filepath.Join(s.dir, "ran"))
+}
+
+func TestExecOutlivesItsLog(t *testing.T) {
+	t.Parallel()
+	s := newExecSite(t)
+	p := s.command("exec", "--", "sh", "-c", "exit 9")
+	reader, writer, err := os.Pipe()
+	require.NoError(t, err)
+	require.NoError(t, reader.Close())
+	p.Stderr = writer
+	require.NoError(t, p.Start())
+	require.NoError(t, writer.Close())
+	assert.Equal(t, 9, p.end(s), "want the command's code, and not an end by SIGPIPE")
+	s.assertRevoked()
+}

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fastly-tokens/fastly"
+)
+
+const customerFlag = "every token of this customer `ID` (\"self\": your own), which takes a superuser; default: those of your user"
+
+func (a *app) listCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List the tokens of your user, or of a customer",
+		Args:  cobra.NoArgs,
+	}
+	customer := cmd.Flags().String("customer", "", customerFlag)
+	asJSON := jsonFlag(cmd.Flags())
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		client, err := a.client()
+		if err != nil {
+			return err
+		}
+		tokens, err := listTokens(cmd.Context(), client, *customer)
+		if err != nil {
+			return err
+		}
+		if *asJSON {
+			return a.printJSON(tokens)
+		}
+		if len(tokens) == 0 {
+			return a.print("There are no tokens.\n")
+		}
+		rows := make([]row, len(tokens))
+		for i := range tokens {
+			t := &tokens[i]
+			rows[i] = row{group: userGroup(t, *customer), cells: []cell{
+				{text: escape(t.ID)},
+				{text: escape(t.Name)},
+				{text: untilShort(t.ExpiresAt, a.now())},
+				{text: untilShort(t.LastUsedAt, a.now())},
+				{text: scopesText(t.Scopes)},
+				{text: servicesText(t.Services)},
+			}}
+		}
+		return a.print(table(tokenColumns, rows, a.width(), a.styles()))
+	}
+	return a.needs(credentials{key: true}, cmd)
+}
+
+// tokenColumns are those of the tables of tokens. With them, 80 columns are
+// enough for whole IDs.
+var tokenColumns = []column{
+	{title: "ID", min: 8, id: true}, {title: "NAME", min: 8}, {title: "EXPIRES"}, {title: "LAST USED"},
+	{title: "SCOPE", min: 8}, {title: "SERVICES"},
+}
+
+// userGroup is the line above the tokens of a user, in a list of several users.
+func userGroup(t *fastly.TokenResponse, customer string) string {
+	if customer == "" {
+		return ""
+	}
+	return "user " + escape(t.UserID)
+}
+
+// listTokens returns the tokens of the client's user, or of the customer, by
+// user, name and ID: the API promises no order.
+func listTokens(ctx context.Context, client *fastly.Client, customer string) (tokens []fastly.TokenResponse, err error) {
+	if customer == "" {
+		tokens, err = client.Tokens.ListTokensUser(ctx)
+	} else {
+		tokens, err = listCustomer(ctx, client, customer)
+	}
+	slices.SortFunc(tokens, func(a, b fastly.TokenResponse) int {
+		return cmp.Or(
+			strings.Compare(a.UserID, b.UserID),
+			strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name)),
+			strings.Compare(a.ID, b.ID),
+		)
+	})
+	return tokens, err
+}
+
+func listCustomer(ctx context.Context, client *fastly.Client, customer string) ([]fastly.TokenResponse, error) {
+	if customer == "self" {
+		current, err := client.Tokens.GetTokenCurrent(ctx)
+		if err != nil {
+			return nil, err
+		}
+		customer = current.CustomerID
+	}
+	if !idForm.MatchString(customer) {
+		return nil, usagef("--customer is not the ID of a customer")
+	}
+	tokens, err := client.Tokens.ListTokensCustomer(ctx, customer)
+	if errors.Is(err, fastly.ErrForbidden) {
+		err = fmt.Errorf("%w; --customer takes the token of a superuser of that customer", err)
+	}
+	return tokens, err
+}

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf16"
+
+	"github.com/spf13/pflag"
+
+	"github.com/fastly-tokens/fastly"
+)
+
+// jsonFlag is the flag of all commands that print.
+func jsonFlag(fs *pflag.FlagSet) *bool { return fs.Bool("json", false, "print JSON") }
+
+// printJSON prints v as JSON. What a terminal might act on is escaped, which
+// means the same in JSON.
+func (a *app) printJSON(v any) error {
+	text, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return err
+	}
+	var b strings.Builder
+	for _, r := range string(text) {
+		switch {
+		case r == '\n' || unicode.IsPrint(r):
+			b.WriteRune(r)
+		case r > 0xffff:
+			high, low := utf16.EncodeRune(r)
+			fmt.Fprintf(&b, `\u%04x\u%04x`, high, low)
+		default:
+			fmt.Fprintf(&b, `\u%04x`, r)
+		}
+	}
+	return a.print(b.String() + "\n")
+}
+
+// describe is a token in full, a line for each thing that is known about it.
+func (a *app) describe(t *fastly.TokenResponse) string {
+	var columns []column
+	var cells []cell
+	add := func(title, text string) {
+		if text != "" {
+			columns = append(columns, column{title: title})
+			cells = append(cells, cell{text: text})
+		}
+	}
+	when := func(at time.Time, none string) string {
+		if at.IsZero() {
+			return none
+		}
+		return stamp(at) + " (" + until(at, a.now()) + ")"
+	}
+	services := make([]string, len(t.Services))
+	for i, id := range t.Services {
+		services[i] = escape(id)
+	}
+	if len(services) == 0 {
+		services = []string{"every service"}
+	}
+	add("ID", escape(t.ID))
+	add("Name", escape(t.Name))
+	add("User", escape(t.UserID))
+	add("Customer", escape(t.CustomerID))
+	add("Scope", escape(t.Scopes.String()))
+	add("Services", strings.Join(services, "\n"))
+	add("Expires", when(t.ExpiresAt, "never"))
+	add("Created", when(t.CreatedAt, ""))
+	add("Updated", when(t.UpdatedAt, ""))
+	add("Revoked", when(t.DeletedAt, ""))
+	add("Last used", when(t.LastUsedAt, "never"))
+	add("Sudo until", when(t.SudoExpiresAt, ""))
+	add("IP", escape(t.IP))
+	add("User agent", escape(t.UserAgent))
+	return fields(columns, cells, a.width(), a.styles())
+}

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/term"
+)
+
+// terminal returns the descriptor of stdin if that is a terminal.
+func (a *app) terminal() (fd int, ok bool) {
+	f, ok := a.stdin.(*os.File)
+	if !ok {
+		return 0, false
+	}
+	fd = int(f.Fd())
+	return fd, term.IsTerminal(fd)
+}
+
+func (a *app) isTerminal() bool {
+	_, ok := a.terminal()
+	return ok
+}
+
+// ask asks at the terminal. Without echo what is typed is not shown, and the
+// terminal shows it again when ask returns, also if ctx has ended.
+func (a *app) ask(ctx context.Context, prompt string, echo bool) (string, error) {
+	fd, _ := a.terminal()
+	state, err := term.GetState(fd)
+	if err != nil {
+		return "", err
+	}
+	if _, err := io.WriteString(a.stderr, prompt); err != nil {
+		return "", err
+	}
+	type result struct {
+		text string
+		err  error
+	}
+	results := make(chan result, 1)
+	go func() { // reading can't be interrupted
+		var r result
+		if echo {
+			r.text, r.err = readLine(a.stdin)
+		} else {
+			var text []byte
+			text, r.err = term.ReadPassword(fd)
+			r.text = string(text)
+		}
+		results <- r
+	}()
+	select {
+	case r := <-results:
+		if !echo {
+			_, _ = io.WriteString(a.stderr, "\n") // the one that was typed is not shown, either
+		}
+		switch {
+		case errors.Is(r.err, io.EOF), r.err == nil && r.text == "":
+			return "", errNothingTyped
+		case r.err != nil:
+			return "", r.err
+		}
+		return r.text, nil
+	case <-ctx.Done():
+		if !echo {
+			restore(fd, state)
+		}
+		_, _ = io.WriteString(a.stderr, "\n")
+		return "", context.Cause(ctx)
+	}
+}
+
+var errNothingTyped = errors.New("nothing was typed")
+
+// restore gives the terminal the state it had before [term.ReadPassword], which
+// may be just about to change it.
+func restore(fd int, before *term.State) {
+	for range 200 {
+		if now, err := term.GetState(fd); err != nil || *now != *before {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	_ = term.Restore(fd, before) // nothing else to try
+}
+
+// readLine reads a line and nothing after it, for what follows may be meant for
+// somebody else.
+func readLine(r io.Reader) (string, error) {
+	var line []byte
+	buf := make([]byte, 1)
+	for {
+		n, err := r.Read(buf)
+		switch {
+		case n == 1 && buf[0] == '\n', err == io.EOF && len(line) > 0:
+			return strings.TrimSuffix(string(line), "\r"), nil
+		case n == 1 && len(line) == maxSecret:
+			return "", fmt.Errorf("the line is longer than %d bytes", maxSecret)
+		case n == 1:
+			line = append(line, buf[0])
+		case err != nil:
+			return "", err
+		}
+	}
+}

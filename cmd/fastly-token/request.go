@@ -1,0 +1,130 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fastly-tokens/fastly"
+	"github.com/fastly-tokens/fastly/rotate"
+)
+
+// knownScopes are those that the API documents.
+var knownScopes = []string{
+	string(fastly.ScopeGlobal), string(fastly.ScopePurgeSelect), string(fastly.ScopePurgeAll), string(fastly.ScopeGlobalRead),
+}
+
+// tokenFlags say which token to create.
+type tokenFlags struct {
+	name     string
+	scopes   []string
+	services []string
+	ttl      duration
+}
+
+// add adds the flags. What the fields hold already are their defaults.
+func (t *tokenFlags) add(cmd *cobra.Command) {
+	fs := cmd.Flags()
+	fs.StringVar(&t.name, "name", t.name, "`name` of the token; something random follows it, which tells it from all others")
+	fs.StringSliceVar(&t.scopes, "scope", t.scopes, "`scope` of the token: "+strings.Join(knownScopes, ", ")+"; may be repeated")
+	fs.StringSliceVar(&t.services, "service", nil, "`ID` of a service that the token is limited to; may be repeated (default every service)")
+	fs.Var(&t.ttl, "ttl", "how long the token works, a `time` such as 12h or 90d")
+	_ = cmd.RegisterFlagCompletionFunc("scope", cobra.FixedCompletions(knownScopes, cobra.ShellCompDirectiveNoFileComp)) // the flag is there
+}
+
+// request is what to ask of the API.
+func (t *tokenFlags) request(now time.Time) (*fastly.CreateTokenRequest, error) {
+	req := &fastly.CreateTokenRequest{Name: t.name, Scopes: fastly.ParseScopes(strings.Join(t.scopes, " ")), Services: t.services}
+	if t.ttl > 0 {
+		req.ExpiresAt = now.Add(time.Duration(t.ttl))
+	}
+	if len(req.Scopes) == 0 {
+		return nil, usagef("--scope is empty: want some of %s", strings.Join(knownScopes, ", "))
+	}
+	for _, scope := range req.Scopes {
+		if !scopeForm.MatchString(string(scope)) {
+			return nil, usagef("--scope: %q is not a scope: want some of %s", string(scope), strings.Join(knownScopes, ", "))
+		}
+	}
+	for _, id := range req.Services {
+		if !idForm.MatchString(id) {
+			return nil, usagef("--service: %q is not the ID of a service", id)
+		}
+	}
+	if t.ttl > 0 && time.Duration(t.ttl) < time.Second {
+		return nil, usagef("--ttl is shorter than a second")
+	}
+	return req, nil
+}
+
+// maxCodes is how many one-time passwords are tried: the API locks accounts.
+const maxCodes = 3
+
+// createToken creates a token by the login, if there is one, else by the
+// client's own key. A one-time password is asked for when the API wants one.
+func (a *app) createToken(ctx context.Context, client *fastly.Client, req *fastly.CreateTokenRequest, l *login, cleanup *fastly.Client) (*fastly.TokenCreatedResponse, error) {
+	if !l.byKey {
+		var err error
+		if req.Username, req.Password, err = l.read(ctx, a); err != nil {
+			return nil, err
+		}
+	}
+	var created *fastly.TokenCreatedResponse
+	err := l.withCode(a, func(code func(context.Context) (fastly.Secret, error)) (err error) {
+		req.OTPFunc = code
+		created, err = rotate.Create(ctx, client, req, cleanup)
+		return err
+	})
+	var failed *rotate.CreateError
+	if errors.As(err, &failed) {
+		switch {
+		case len(failed.Left) > 0 || failed.Unknown:
+			err = &leftError{err}
+		case !errors.Is(err, fastly.ErrOutcomeUnknown):
+			err = failed.Err // nothing was created, and there is nothing to say about it
+		}
+	}
+	return created, err
+}
+
+// withCode calls do with no source of one-time passwords, and again with one if
+// the API asks for them: at a terminal the user has a few tries.
+func (l *login) withCode(a *app, do func(code func(context.Context) (fastly.Secret, error)) error) error {
+	err := do(nil)
+	for try := 0; errors.Is(err, fastly.ErrOTPRequired) && !l.byKey; try++ {
+		if try > 0 {
+			if try == maxCodes || !l.asksForCode(a) {
+				break
+			}
+			a.say("that one-time password was not accepted")
+		}
+		err = do(func(ctx context.Context) (fastly.Secret, error) { return l.code(ctx, a) })
+	}
+	return err
+}
+
+// excess says in what a token goes beyond the request, if it does.
+func excess(req *fastly.CreateTokenRequest, token *fastly.TokenCreatedResponse) string {
+	for _, scope := range token.Scopes {
+		if !req.Scopes.Has(scope) {
+			return fmt.Sprintf("it has the scope %s", scope)
+		}
+	}
+	if len(req.Services) > 0 && len(token.Services) == 0 {
+		return "it is for every service"
+	}
+	for _, id := range token.Services {
+		if len(req.Services) > 0 && !slices.Contains(req.Services, id) {
+			return "it is for the service " + id
+		}
+	}
+	if !req.ExpiresAt.IsZero() && (token.ExpiresAt.IsZero() || token.ExpiresAt.After(req.ExpiresAt.Add(time.Minute))) {
+		return "it expires " + stamp(token.ExpiresAt)
+	}
+	return ""
+}

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"runtime/debug"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+const about = `Fastly-token looks at, makes, watches, rotates and revokes the API tokens of a
+Fastly account.
+
+Credentials come from the environment:
+
+  FASTLY_API_TOKEN      API token to work with; else FASTLY_API_KEY
+  FASTLY_USERNAME       user name of the login that creates tokens
+  FASTLY_PASSWORD_FILE  file with its password
+  FASTLY_OTP_FILE       file with its one-time password, if the account has
+                        two-factor authentication
+  FASTLY_API_URL        base URL of the API, if not https://api.fastly.com
+
+The flags of a command that creates go before the variables of the login, and
+what is in neither is asked for if standard input is a terminal. No secret is
+taken from an argument. None is printed but by "create --print" and "serve".
+
+Exit codes:
+
+  0    done
+  1    a finding, or a failure
+  2    wrong usage, or credentials are missing
+  3    something exists that needs looking into: the text says what
+  130  interrupted (128 and the number of the signal)
+
+exec ends with the exit code of its command.`
+
+// root is the program's command, with all others below it.
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "fastly-token",
+		Short:         "Manage the API tokens of a Fastly account",
+		Long:          about,
+		Version:       version(),
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), "FlagUsages ", "FlagUsagesWrapped 80 "))
+	root.SetVersionTemplate("fastly-token {{.Version}}\n")
+	root.AddCommand(
+		a.whoamiCommand(), a.listCommand(), a.getCommand(),
+		a.createCommand(), a.revokeCommand(), a.auditCommand(),
+		a.rotateCommand(), a.execCommand(), a.serveCommand(),
+	)
+	return root
+}
+
+// version is that of the module, or else of the commit.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	if v := info.Main.Version; v != "" && v != "(devel)" {
+		return v
+	}
+	for _, setting := range info.Settings {
+		if setting.Key == "vcs.revision" && len(setting.Value) >= 12 {
+			return "devel-" + setting.Value[:12]
+		}
+	}
+	return "devel"
+}

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/fastly-tokens/fastly"
+	"github.com/fastly-tokens/fastly/fastlytest"
+)
+
+func TestHelpFitsATerminal(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.set(varToken, "")
+	for _, name := range []string{"", "whoami", "list", "get", "create", "revoke", "audit", "rotate", "exec", "serve"} {
+		o := s.run("help", name)
+		assert.Equal(t, 0, o.code)
+		assert.Equal(t, o.out, s.run(append(strings.Fields(name), "--help")...).out)
+		assert.Contains(t, o.out, "Usage:\n  fastly-token")
+		for line := range strings.Lines(o.out) {
+			assert.LessOrEqual(t, len(strings.TrimRight(line, " \n")), 82, "help %s: %s", name, line)
+		}
+	}
+}
+
+func TestVersionAndCompletion(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.set(varToken, "")
+	assert.Regexp(t, `^fastly-token \S+\n$`, s.run("--version").out)
+	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {
+		o := s.run("completion", shell)
+		assert.Equal(t, 0, o.code)
+		assert.Contains(t, o.out, "fastly-token")
+	}
+	assert.Contains(t, s.run("__complete", "create", "--scope", "").out, "purge_all\n")
+	assert.Contains(t, s.run("__complete", "aud").out, "audit\t")
+}
+
+func TestMistakesEndWithCodeTwo(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	for _, args := range [][]string{{"nonsense"}, {"--nonsense"}, {"list", "--nonsense"}, {"list", "word"}, {"serve", "word"}, {"audit", "--ignore", "x"}, {"audit", "--csv", "--json"}} {
+		o := s.run(args...)
+		assert.Equal(t, exitUsage, o.code, "%v", args)
+		assert.Regexp(t, `; see fastly-token.* --help\n$`, o.err)
+		assert.Equal(t, 1, strings.Count(o.err, "\n"))
+	}
+	assert.Empty(t, s.Requests())
+}
+
+func TestEnvironmentThatCannotBeUsedIsNamed(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.set(varToken, "a key\nwith a line break")
+	o := s.run("whoami")
+	assert.Equal(t, exitUsage, o.code)
+	assert.Contains(t, o.err, varToken+": ")
+	assert.NotContains(t, o.err, "a key")
+
+	s = newSite(t)
+	for _, url := range []string{"http://api.example.com", "https://user@example.com", "nonsense", "https://a.example?q"} {
+		s.set(varURL, url)
+		o = s.run("whoami")
+		assert.Equal(t, exitUsage, o.code, url)
+		assert.Contains(t, o.err, varURL+": ", url)
+	}
+}
+
+func TestKeyVariableIsASecondChoice(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.set(varToken, "")
+	s.set(varKey, s.Key().Reveal())
+	assert.Equal(t, 0, s.run("whoami").code)
+	s.set(varToken, "not-a-key")
+	assert.Equal(t, exitFailed, s.run("whoami").code)
+}
+
+func TestInterruptEndsWith130(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.Inject(fastlytest.Fault{Kind: fastlytest.Stall, Times: -1})
+	for sig, want := range map[syscall.Signal]int{syscall.SIGINT: 130, syscall.SIGTERM: 143} {
+		signals := make(chan os.Signal, 1)
+		signals <- sig
+		reset := false
+		o := s.runWith(&app{stdin: strings.NewReader(""), signals: signals, resetSignals: func() { reset = true }}, "whoami")
+		assert.Equal(t, want, o.code)
+		assert.Equal(t, 1, strings.Count(o.err, "\n"))
+		assert.True(t, reset, "a second signal should end the process")
+	}
+}
+
+func TestOutputThatNobodyReads(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	o := s.runWith(&app{stdin: strings.NewReader(""), stdout: writerFunc(func([]byte) (int, error) { return 0, syscall.EPIPE })}, "whoami")
+	assert.Equal(t, exitFailed, o.code)
+	assert.Empty(t, o.err)
+	o = s.runWith(&app{stdin: strings.NewReader(""), stdout: failingWriter{}}, "whoami")
+	assert.Equal(t, exitFailed, o.code)
+	assert.Contains(t, o.err, "no space left")
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
+
+func TestErrorsAreExplainedWithFlags(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"fastly: POST /tokens: 400 no; use ScopeGlobal or ScopePurgeAll; in 3 s": "POST /tokens: 400 no; in 3 s",
+		"x: fastly: fastly: y; send the code in CreateTokenRequest.OTP":          "x: y",
+		"a token may exist: look with ListTokensUser":                            "a token may exist: look with ListTokensUser",
+		"one\nfastly: two":                "one; two",
+		"a; named \"ListTokens \x1b[2J\"": `a; named "ListTokens \x1b[2J"`,
+		"rotate: the API does not say what lifetime token x has: set Lifetime; nothing": "the API does not say what lifetime token x has: give it one by --ttl; nothing",
+	} {
+		assert.Equal(t, want, explain(errors.New(text)))
+	}
+	assert.Contains(t, explain(fastly.ErrInvalidScope), "the scopes are global, ")
+}

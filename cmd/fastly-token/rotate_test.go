@@ -1,0 +1,269 @@
+//go:build unix
+
+package main
+
+import (
+	"encoding/json"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/fastly-tokens/fastly"
+	"github.com/fastly-tokens/fastly/fastlytest"
+)
+
+const oldID = "5sNpEx2UkYf9WdTa6mJv4G"
+
+// newRotateSite is a site with a token to rotate, and a key and a login of its
+// user.
+func newRotateSite(t testing.TB) *site {
+	s := newExecSite(t)
+	stock(s)
+	return s
+}
+
+// read returns the content of a file.
+func (s *site) read(path string) string {
+	s.t.Helper()
+	content, err := os.ReadFile(path)
+	require.NoError(s.t, err)
+	return string(content)
+}
+
+func TestRotateToAFile(t *testing.T) {
+	t.Parallel()
+	s := newRotateSite(t)
+	path := s.file("token", "the old one")
+
+	o := s.run("rotate", oldID, "--out", path)
+
+	require.Equal(t, 0, o.code, o.err)
+	require.Len(t, s.made(), 1)
+	token := s.made()[0]
+	assert.Equal(t, token.AccessToken.Reveal(), s.read(path))
+	old, _ := s.Token(oldID)
+	assert.Equal(t, old.Scopes, token.Scopes)
+	assert.ElementsMatch(t, old.Services, token.Services)
+	assert.Equal(t, old.ExpiresAt.Sub(old.CreatedAt), token.ExpiresAt.Sub(token.CreatedAt), "want the same lifetime")
+	assert.True(t, isRevoked(t, s, oldID))
+	assert.Contains(t, o.out, token.ID)
+	assert.Contains(t, o.out, "Token "+oldID+" is revoked.\n")
+	assert.NoFileExists(t, filepath.Join(s.dir, ".token.rotation"))
+}
+
+func TestRotateTheCurrentToken(t *testing.T) {
+	t.Parallel()
+	s := newRotateSite(t)
+	path := filepath.Join(s.dir, "token")
+	id := s.Tokens()[0].ID
+
+	o := s.run("rotate", "--json", "--out", path, "--ttl", "30d")
+
+	require.Equal(t, 0, o.code, o.err)
+	var got struct {
+		State    string
+		Old, New fastly.TokenResponse
+		Revoked  []string
+		Left     []string
+	}
+	require.NoError(t, json.Unmarshal([]byte(o.out), &got))
+	assert.Equal(t, "done", got.State)
+	assert.Equal(t, id, got.Old.ID)
+	assert.Equal(t, s.made()[0].ID, got.New.ID)
+	assert.Equal(t, []string{id}, got.Revoked)
+	assert.Empty(t, got.Left)
+	assert.WithinDuration(t, time.Now().Add(30*day), got.New.ExpiresAt, time.Minute)
+
+	s.set(varToken, s.read(path))
+	assert.Equal(t, 0, s.run("whoami", "--require", "global").code)
+}
+
+func TestRotateToACommand(t *testing.T) {
+	t.Parallel()
+	s := newRotateSite(t)
+	s.env = append(s.env, "COPY="+s.Key().Reveal())
+	store := filepath.Join(s.dir, "store")
+
+	o := s.run("rotate", oldID, "--state", filepath.Join(s.dir, "state"), "--", "sh", "-c", "env >"+store+".env; cat >"+store)
+
+	require.Equal(t, 0, o.code, o.err)
+	assert.Equal(t, s.made()[0].AccessToken.Reveal(), s.read(store), "want the token and no line break")
+	env := s.read(store + ".env")
+	assert.NotContains(t, env, s.Key().Reveal())
+	assert.NotContains(t, env, "FASTLY_PASSWORD_FILE")
+	assert.NotContains(t, env, "FASTLY_API_TOKEN")
+	assert.True(t, isRevoked(t, s, oldID))
+}
+
+func TestCommandThatDoesNotTakeTheTokenChangesNothing(t *testing.T) {
+	t.Parallel()
+	s := newRotateSite(t)
+	o := s.run("rotate", oldID, "--state", filepath.Join(s.dir, "state"), "--", "false")
+	assert.Equal(t, exitFailed, o.code)
+	assert.Contains(t, o.err, "the command did not take the token")
+	assert.Contains(t, o.err, "nothing has changed")
+	assert.False(t, isRevoked(t, s, oldID))
+	s.assertRevoked()
+}
+
+func TestCommandThatIsKilledMayHaveTheToken(t *testing.T) {
+	t.Parallel()
+	s := newRotateSite(t)
+	state := filepath.Join(s.dir, "state")
+	o := s.run("rotate", oldID, "--state", state, "--", "sh", "-c", "kill -KILL $$")
+	assert.Equal(t, exitLookInto, o.code)
+	assert.Contains(t, o.err, "run again")
+	assert.False(t, isRevoked(t, s, oldID))
+	assert.Len(t, active(s.made()), 1, "it may be in use")
+
+	o = s.run("rotate", oldID, "--state", state, "--", "sh", "-c", "cat >"+filepath.Join(s.dir, "store"))
+	assert.Equal(t, 0, o.code, o.err)
+	assert.True(t, isRevoked(t, s, oldID))
+	assert.Len(t, active(s.made()), 1)
+}
+
+// The command reads a whole token even if the program dies as soon as it has
+// started it: what it stores in the end works, and so does the next run.
+func TestKilledRightAfterTheCommandsStartItStillGetsAWholeToken(t *testing.T) {
+	t.Parallel()
+	s := newRotateSite(t)
+	store, state := filepath.Join(s.dir, "store"), filepath.Join(s.dir, "state")
+	p := s.command("rotate", oldID, "--state", state, "--",
+		"sh", "-c", `kill -KILL $PPID; cat >`+store+`.new; mv `+store+`.new `+store)
+	require.NoError(t, p.Start())
+	assert.Equal(t, -1, p.end(s), "it was killed: %s", p.stderr.String())
+	require.Eventually(t, func() bool { _, err := os.Stat(store); return err == nil }, 30*time.Second, 2*time.Millisecond)
+	assert.Equal(t, s.made()[0].AccessToken.Reveal(), s.read(store))
+	assert.False(t, isRevoked(t, s, oldID))
+
+	o := s.run("rotate", oldID, "--state", state, "--", "sh", "-c", "cat >"+store)
+	require.Equal(t, 0, o.code, o.err)
+	left := active(s.made())
+	require.Len(t, left, 1)
+	assert.Equal(t, left[0].AccessToken.Reveal(), s.read(store))
+	assert.True(t, isRevoked(t, s, oldID))
+}
+
+func TestGracePeriodIsWaitedForOrLeftToTheNextRun(t *testing.T) {
+	t.Parallel()
+	s := newRotateSite(t)
+	path := filepath.Join(s.dir, "token")
+
+	o := s.run("rotate", oldID, "--out", path, "--grace", "1h", "--no-wait")
+	require.Equal(t, 0, o.code, o.err)
+	assert.Regexp(t, `Token `+oldID+` works until \S+: run this again then`, o.out)
+	assert.False(t, isRevoked(t, s, oldID))
+
+	// The next run waits for the end, unless it is interrupted.
+	signals := make(chan os.Signal, 1)
+	stderr := writerFunc(func(b []byte) (int, error) {
+		if strings.Contains(string(b), "works until") {
+			signals <- syscall.SIGINT
+		}
+		return len(b), nil
+	})
+	o = s.runWith(&app{stdin: strings.NewReader(""), signals: signals, stderr: stderr}, "rotate", oldID, "--out", path)
+	assert.Equal(t, 130, o.code)
+	assert.False(t, isRevoked(t, s, oldID))
+	assert.Len(t, s.made(), 1)
+
+	s = newRotateSite(t)
+	o = s.run("rotate", oldID, "--out", filepath.Join(s.dir, "token"), "--grace", "1ms")
+	assert.Equal(t, 0, o.code, o.err)
+	assert.True(t, isRevoked(t, s, oldID))
+}
+
+func TestRotateAsksForAOneTimePasswordIfTheAPIDoes(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	u := s.AddUser(ada)
+	key := s.AddToken(u.ID, fastly.TokenCreatedResponse{})
+	s.set(varToken, key.AccessToken.Reveal())
+	s.logIn(ada)
+	path := filepath.Join(s.dir, "token")
+
+	o := s.run("rotate", "--out", path)
+	assert.Equal(t, exitUsage, o.code)
+	assert.Contains(t, o.err, "--otp-file")
+	assert.NoFileExists(t, path)
+
+	s.set(varOTP, s.file("code", ada.OTP))
+	o = s.run("rotate", "--out", path)
+	assert.Equal(t, 0, o.code, o.err)
+	assert.True(t, isRevoked(t, s, key.ID))
+}
+
+func TestRotateThatFailsHalfWayIsFinishedByTheNextRun(t *testing.T) {
+	t.Parallel()
+	s := newRotateSite(t)
+	path := filepath.Join(s.dir, "token")
+	s.Inject(fastlytest.Fault{Kind: fastlytest.Status, Method: http.MethodDelete, Status: 500, Times: -1})
+	o := s.run("rotate", oldID, "--out", path, "--json")
+	assert.Equal(t, exitLookInto, o.code)
+	assert.Contains(t, o.err, "run again")
+	assert.Contains(t, o.out, `"state": "handed over"`)
+	assert.Contains(t, o.out, `"`+oldID+`"`)
+
+	s.ClearFaults()
+	assert.Equal(t, 0, s.run("rotate", oldID, "--out", path).code)
+	assert.True(t, isRevoked(t, s, oldID))
+	assert.Len(t, active(s.made()), 1)
+}
+
+func TestTwoRotationsAtOnceExcludeEachOther(t *testing.T) {
+	t.Parallel()
+	s := newRotateSite(t)
+	state := filepath.Join(s.dir, "state")
+	goOn := filepath.Join(s.dir, "go-on")
+	p := s.command("rotate", oldID, "--state", state, "--", "sh", "-c", "echo ready >&2; while [ ! -e "+goOn+" ]; do sleep 0.02; done")
+	require.NoError(t, p.Start())
+	p.stderr.waitFor(t, "ready")
+	o := s.run("rotate", oldID, "--state", state, "--", "true")
+	assert.Equal(t, exitFailed, o.code)
+	assert.Contains(t, o.err, "another run has the state file")
+	s.file("go-on", "")
+	assert.Equal(t, 0, p.end(s), p.stderr.String())
+}
+
+func TestRotateUsage(t *testing.T) {
+	t.Parallel()
+	s := newRotateSite(t)
+	for _, args := range [][]string{
+		{},
+		{"--out", "x", "--", "cat"},
+		{"a", "b", "--out", "x"},
+		{"not/an/id", "--out", "x"},
+		{"--out", "x", "--ttl", "1ms"},
+		{"--", "no-such-command-anywhere"},
+	} {
+		o := s.run(append([]string{"rotate"}, args...)...)
+		assert.Equal(t, exitUsage, o.code, "%v: %s", args, o.err)
+		assert.Contains(t, o.err, "see fastly-token rotate --help")
+	}
+	o := s.run("rotate", "--out", s.dir)
+	assert.NotEqual(t, 0, o.code)
+	assert.Contains(t, o.err, "not a regular file")
+	assert.Empty(t, s.made())
+}
+
+func TestRotateByKeyNeedsSudo(t *testing.T) {
+	t.Parallel()
+	s := newRotateSite(t)
+	s.Inject(fastlytest.Fault{Kind: fastlytest.Status, Method: http.MethodPost, Status: 403, Body: `{"msg":"You must POST /sudo to access this endpoint"}`})
+	path := filepath.Join(s.dir, "token")
+	o := s.run("rotate", oldID, "--by-key", "--out", path)
+	assert.Equal(t, exitFailed, o.code)
+	assert.Contains(t, o.err, "log in by --username and --password-file")
+	assert.Contains(t, o.err, "nothing has changed")
+
+	sudo(s)
+	o = s.run("rotate", oldID, "--by-key", "--out", path)
+	assert.Equal(t, 0, o.code, o.err)
+}

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"strconv"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func atoi(t *testing.T, text string) int {
+	t.Helper()
+	n, err := strconv.Atoi(text)
+	require.NoError(t, err)
+	return n
+}
+
+var plain = (&app{}).styles()
+
+func idRows(ids ...string) []row {
+	rows := make([]row, len(ids))
+	for i, id := range ids {
+		rows[i] = row{cells: []cell{{text: id}, {text: "a name of many words"}}}
+	}
+	return rows
+}
+
+func TestIDsAreCutOnlyWhereTheyStayUnique(t *testing.T) {
+	t.Parallel()
+	columns := []column{{title: "ID", min: 8, id: true}, {title: "NAME", min: 8}}
+
+	text := table(columns, idRows("aaaaaaaaaaaaaaaaaaaaaa", "bbbbbbbbbbbbbbbbbbbbbb"), 24, plain)
+	assert.Equal(t, "ID              NAME\naaaaaaaaaaaaa…  a name …\nbbbbbbbbbbbbb…  a name …\n", text)
+
+	// They differ in the 12th character: 12 and an ellipsis is the least.
+	alike := idRows("aaaaaaaaaaa1aaaaaaaaaa", "aaaaaaaaaaa2aaaaaaaaaa")
+	text = table(columns, alike, 23, plain)
+	assert.Contains(t, text, "aaaaaaaaaaa1…  a name …")
+	text = table(columns, alike, 22, plain)
+	assert.Contains(t, text, "ID    aaaaaaaaaaa1aaaa\n      aaaaaa\nNAME  a name of many w\n      ords\n\nID", "blocks, with whole IDs")
+}
+
+func TestTheWidestColumnIsCutFirst(t *testing.T) {
+	t.Parallel()
+	columns := []column{{title: "A", min: 4}, {title: "B", min: 4}, {title: "C"}}
+	rows := []row{{cells: []cell{{text: "0123456789"}, {text: "01234567"}, {text: "stays"}}}}
+	assert.Equal(t, "A        B        C\n012345…  012345…  stays\n", table(columns, rows, 23, plain))
+	assert.Equal(t, "A           B         C\n0123456789  01234567  stays\n", table(columns, rows, 0, plain))
+}
+
+func TestWideCharactersAreAligned(t *testing.T) {
+	t.Parallel()
+	columns := []column{{title: "A", min: 4}, {title: "B"}}
+	rows := []row{{cells: []cell{{text: "日本語"}, {text: "x"}}}, {cells: []cell{{text: "abcdef"}, {text: "y"}}}}
+	assert.Equal(t, "A       B\n日本語  x\nabcdef  y\n", table(columns, rows, 80, plain))
+}
+
+func TestColourTakesNoColumns(t *testing.T) {
+	t.Parallel()
+	red := func(s string) string { return "\x1b[31m" + s + "\x1b[0m" }
+	columns := []column{{title: "A"}, {title: "B"}}
+	rows := []row{{cells: []cell{{"never!", red}, {text: "x"}}}, {cells: []cell{{text: "in 8 days"}, {text: "y"}}}}
+	assert.Equal(t, "A          B\n\x1b[31mnever!\x1b[0m     x\nin 8 days  y\n", table(columns, rows, 80, plain))
+}

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fastly-tokens/fastly"
+)
+
+func (a *app) whoamiCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "whoami",
+		Short: "Show the current token, or check what it may do",
+		Long: `Shows the token of the environment: scopes, services, expiry.
+
+With --require and --valid-for it is a check to run before a job: the exit code
+is 1 if the token may not do what is required or expires too soon. It takes no
+more than the token itself, whatever its scope.
+
+--require is SCOPE or SCOPE:SERVICE, such as purge_select:SU1Z0isxPaozGVKXdv0eY,
+and may be repeated. The scope global covers all others. Without a service, a
+token for some services only is enough. What follows the last colon is a service
+if the scope before it is a known one or it has the 20 to 24 letters and digits
+of an ID; else it is part of the scope, as in global:read.`,
+		Example: `  fastly-token whoami --require purge_all --valid-for 7d`,
+		Args:    cobra.NoArgs,
+	}
+	require := cmd.Flags().StringArray("require", nil, "`scope[:service]` that the token has to allow; may be repeated")
+	var validFor duration
+	cmd.Flags().Var(&validFor, "valid-for", "the `time` that the token has to work for, such as 7d or 12h")
+	asJSON := jsonFlag(cmd.Flags())
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		client, err := a.client()
+		if err != nil {
+			return err
+		}
+		var required []requirement
+		for _, text := range *require {
+			r, err := parseRequirement(text)
+			if err != nil {
+				return usagef("--require: %w", err)
+			}
+			required = append(required, r)
+		}
+		token, err := client.Tokens.GetTokenCurrent(cmd.Context())
+		if err != nil {
+			return err
+		}
+		if *asJSON {
+			err = a.printJSON(token)
+		} else {
+			err = a.print(a.describe(token))
+		}
+		if err != nil {
+			return err
+		}
+		unmet := unmet(token, required, time.Duration(validFor), a.now())
+		for _, text := range unmet {
+			a.say("%s", text)
+		}
+		if len(unmet) > 0 {
+			return exitError(exitFailed)
+		}
+		return nil
+	}
+	return a.needs(credentials{key: true}, cmd)
+}
+
+// requirement is what a token has to allow: a scope, for a service or ("") for
+// whichever it has.
+type requirement struct {
+	scope   fastly.Scope
+	service string
+}
+
+func (r requirement) String() string {
+	if r.service == "" {
+		return string(r.scope)
+	}
+	return fmt.Sprintf("%s on the service %s", r.scope, r.service)
+}
+
+var (
+	scopeForm   = regexp.MustCompile(`^[A-Za-z0-9_.:-]+$`)
+	serviceForm = regexp.MustCompile(`^[A-Za-z0-9]{20,24}$`)
+)
+
+func parseRequirement(text string) (requirement, error) {
+	if !scopeForm.MatchString(text) || strings.HasPrefix(text, ":") || strings.HasSuffix(text, ":") {
+		return requirement{}, fmt.Errorf("%q is not a scope, or a scope and a service with a colon between them", text)
+	}
+	colon := strings.LastIndexByte(text, ':')
+	if colon < 0 || slices.Contains(knownScopes, text) {
+		return requirement{scope: fastly.Scope(text)}, nil
+	}
+	scope, service := text[:colon], text[colon+1:]
+	if slices.Contains(knownScopes, scope) && idForm.MatchString(service) || serviceForm.MatchString(service) {
+		return requirement{fastly.Scope(scope), service}, nil
+	}
+	return requirement{scope: fastly.Scope(text)}, nil
+}
+
+// unmet says in what the token falls short.
+func unmet(t *fastly.TokenResponse, required []requirement, validFor time.Duration, now time.Time) (texts []string) {
+	for _, r := range required {
+		if !t.Allows(r.scope, r.service) {
+			texts = append(texts, "the token does not allow "+r.String())
+		}
+	}
+	if t.Expired(now.Add(validFor)) && validFor > 0 {
+		d := duration(validFor)
+		texts = append(texts, fmt.Sprintf("the token expires %s, %s, and has to work for %s", stamp(t.ExpiresAt), until(t.ExpiresAt, now), d.String()))
+	}
+	return texts
+}
