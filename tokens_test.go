@@ -273,7 +273,8 @@ func TestInvalidArgumentsAreNotSent(t *testing.T) {
 	}
 	for _, m := range operations {
 		tests[m.name+" nil context"] = invalid{func(_ context.Context, s *fastly.TokensService) error {
-			return m.do(nil, &fastly.Client{Tokens: s})
+			var none context.Context
+			return m.do(none, &fastly.Client{Tokens: s})
 		}, []string{"the context is nil"}, ""}
 	}
 

@@ -131,8 +131,8 @@ func TestTimeoutEndsNoOtherRequest(t *testing.T) {
 				arrived, release := make(chan struct{}), make(chan struct{})
 				var major atomic.Int32
 				srv, tr := newHTTP2(t, http2, func(w http.ResponseWriter, r *http.Request) {
-					major.Store(int32(r.ProtoMajor)) //nolint:gosec // 1 or 2
-					if r.URL.Path == "/tokens" {     // which times out
+					major.Store(int32(r.ProtoMajor))
+					if r.URL.Path == "/tokens" { // which times out
 						if stall == "body" {
 							_, _ = io.WriteString(w, "[")
 							assert.NoError(t, http.NewResponseController(w).Flush())

@@ -11,15 +11,12 @@ import (
 	"github.com/fastly-tokens/fastly"
 )
 
-// use sets the client that uses New, nil for none.
+// use sets the client that uses New, nil for none. It can revoke the old token
+// where that is Client's own key, which can't see that it is revoked.
 func (x *run) use(fresh *fastly.Client) {
 	x.fresh, x.clients = fresh, []*fastly.Client{x.Client}
 	if fresh != nil && mayClean(x.Old.Scopes) {
 		x.clients = append(x.clients, fresh)
-	}
-	if x.Own {
-		// The old token can't see that it is revoked; the new one can.
-		slices.Reverse(x.clients)
 	}
 }
 

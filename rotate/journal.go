@@ -95,6 +95,7 @@ type memoryJournal struct {
 	record []byte
 }
 
+// Lock implements [Journal].
 func (j *memoryJournal) Lock(context.Context) ([]byte, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -105,6 +106,7 @@ func (j *memoryJournal) Lock(context.Context) ([]byte, error) {
 	return slices.Clone(j.record), nil
 }
 
+// Save implements [Journal].
 func (j *memoryJournal) Save(_ context.Context, record []byte) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -112,6 +114,7 @@ func (j *memoryJournal) Save(_ context.Context, record []byte) error {
 	return nil
 }
 
+// Unlock implements [Journal].
 func (j *memoryJournal) Unlock() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()

@@ -27,6 +27,7 @@ type fileJournal struct {
 	unlock func() error
 }
 
+// Lock implements [Journal].
 func (j *fileJournal) Lock(context.Context) ([]byte, error) {
 	unlock, err := lockFile(j.path + ".lock")
 	if err != nil {
@@ -42,6 +43,7 @@ func (j *fileJournal) Lock(context.Context) ([]byte, error) {
 	return record, nil
 }
 
+// Save implements [Journal].
 func (j *fileJournal) Save(_ context.Context, record []byte) error {
 	if len(record) == 0 {
 		return j.remove(j.path)
@@ -50,6 +52,7 @@ func (j *fileJournal) Save(_ context.Context, record []byte) error {
 	return err
 }
 
+// Unlock implements [Journal].
 func (j *fileJournal) Unlock() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()

@@ -2,6 +2,7 @@ package rotate_test
 
 import (
 	"bufio"
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,7 +18,7 @@ import (
 const lockVar = "ROTATE_TEST_LOCK"
 
 func lockUntilKilled(path string) {
-	if _, err := rotate.FileJournal(path).Lock(nil); err != nil { //nolint:staticcheck // a file needs no context
+	if _, err := rotate.FileJournal(path).Lock(context.Background()); err != nil {
 		os.Exit(1)
 	}
 	_, _ = os.Stdout.WriteString("locked\n") // its reader reports a failure
@@ -70,7 +71,7 @@ func TestFileJournalThatCannotBeReadIsNotLocked(t *testing.T) {
 func TestFileJournalIsUnlockedWhenItsProcessEnds(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "journal")
-	process := exec.Command(os.Args[0]) // #nosec G204 -- the test itself
+	process := exec.Command(os.Args[0]) //nolint:gosec // the test itself
 	process.Env = append(os.Environ(), lockVar+"="+path)
 	stdin, err := process.StdinPipe()
 	require.NoError(t, err)

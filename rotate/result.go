@@ -14,21 +14,21 @@ import (
 type State int
 
 const (
-	// StateUnknown: the journal could not be read, and the run did nothing.
+	// StateUnknown means that the journal could not be read, and the run did nothing.
 	StateUnknown State = iota
-	// StateUnchanged: the old token is in use, and no other was left behind.
+	// StateUnchanged means that the old token is in use, and no other was left behind.
 	// There is nothing to finish.
 	StateUnchanged
-	// StateCreating: the old token works as before. Tokens with the name
+	// StateCreating means that the old token works as before. Tokens with the name
 	// Result.Name may exist, which are to be revoked.
 	StateCreating
-	// StateHanding: the new token may have been handed over. It and the old one
+	// StateHanding means that the new token may have been handed over. It and the old one
 	// both work.
 	StateHanding
-	// StateHandedOver: the new token is in use. The old one is to be revoked,
+	// StateHandedOver means that the new token is in use. The old one is to be revoked,
 	// at Result.RevokeAt or later.
 	StateHandedOver
-	// StateDone: the new token is in use, and is the only one left.
+	// StateDone means that the new token is in use, and is the only one left.
 	StateDone
 )
 

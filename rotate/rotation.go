@@ -102,7 +102,7 @@ func (r *Rotation) Run(ctx context.Context) (result Result, err error) {
 }
 
 func (r *Rotation) check(ctx context.Context) error {
-	missing := ""
+	var missing string
 	switch {
 	case ctx == nil:
 		missing = "a context"

@@ -121,8 +121,9 @@ func TestGracePeriodKeepsBothTokensWorking(t *testing.T) {
 	t.Parallel()
 	inWorld(t, setup{get: true, grace: time.Hour}, func(t *testing.T, w *world) {
 		done := make(chan error)
+		rotation := w.rotation(t)
 		go func() {
-			_, err := w.rotation(t).Run(t.Context())
+			_, err := rotation.Run(t.Context())
 			done <- err
 		}()
 
@@ -399,9 +400,81 @@ func TestCanceledRunDoesNotRevokeTheOldToken(t *testing.T) {
 		w.look()
 		assert.Len(t, w.tokens, 2)
 
-		result, err = w.rotation(t).Run(t.Context())
+		second, err := w.rotation(t).Run(t.Context())
 		require.NoError(t, err)
-		assert.Equal(t, rotate.StateDone, result.State)
+		assert.Equal(t, rotate.StateDone, second.State)
+		assert.Equal(t, result.New.ID, second.New.ID, "the journal should have been written all the same")
+	})
+}
+
+func TestTokenThatMayTurnUpLateIsLookedForInALaterRun(t *testing.T) {
+	t.Parallel()
+	inWorld(t, setup{}, func(t *testing.T, w *world) {
+		w.troubles = []trouble{
+			{op: 4, name: "cut before", fault: fastlytest.Fault{Kind: fastlytest.CutBefore}},
+			{op: 9, name: "403", fault: fastlytest.Fault{Kind: fastlytest.Status, Status: 403}}, // after four looks
+		}
+		result, err := w.rotation(t).Run(t.Context())
+		assert.ErrorIs(t, err, fastly.ErrForbidden)
+		assert.Equal(t, rotate.StateCreating, result.State, w.log.String())
+		require.NotEmpty(t, w.record)
+
+		ops := len(w.ops)
+		before := w.before
+		w.before = func(r *http.Request) bool {
+			if len(w.ops) == ops+5 { // the last look
+				w.AddToken(w.user.ID, fastly.TokenCreatedResponse{TokenResponse: fastly.TokenResponse{Name: result.Name, Scopes: w.old.Scopes}})
+			}
+			return before(r)
+		}
+		w.troubles = []trouble{{op: ops + 8, name: crashBefore}} // at the create
+		_, err = w.rotate(t)
+		require.ErrorIs(t, err, errCrash)
+		assert.Equal(t, "POST /tokens", w.ops[ops+8], w.log.String())
+		w.look()
+		assert.Len(t, w.tokens, 1, "want the old token alone: %s", &w.log)
+	})
+}
+
+func TestTokenThatTheListDoesNotShowYetIsRevoked(t *testing.T) {
+	t.Parallel()
+	inWorld(t, setup{get: true}, func(t *testing.T, w *world) {
+		w.troubles = []trouble{{op: 8, name: crashBefore}} // at the handover
+		_, err := w.rotate(t)
+		require.ErrorIs(t, err, errCrash)
+		w.Inject(fastlytest.Fault{Kind: fastlytest.Status, Status: 200, Path: "/tokens", Method: "GET", Body: "[]"})
+		r := w.rotation(t)
+		r.Login = func(context.Context) (rotate.Login, error) { return rotate.Login{}, errors.New("no terminal") }
+
+		result, err := r.Run(t.Context())
+
+		assert.ErrorContains(t, err, "no terminal")
+		assert.Equal(t, rotate.StateUnchanged, result.State)
+		w.look()
+		assert.Len(t, w.tokens, 1, w.log.String())
+	})
+}
+
+func TestUndoThatFailsIsFinishedByALaterRun(t *testing.T) {
+	t.Parallel()
+	inWorld(t, setup{}, func(t *testing.T, w *world) {
+		w.Inject(fastlytest.Fault{Kind: fastlytest.Status, Status: 403, Method: "DELETE", Times: -1})
+		r := w.rotation(t)
+		r.Handover.Put = func(context.Context, *fastly.TokenCreatedResponse) error { return errors.New("the vault is sealed") }
+		result, err := r.Run(t.Context())
+		assert.ErrorContains(t, err, "the vault is sealed")
+		assert.ErrorIs(t, err, fastly.ErrForbidden)
+		assert.Equal(t, rotate.StateCreating, result.State)
+		w.look()
+		require.Len(t, w.tokens, 2)
+		assert.True(t, len(result.Left) == 1 && w.works(result.Left[0]) && result.Left[0] != w.old.ID)
+
+		w.ClearFaults()
+		second, err := w.rotation(t).Run(t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, []string{result.Left[0], w.old.ID}, second.Revoked)
+		w.look()
+		assert.True(t, w.rotated())
 	})
 }
 

@@ -234,9 +234,6 @@ func (x *run) finish(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := ended(ctx); err != nil {
-		return err
-	}
 	if !x.confirmed {
 		inUse, err := x.confirm(ctx)
 		if err != nil {
@@ -252,7 +249,7 @@ func (x *run) finish(ctx context.Context) error {
 		}
 	}
 	// The old one last: it may be the key that revokes the others.
-	x.keep, x.left = []string{x.New.ID}, append(x.left, x.Kept...)
+	x.keep = []string{x.New.ID}
 	if err := x.sweep(ctx, looks); err != nil {
 		return err
 	}

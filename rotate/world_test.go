@@ -61,6 +61,9 @@ type world struct {
 	log        strings.Builder
 	tokens     []fastly.TokenCreatedResponse // that work, but for the admin's
 	cancel     context.CancelFunc
+	// always says to look at the world before each operation, too.
+	always    bool
+	violation error
 }
 
 func newWorld(a *api, s setup, troubles []trouble) *world {
@@ -113,6 +116,9 @@ func (w *world) next(op string) (tr trouble) {
 		}
 	}
 	fmt.Fprintf(&w.log, "%3d %s: %s\n", len(w.ops), op, tr.name)
+	if w.look(); w.violation == nil && w.always {
+		w.violation = w.broken()
+	}
 	w.ops = append(w.ops, op)
 	return tr
 }
@@ -271,9 +277,9 @@ func (w *world) untrue(r rotate.Result) error {
 	switch {
 	case r.State == rotate.StateUnchanged && len(r.Left) > 0,
 		r.State == rotate.StateUnchanged && w.works(w.old.ID) && len(w.tokens) > 1,
-		r.State == rotate.StateHanding && !(w.works(w.old.ID) && w.works(r.New.ID)),
+		r.State == rotate.StateHanding && (!w.works(w.old.ID) || !w.works(r.New.ID)),
 		r.State == rotate.StateHandedOver && !inPlace(r.New.ID),
-		r.State == rotate.StateDone && !(inPlace(r.New.ID) && len(w.tokens) == 1 && len(r.Left) == 0):
+		r.State == rotate.StateDone && (!inPlace(r.New.ID) || len(w.tokens) != 1 || len(r.Left) != 0):
 		return fmt.Errorf("%v, old %s, new %s, left %s is not true of %d tokens", r.State, r.Old.ID, r.New.ID, r.Left, len(w.tokens))
 	}
 	return nil

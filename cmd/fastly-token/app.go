@@ -38,17 +38,19 @@ type app struct {
 
 	started bool // a command: arguments and flags are as it wants them
 
-	mu       sync.Mutex
-	onSignal func(os.Signal)
+	interrupt context.CancelCauseFunc // ends the context of the command
+	mu        sync.Mutex
+	onSignal  func(os.Signal)
 }
 
 // run runs the program and returns its exit code.
 func (a *app) run(args []string) int {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
+	a.interrupt = cancel
 	a.handleSignals(func(sig os.Signal) {
 		a.resetSignals()
-		cancel(interruption{sig})
+		a.interrupt(interruption{sig})
 	})
 	done := make(chan struct{})
 	var dispatcher sync.WaitGroup
@@ -57,9 +59,8 @@ func (a *app) run(args []string) int {
 			select {
 			case sig := <-a.signals:
 				a.mu.Lock()
-				handle := a.onSignal
+				a.onSignal(sig)
 				a.mu.Unlock()
-				handle(sig)
 			case <-done:
 				return
 			}
@@ -77,7 +78,8 @@ func (a *app) run(args []string) int {
 	return a.finish(ctx, cmd.CommandPath(), err)
 }
 
-// handleSignals sets what happens on a signal from now on.
+// handleSignals sets what happens on a signal. When it returns, what was set
+// before is over.
 func (a *app) handleSignals(handle func(os.Signal)) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -39,11 +39,11 @@ func (a *app) auditCommand() *cobra.Command {
 
 The exit code is 1 if anything was found and not revoked.
 
---metrics prints all tokens in the OpenMetrics text format, and findings are no
-failure then: the seconds until each expires (absent if it never does), and the
-days since it was last used (absent if it never was), with its ID, its name and
-its user as labels. --out replaces a file of it as a whole, for node_exporter's
-textfile collector.
+--metrics prints two gauges for each token in the OpenMetrics text format: the
+seconds until it expires (absent if it never does), and the days since it was
+last used (absent if it never was). The labels are its ID, its name and the ID of
+its user. Findings do not count for the exit code then. --out replaces a file as
+a whole, for node_exporter's textfile collector.
 
 In CSV, a cell that a spreadsheet would take for a formula begins with an
 apostrophe.`,
@@ -60,8 +60,8 @@ apostrophe.`,
 	fs.Var(&au.rules.ignored, "ignore", "`findings` to leave out, with commas between: "+strings.Join(kindNames(), ", "))
 	fs.BoolVar(&au.format.csv, "csv", false, "print CSV")
 	fs.BoolVar(&au.format.metrics, "metrics", false, "print OpenMetrics text")
-	fs.StringVar(&au.out, "out", "", "`file` for --metrics, which others may read")
-	fs.BoolVar(&au.revoke, "revoke-unused", false, "revoke the tokens that are found unused, but for the one that is used, after asking")
+	fs.StringVar(&au.out, "out", "", "`file` for --metrics, which every user may read")
+	fs.BoolVar(&au.revoke, "revoke-unused", false, "revoke the tokens that are found unused, except the current one, after asking")
 	fs.BoolVar(&au.yes, "yes", false, "do not ask")
 	fs.BoolVar(&au.format.json, "json", false, "print JSON")
 	cmd.MarkFlagsMutuallyExclusive("json", "csv", "metrics")

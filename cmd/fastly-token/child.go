@@ -45,21 +45,14 @@ func (a *app) childEnv(secrets ...fastly.Secret) (env []string) {
 	return env
 }
 
-// runCommand runs the command to its end, passes signals on to it, and returns
-// its exit code.
-func (x *execution) runCommand(token fastly.Secret) int {
+// runCommand runs the command to its end, passes the signals on to it, and
+// returns its exit code.
+func (x *execution) runCommand(token fastly.Secret, signals <-chan os.Signal) int {
 	env := x.childEnv(x.login.password)
 	// Nothing but a signal or itself ends the command, so no context does.
 	cmd := exec.CommandContext(context.Background(), x.command[0], x.command[1:]...) // #nosec G204 -- to run a given command is what it is for
 	cmd.Env = slices.Concat(env, []string{x.variable + "=" + token.Reveal()})
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = x.stdin, x.stdout, x.stderr
-	signals := make(chan os.Signal, 16)
-	x.handleSignals(func(sig os.Signal) {
-		select {
-		case signals <- sig:
-		default: // so many of them that the command need not get this one
-		}
-	})
 	if err := cmd.Start(); err != nil {
 		x.say("%v", err)
 		return commandCode(err)

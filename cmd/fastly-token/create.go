@@ -24,22 +24,23 @@ func (a *app) createCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "create (--out FILE | --print)",
 		Short: "Create a token by user name and password",
-		Long: `Creates a token by user name and password: the first of an account, or one for a
-machine. The one-time password is asked for only if the account has two-factor
-authentication.
+		Long: `Creates a token by user name and password: the first one of an account, or one
+for a machine. The one-time password is asked for only if the account has
+two-factor authentication.
 
 The API shows the access token once, so say where it is to go: to a new file
-(--out), which only you can read and which has the 32 characters and no line
-break, or to standard output (--print), which then has nothing else. The token's
-name and other properties go to standard error then, and to standard output with
---out.`,
+(--out), which only you can read and which holds no line break, or to standard
+output (--print), which then gets nothing else.
+
+The name of the token ends in random letters, which tell it from all others. If
+the response is lost, the text says which name to look for.`,
 		Example: `  fastly-token create --scope purge_all --ttl 30d --out deploy-token
   fastly-token create --print | secret-store put fastly`,
 		Args: cobra.NoArgs,
 	}
 	t := tokenFlags{name: "fastly-token", scopes: []string{string(fastly.ScopeGlobalRead)}, ttl: duration(90 * day)}
 	t.add(cmd)
-	cmd.Flags().Lookup("ttl").Usage += "; 0d: for ever"
+	cmd.Flags().Lookup("ttl").Usage += "; 0d: forever"
 	var l login
 	l.flags(cmd.Flags())
 	var d destination

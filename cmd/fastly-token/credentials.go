@@ -133,14 +133,14 @@ type login struct {
 }
 
 func (l *login) flags(fs *pflag.FlagSet) {
-	fs.StringVar(&l.nameFlag, "username", "", "user `name` of the login (default $"+varUsername+", else a prompt)")
-	fs.StringVar(&l.passwordFlag, "password-file", "", "`file` with its password, - is standard input (default $"+varPassword+", else a prompt)")
-	fs.StringVar(&l.otpFlag, "otp-file", "", "`file` with its one-time password, - is standard input; read if the API asks for it (default $"+varOTP+", else a prompt)")
+	fs.StringVar(&l.nameFlag, "username", "", "`name` of the user who logs in (default $"+varUsername+", else a prompt)")
+	fs.StringVar(&l.passwordFlag, "password-file", "", "`file` with the password, or - for standard input (default $"+varPassword+", else a prompt)")
+	fs.StringVar(&l.otpFlag, "otp-file", "", "`file` with the one-time password, or - for standard input; read only if the API asks for one (default $"+varOTP+", else a prompt)")
 }
 
 // byKeyFlag adds the flag of commands that need a key anyway.
 func (l *login) byKeyFlag(fs *pflag.FlagSet) {
-	fs.BoolVar(&l.byKey, "by-key", false, "create by the token of $"+varToken+" alone, which a POST to /sudo has just confirmed")
+	fs.BoolVar(&l.byKey, "by-key", false, "create with the token of $"+varToken+" instead of a login; it takes a POST to /sudo first")
 }
 
 func (l *login) username(a *app) string     { return cmp.Or(l.nameFlag, a.getenv(varUsername)) }

@@ -37,6 +37,7 @@ var words = strings.NewReplacer(
 	"use another journal", "use another --state file",
 	"the journal", "the state file",
 	"the client's key", "the token of the environment",
+	"the OTP function failed: ", "",
 	"WithInsecurePlainHTTP", "https",
 	"WithBasicAuth for credentials", "--username and --password-file",
 )

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"os/exec"
 	"regexp"
 	"strings"
@@ -29,10 +30,10 @@ func (a *app) execCommand() *cobra.Command {
 		Long: `Runs a command with a token of its own, limited to a scope and services, which is
 revoked when the command ends: for jobs whose steps need less than the job's key.
 
-The API creates tokens by login. With --by-key it is asked to do so by the
-environment's token, which takes a POST to /sudo in the five minutes before. The
-environment's token has to be of the same user and to have the scope global, for
-it revokes the new one.
+The token is created by login. With --by-key it is created with the token of the
+environment, which the API accepts for five minutes after a POST to /sudo. The
+token of the environment has to be of the same user and to have the scope global,
+because it revokes the new one.
 
 The command finds its token in FASTLY_API_TOKEN, or in the variable of --env. Of
 the variables that this program reads it gets FASTLY_API_URL alone, and none that
@@ -96,6 +97,8 @@ func (x *execution) run(ctx context.Context) (err error) {
 	if x.client, err = x.app.client(); err != nil {
 		return err
 	}
+	// A second signal must not end the process before the token is revoked.
+	x.handleSignals(func(sig os.Signal) { x.interrupt(interruption{sig}) })
 	current, err := x.client.Tokens.GetTokenCurrent(ctx)
 	switch {
 	case err != nil:
@@ -120,11 +123,18 @@ func (x *execution) run(ctx context.Context) (err error) {
 	if problem != "" {
 		return errors.Join(errors.New(problem), x.revoke(token))
 	}
+	signals := make(chan os.Signal, 16)
+	x.handleSignals(func(sig os.Signal) {
+		select {
+		case signals <- sig:
+		default: // so many of them that the command need not get this one
+		}
+	})
 	if ctx.Err() != nil {
 		return errors.Join(context.Cause(ctx), x.revoke(token))
 	}
 	x.say("created token %s: %s, expires %s", escape(token.ID), escape(token.Scopes.String()), stamp(token.ExpiresAt))
-	code := x.runCommand(token.AccessToken)
+	code := x.runCommand(token.AccessToken, signals)
 	if err := x.revoke(token); err != nil && code == 0 {
 		return err
 	} else if err != nil {

@@ -271,14 +271,16 @@ func TestSignalDuringTheCreateLeavesNoToken(t *testing.T) {
 	t.Parallel()
 	s := newExecSite(t)
 	s.Inject(fastlytest.Fault{Kind: fastlytest.StallAfter, Method: http.MethodPost, Path: "/tokens"})
-	signals := make(chan os.Signal, 1)
+	signals := make(chan os.Signal, 2)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		assert.Eventually(t, func() bool { return len(s.made()) == 1 }, 30*time.Second, time.Millisecond)
 		signals <- syscall.SIGTERM
+		signals <- syscall.SIGINT
 	}()
-	o := s.runWith(&app{stdin: strings.NewReader(""), signals: signals}, "exec", "--", "touch", filepath.Join(s.dir, "ran"))
+	reset := func() { t.Error("a second signal would end the process and leave the token") }
+	o := s.runWith(&app{stdin: strings.NewReader(""), signals: signals, resetSignals: reset}, "exec", "--", "touch", filepath.Join(s.dir, "ran"))
 	<-done
 	assert.Equal(t, 128+15, o.code, o.err)
 	s.assertRevoked()

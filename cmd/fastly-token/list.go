@@ -13,7 +13,7 @@ import (
 	"github.com/fastly-tokens/fastly"
 )
 
-const customerFlag = "every token of this customer `ID` (\"self\": your own), which takes a superuser; default: those of your user"
+const customerFlag = "`ID` of the customer whose tokens are meant, \"self\" for your own; takes a superuser (default the tokens of your user)"
 
 func (a *app) listCommand() *cobra.Command {
 	cmd := &cobra.Command{

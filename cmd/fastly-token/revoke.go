@@ -19,8 +19,8 @@ func (a *app) revokeCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "revoke (ID... | --self)",
 		Short: "Revoke tokens by their IDs, or the current one",
-		Long: `Revokes tokens by their IDs, or with --self the token that is used. A revoked
-token can't be brought back.
+		Long: `Revokes tokens by their IDs, or with --self the token of the environment. A
+revoked token can't be brought back.
 
 Several are revoked by one request, all or none. If the API refuses that, because
 one of them does not exist, for example, they are revoked one by one. The exit
@@ -28,7 +28,7 @@ code is 1 if any of them was not there or could not be revoked.`,
 		Example: `  fastly-token revoke 5sNpEx2UkYf9WdTa6mJv4G 8bCzMi6QoHr3VgLs0xFu1P`,
 		Args:    cobra.ArbitraryArgs,
 	}
-	self := cmd.Flags().Bool("self", false, "revoke the token that is used")
+	self := cmd.Flags().Bool("self", false, "revoke the token of the environment")
 	asJSON := jsonFlag(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, ids []string) error {
 		client, err := a.client()

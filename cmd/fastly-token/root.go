@@ -19,9 +19,9 @@ Credentials come from the environment:
                         two-factor authentication
   FASTLY_API_URL        base URL of the API, if not https://api.fastly.com
 
-The flags of a command that creates go before the variables of the login, and
-what is in neither is asked for if standard input is a terminal. No secret is
-taken from an argument. None is printed but by "create --print" and "serve".
+Flags take precedence over the variables of the login. What neither provides is
+asked for, if standard input is a terminal. No secret is taken from an argument,
+and none is printed except by "create --print" and "serve".
 
 Exit codes:
 

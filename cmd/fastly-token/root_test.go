@@ -115,9 +115,10 @@ func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
 func TestErrorsAreExplainedWithFlags(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
-		"fastly: POST /tokens: 400 no; use ScopeGlobal or ScopePurgeAll; in 3 s": "POST /tokens: 400 no; in 3 s",
-		"x: fastly: fastly: y; send the code in CreateTokenRequest.OTP":          "x: y",
-		"a token may exist: look with ListTokensUser":                            "a token may exist: look with ListTokensUser",
+		"fastly: POST /tokens: 400 no; use ScopeGlobal or ScopePurgeAll; in 3 s":       "POST /tokens: 400 no; in 3 s",
+		"x: fastly: fastly: y; send the code in CreateTokenRequest.OTP":                "x: y",
+		"a token may exist: look with ListTokensUser":                                  "a token may exist: look with ListTokensUser",
+		"POST /tokens: the OTP function failed: the one-time password: \"x\" is empty": `POST /tokens: the one-time password: "x" is empty`,
 		"one\nfastly: two":                "one; two",
 		"a; named \"ListTokens \x1b[2J\"": `a; named "ListTokens \x1b[2J"`,
 		"rotate: the API does not say what lifetime token x has: set Lifetime; nothing": "the API does not say what lifetime token x has: give it one by --ttl; nothing",

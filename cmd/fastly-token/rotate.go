@@ -30,11 +30,12 @@ you can read, or to a command, on its standard input. No line break follows it. 
 command must have taken the token if it ends with exit code 0, and must not have
 taken it otherwise. Its environment has no credentials.
 
-The API creates tokens by login. With --by-key it is asked to do so by the
-environment's token, which takes a POST to /sudo in the five minutes before.
+The new token is created by login. With --by-key it is created with the token of
+the environment, which the API accepts for five minutes after a POST to /sudo.
 
-With --grace the old token works on for a while after the handover. The program
-waits for that, or with --no-wait leaves the revoking to the next run.
+With --grace the old token works for a while after the handover. The program
+waits until the end of that, or with --no-wait leaves the revoking to the next
+run.
 
 If a step fails, the earlier ones are undone. After a crash or an interruption,
 run it again in the same way: it finishes what it finds unfinished. A state file
@@ -56,8 +57,8 @@ directory for a command, or where --state says.`,
 	r := rotation{app: a}
 	fs := cmd.Flags()
 	fs.StringVar(&r.out, "out", "", "`file` that gets the access token")
-	fs.Var(&r.ttl, "ttl", "`time` that the new token works for, such as 90d (default as long as the old one)")
-	fs.Var(&r.grace, "grace", "`time` that the old token works on after the handover")
+	fs.Var(&r.ttl, "ttl", "`time` for which the new token works, such as 90d (default as long as the old one)")
+	fs.Var(&r.grace, "grace", "`time` for which the old token works after the handover")
 	fs.BoolVar(&r.noWait, "no-wait", false, "do not wait for the end of the grace period: the next run revokes the old token")
 	fs.StringVar(&r.state, "state", "", "`file` that remembers how far an unfinished rotation has come")
 	r.login.flags(fs)

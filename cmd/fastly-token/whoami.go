@@ -19,20 +19,20 @@ func (a *app) whoamiCommand() *cobra.Command {
 		Long: `Shows the token of the environment: scopes, services, expiry.
 
 With --require and --valid-for it is a check to run before a job: the exit code
-is 1 if the token may not do what is required or expires too soon. It takes no
-more than the token itself, whatever its scope.
+is 1 if the token may not do what is required or expires too soon. Any token can
+be checked, whatever its scope.
 
 --require is SCOPE or SCOPE:SERVICE, such as purge_select:SU1Z0isxPaozGVKXdv0eY,
 and may be repeated. The scope global covers all others. Without a service, a
-token for some services only is enough. What follows the last colon is a service
-if the scope before it is a known one or it has the 20 to 24 letters and digits
-of an ID; else it is part of the scope, as in global:read.`,
+token that is limited to some services is enough. What follows the last colon is
+a service if the scope before it is a documented one, or if it has the 20 to 24
+letters and digits of an ID; else it is part of the scope, as in global:read.`,
 		Example: `  fastly-token whoami --require purge_all --valid-for 7d`,
 		Args:    cobra.NoArgs,
 	}
 	require := cmd.Flags().StringArray("require", nil, "`scope[:service]` that the token has to allow; may be repeated")
 	var validFor duration
-	cmd.Flags().Var(&validFor, "valid-for", "the `time` that the token has to work for, such as 7d or 12h")
+	cmd.Flags().Var(&validFor, "valid-for", "`time` for which the token still has to work, such as 7d or 12h")
 	asJSON := jsonFlag(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		client, err := a.client()
