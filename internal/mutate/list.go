@@ -38,6 +38,11 @@ func readList(path string) (map[string]equivalent, error) {
 	return list, nil
 }
 
+func (m *mutant) isListed(list map[string]equivalent) bool {
+	e, ok := list[m.id]
+	return ok && e.change == m.change()
+}
+
 // stale returns a line for each entry that is of no mutant of the files: its
 // number now belongs to another change, or to none.
 func stale(list map[string]equivalent, mutants []*mutant, files []string) []string {

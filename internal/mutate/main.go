@@ -11,7 +11,7 @@
 // and single expressions of a case, adds and takes one from numbers, doubles
 // durations and empties strings. What does not compile is not counted.
 //
-// Compiling takes longer than most tests. So all mutants of functions are
+// Compiling takes longer than most tests, so all mutants of functions are
 // compiled into one test program, each as a copy of its function, and an
 // environment variable says which copy runs. Mutants outside of functions are
 // compiled one by one.
@@ -63,7 +63,7 @@ func parse(args []string) (options, error) {
 	files := flags.String("files", "retry.go,auth.go,errors.go,transport.go,client.go,redact.go,ratelimit.go,tokens.go,keyfile.go", "`files` of the package, with commas between them")
 	flags.StringVar(&o.dir, "dir", ".", "`folder` of the package")
 	flags.StringVar(&o.list, "list", filepath.Join("internal", "mutate", "equivalent.txt"), "`file` with the mutants that change nothing")
-	flags.StringVar(&o.slow, "slow", "^TestSoak", "`pattern` of the tests that run last")
+	flags.StringVar(&o.slow, "slow", "^TestSoak|Enumerat|Sequence", "`pattern` of the tests that run last")
 	flags.StringVar(&o.id, "id", "", "run the mutant with this `ID` alone, and show what the tests say")
 	flags.Uint64Var(&o.seed, "seed", 0, "`seed` of the order in which mutants are drawn; 0 is a random one")
 	flags.IntVar(&o.n, "n", 0, "draw this many mutants; 0 is all")
@@ -115,12 +115,14 @@ func run(ctx context.Context, args []string, out io.Writer) (exitCode int, err e
 	if err != nil {
 		return 0, err
 	}
-	drawn := s.draw(o)
+	drawn := s.draw(o, list)
 	fmt.Fprintf(out, "%d mutants in %s, and %d that do not compile; %d drawn with -seed %d\n",
 		len(s.mutants), strings.Join(o.files, ", "), len(all)-len(s.mutants), len(drawn), o.seed)
-	if err := s.baseline(ctx); err != nil {
+	if s.took, err = s.baseline(ctx, "-test.skip", o.slow); err != nil {
 		return 0, err
 	}
+	s.slow = sync.OnceValues(func() (time.Duration, error) { return s.baseline(ctx, "-test.run", o.slow) })
+	s.processor.Store(0)
 	fmt.Fprintf(out, "compiled and tested without any in %v; the tests take %v\n", time.Since(begin).Round(time.Second), s.took.Round(time.Second))
 
 	t := s.runAll(ctx, drawn, list, begin, out)
@@ -164,12 +166,12 @@ func (c *code) mutants(files []string) ([]*mutant, error) {
 // session runs mutants.
 type session struct {
 	*code
-	options  options
-	mutants  []*mutant // that compile
-	numbers  map[*mutant]int
-	program  string // that can run all mutants with a number
-	took     time.Duration
-	tookSlow time.Duration
+	options options
+	mutants []*mutant // that compile
+	numbers map[*mutant]int
+	program string // that can run all mutants with a number
+	took    time.Duration
+	slow    func() (time.Duration, error) // how long the slow tests take; asked only if a mutant survives the others
 
 	processor atomic.Int64 // nanoseconds that the tests of the mutants took
 }
@@ -196,10 +198,12 @@ func (c *code) newSession(ctx context.Context, all []*mutant, o options) (*sessi
 	return s, err
 }
 
-// draw returns the mutants to run, in the order to run them.
-func (s *session) draw(o options) []*mutant {
+// draw returns the mutants to run, in the order to run them. Those that are
+// listed take longest, and are run only where all are.
+func (s *session) draw(o options, list map[string]equivalent) []*mutant {
 	drawn := slices.Clone(s.mutants)
 	if o.n > 0 || o.budget > 0 {
+		drawn = slices.DeleteFunc(drawn, func(m *mutant) bool { return m.isListed(list) })
 		rnd := rand.New(rand.NewPCG(o.seed, 0)) //nolint:gosec // as above
 		rnd.Shuffle(len(drawn), func(i, j int) { drawn[i], drawn[j] = drawn[j], drawn[i] })
 	}
@@ -209,25 +213,15 @@ func (s *session) draw(o options) []*mutant {
 	return drawn
 }
 
-// baseline checks that the tests pass as long as nothing is changed, and
-// measures how long they take.
-func (s *session) baseline(ctx context.Context) error {
-	for _, part := range []struct {
-		args []string
-		took *time.Duration
-	}{{[]string{"-test.skip", s.options.slow}, &s.took}, {[]string{"-test.run", s.options.slow}, &s.tookSlow}} {
-		start := time.Now()
-		r, output, err := s.test(ctx, s.program, 0, phase{part.args, 10 * time.Minute})
-		switch {
-		case err != nil:
-			return err
-		case r != survived:
-			return fmt.Errorf("the tests fail without any mutant:\n%s", output)
-		}
-		*part.took = time.Since(start)
+// baseline checks that the tests that match args pass as long as nothing is
+// changed, and measures how long they take.
+func (s *session) baseline(ctx context.Context, args ...string) (time.Duration, error) {
+	start := time.Now()
+	r, output, err := s.test(ctx, s.program, 0, phase{args, 10 * time.Minute})
+	if err == nil && r != survived {
+		err = fmt.Errorf("the tests fail without any mutant:\n%s", output)
 	}
-	s.processor.Store(0)
-	return nil
+	return time.Since(start), err
 }
 
 // runOne compiles a mutant, if that is not done yet, and runs the tests on it.
@@ -240,19 +234,25 @@ func (s *session) runOne(ctx context.Context, m *mutant) (result, string, error)
 		}
 		defer func() { _ = os.Remove(program) }() //nolint:gosec // compile made it; it is big, and its folder goes anyway
 	}
-	// Others run at the same time, on a machine that may be busy.
-	list, err := phases(m, s.options.slow, 4*s.took+10*time.Second, 4*s.tookSlow+10*time.Second)
+	list, err := phases(m, s.options.slow, s.patience(s.took))
 	if err != nil {
 		return 0, "", err
 	}
 	for _, p := range list {
-		r, output, err := s.test(ctx, program, number, p)
-		if err != nil || r != survived {
+		if r, output, err := s.test(ctx, program, number, p); err != nil || r != survived {
 			return r, output, err
 		}
 	}
-	return survived, "", nil
+	took, err := s.slow()
+	if err != nil {
+		return 0, "", err
+	}
+	return s.test(ctx, program, number, phase{[]string{"-test.run", s.options.slow}, s.patience(took)})
 }
+
+// patience is how long to wait for tests that take so long as a rule: others
+// run at the same time, on a machine that may be busy.
+func (s *session) patience(took time.Duration) time.Duration { return 4*took + 10*time.Second }
 
 // totals is what became of all mutants.
 type totals struct {
@@ -280,8 +280,7 @@ func (s *session) runAll(ctx context.Context, mutants []*mutant, list map[string
 			return
 		}
 		t.tried++
-		e, isListed := list[m.id]
-		isListed = isListed && e.change == m.change()
+		isListed := m.isListed(list)
 		switch {
 		case r == killed, r == timedOut:
 			if r == killed {

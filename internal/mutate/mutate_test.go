@@ -213,13 +213,21 @@ func TestSeedSaysWhichAreDrawn(t *testing.T) {
 	t.Parallel()
 	c := loadTiny(t)
 	s := &session{mutants: mutantsOf(t, c)}
-	draw := func(seed uint64, n int) []string { return described(s.draw(options{seed: seed, n: n})) }
+	draw := func(seed uint64, n int) []string { return described(s.draw(options{seed: seed, n: n}, nil)) }
 	first, again, other := draw(1, 10), draw(1, 10), draw(2, 10)
 	assert.Equal(t, first, again)
 	assert.NotEqual(t, first, other)
 	assert.Len(t, draw(1, 10), 10)
 	assert.Len(t, draw(1, 1000), len(s.mutants))
 	assert.Equal(t, described(s.mutants), draw(1, 0), "without a number all, in their order")
+
+	m := s.mutants[3]
+	list := map[string]equivalent{m.id: {change: m.change()}}
+	assert.NotContains(t, s.draw(options{seed: 1, n: 1000}, list), m, "what is listed is not drawn")
+	assert.NotContains(t, s.draw(options{seed: 1, budget: time.Hour}, list), m)
+	assert.Contains(t, s.draw(options{}, list), m, "but run with all")
+	list[m.id] = equivalent{change: "another"}
+	assert.Contains(t, s.draw(options{seed: 1, n: 1000}, list), m)
 }
 
 func TestBudgetEndsTheRun(t *testing.T) {
@@ -239,6 +247,15 @@ func TestOneMutantIsShownWithItsTests(t *testing.T) {
 	assert.Contains(t, out, "sum: got 0, want 3")
 	_, _, err = mutate(t, "", "-id", "tiny.go:Sum:drop#7")
 	assert.ErrorContains(t, err, "no such mutant")
+}
+
+func TestSlowTestsFindWhatOthersDoNot(t *testing.T) {
+	t.Parallel()
+	// Only the slow test looks at this text.
+	code, out, err := mutate(t, "", "-id", "tiny.go:errTiny:string#1", "-slow", "Slowly")
+	require.NoError(t, err)
+	assert.Equal(t, 0, code)
+	assert.Contains(t, out, "text: got , want tiny")
 }
 
 func TestFailingTestsAreAnError(t *testing.T) {
@@ -271,12 +288,11 @@ func TestMutantThatNeverEndsIsStopped(t *testing.T) {
 func TestOwnTestsComeFirst(t *testing.T) {
 	t.Parallel()
 	c := loadTiny(t)
-	list, err := phases(mutantsOf(t, c)[0], "^TestSlow", time.Second, 2*time.Second)
+	list, err := phases(mutantsOf(t, c)[0], "^TestSlow", time.Second)
 	require.NoError(t, err)
 	own := "^(TestSize|TestWeekend|TestSum|TestFirst|TestCounter|TestSafely|TestWait|TestKind|TestHalve|TestSlowly)$"
 	assert.Equal(t, []phase{
 		{[]string{"-test.run", own, "-test.skip", "^TestSlow"}, time.Second},
 		{[]string{"-test.skip", "^TestSlow|" + own}, time.Second},
-		{[]string{"-test.run", "^TestSlow"}, 2 * time.Second},
 	}, list)
 }

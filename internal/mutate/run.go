@@ -80,9 +80,9 @@ func (s *session) test(run context.Context, program string, number int, p phase)
 	return survived, output, nil
 }
 
-// phases orders the tests: those in the test file of the mutant's own file
-// first, then the others, then the slow ones.
-func phases(m *mutant, slow string, timeout, slowTimeout time.Duration) ([]phase, error) {
+// phases orders the tests that are not slow: first those in the test file of
+// the mutant's own file, then the others.
+func phases(m *mutant, slow string, timeout time.Duration) ([]phase, error) {
 	own, err := ownTests(m.source.path)
 	if err != nil {
 		return nil, err
@@ -94,10 +94,7 @@ func phases(m *mutant, slow string, timeout, slowTimeout time.Duration) ([]phase
 		list = append(list, phase{[]string{"-test.run", pattern, "-test.skip", slow}, timeout})
 		skip = slow + "|" + pattern
 	}
-	return append(list,
-		phase{[]string{"-test.skip", skip}, timeout},
-		phase{[]string{"-test.run", slow}, slowTimeout},
-	), nil
+	return append(list, phase{[]string{"-test.skip", skip}, timeout}), nil
 }
 
 var isTest = regexp.MustCompile("^(Test|Fuzz|Example)")
