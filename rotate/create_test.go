@@ -232,6 +232,32 @@ func TestTokenThatTurnsUpLateIsRevoked(t *testing.T) {
 	}
 }
 
+func TestListThatIsLateDoesNotHideALostToken(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t)
+	synctest.Test(t, func(t *testing.T) {
+		cut := fastlytest.Fault{Kind: fastlytest.CutAfter}
+		w := newCreateWorld(t, a, []trouble{{op: 0, name: "cut after", fault: cut}, {op: 3, name: "cut after", fault: cut}})
+		before := w.before
+		var first fastly.TokenResponse
+		w.before = func(r *http.Request) bool {
+			switch len(w.ops) {
+			case 1:
+				token, _ := w.Token(w.jobs()[0])
+				first = token.TokenResponse
+			case 4: // the first token is revoked by now
+				w.Inject(fastlytest.Fault{Kind: fastlytest.Status, Status: 200, Body: "[" + jsonOf(t, first) + "]"})
+			}
+			return before(r)
+		}
+
+		created, err := rotate.Create(t.Context(), w.login, w.request(), w.key)
+
+		require.NoError(t, err)
+		assert.Equal(t, []string{created.ID}, w.jobs(), w.log.String())
+	})
+}
+
 func TestCreateThatIsCanceledLeavesNoToken(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t)

@@ -478,6 +478,114 @@ func TestUndoThatFailsIsFinishedByALaterRun(t *testing.T) {
 	})
 }
 
+func TestTokenThatMayBeTakenIsKeptUntilAnotherOneIs(t *testing.T) {
+	t.Parallel()
+	inWorld(t, setup{}, func(t *testing.T, w *world) {
+		w.troubles = []trouble{{op: 7, name: failAfter}}
+		first, err := w.rotation(t).Run(t.Context())
+		require.ErrorIs(t, err, rotate.ErrMaybeHandedOver)
+		r := w.rotation(t)
+		r.Login = func(context.Context) (rotate.Login, error) { return rotate.Login{}, errors.New("no terminal") }
+
+		second, err := r.Run(t.Context())
+
+		assert.ErrorContains(t, err, "no terminal")
+		assert.Equal(t, rotate.StateCreating, second.State)
+		assert.Equal(t, []string{first.New.ID}, second.Left)
+		w.look()
+		assert.True(t, w.works(first.New.ID) && w.works(w.old.ID))
+
+		third, err := w.rotation(t).Run(t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, []string{first.New.ID, w.old.ID}, third.Revoked)
+	})
+}
+
+func TestPlaceThatDoesNotHoldWhatWasPutThereKeepsTheOldTokenWorking(t *testing.T) {
+	t.Parallel()
+	for name, get := range map[string]func(context.Context) (fastly.Secret, error){
+		"another token": func(context.Context) (fastly.Secret, error) { return "Jd8sKf02mPq-47xLwZ_nB5vTcYh1RgAe", nil },
+		"an error":      failOnce(2, errors.New("no such vault")),
+	} {
+		inWorld(t, setup{}, func(t *testing.T, w *world) {
+			r := w.rotation(t)
+			r.Handover.Get = get
+
+			result, err := r.Run(t.Context())
+
+			assert.ErrorContains(t, err, "the place of the handover", name)
+			assert.Equal(t, rotate.StateHanding, result.State, name)
+			w.look()
+			assert.True(t, w.works(w.old.ID), name)
+		})
+	}
+}
+
+// failOnce fails the nth time.
+func failOnce(n int, err error) func(context.Context) (fastly.Secret, error) {
+	return func(context.Context) (fastly.Secret, error) {
+		if n--; n == 0 {
+			return "", err
+		}
+		return "", nil
+	}
+}
+
+func TestPlaceThatLosesTheTokenDuringTheGracePeriodKeepsTheOldOneWorking(t *testing.T) {
+	t.Parallel()
+	inWorld(t, setup{get: true, grace: time.Hour}, func(t *testing.T, w *world) {
+		time.AfterFunc(time.Minute, func() { w.place = w.old.AccessToken })
+
+		result, err := w.rotation(t).Run(t.Context())
+
+		assert.ErrorContains(t, err, "is not in the place of the handover any more")
+		assert.Equal(t, rotate.StateHandedOver, result.State)
+		w.look()
+		assert.Len(t, w.tokens, 2)
+		assert.Len(t, w.Tokens(), 4, "one run should create one token only")
+
+		w.grace = 0
+		_, err = w.rotation(t).Run(t.Context())
+		require.NoError(t, err)
+		w.look()
+		assert.True(t, w.rotated())
+	})
+}
+
+func TestCanceledRunHandsOverNothing(t *testing.T) {
+	t.Parallel()
+	inWorld(t, setup{}, func(t *testing.T, w *world) {
+		w.troubles = []trouble{{op: 5, name: canceled}} // while the new token is checked
+
+		result, err := w.rotate(t)
+
+		assert.ErrorIs(t, err, context.Canceled)
+		assert.Equal(t, rotate.StateUnchanged, result.State)
+		assert.NotContains(t, w.ops, "put")
+		w.look()
+		assert.Len(t, w.tokens, 1)
+	})
+}
+
+func TestTokenInItsPlaceIsNotReplacedBecauseOfOneRefusal(t *testing.T) {
+	t.Parallel()
+	inWorld(t, setup{get: true}, func(t *testing.T, w *world) {
+		w.troubles = []trouble{{op: 8, name: crashAfter}} // at the handover
+		_, err := w.rotate(t)
+		require.ErrorIs(t, err, errCrash)
+		n := len(w.ops)
+		w.troubles = []trouble{{op: n + 3, name: "401", fault: fastlytest.Fault{Kind: fastlytest.Status, Status: 401, Times: 2}}}
+
+		_, err = w.rotation(t).Run(t.Context())
+
+		require.NoError(t, err)
+		assert.Equal(t, []string{"GET /tokens/self", "GET /tokens/self", "GET /tokens/self"}, w.ops[n+3:n+6], w.log.String())
+		assert.NotContains(t, w.ops[n:], "POST /tokens")
+		w.look()
+		assert.True(t, w.rotated())
+	})
+}
+
 func TestTokenThatIsGoneAfterTheHandoverIsReplaced(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
