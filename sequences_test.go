@@ -49,8 +49,8 @@ func (s step) String() string {
 
 var noFault = step{processed: true, view: viewComplete}
 
-// endlessStep is a step that moves up to 64 MiB, and so the only fault of its
-// sequence.
+// endlessStep moves up to 64 MiB. It is the only fault of its sequence, and is
+// left out of the short enumeration.
 var endlessStep = step{fastlytest.Fault{Kind: fastlytest.Endless}, true, viewForeign}
 
 // faultySteps is every fault of fastlytest but Endless, with one status of each
@@ -427,12 +427,16 @@ func TestSequencesOfFaultsEndAsTheModelSays(t *testing.T) {
 					t: t, op: op, http2: protocol == "HTTP/2", length: *sequences,
 					transport: &http.Transport{Protocols: new(http.Protocols)}, endings: map[string]*ending{},
 				}
+				// Making a gzip writer for each response takes most of the time.
+				e.transport.DisableCompression = e.http2
 				e.transport.Protocols.SetHTTP1(!e.http2)
 				e.transport.Protocols.SetUnencryptedHTTP2(e.http2)
 				defer e.transport.CloseIdleConnections()
 				e.extend(nil)
-				e.run([]step{endlessStep})
-				e.covered++
+				if *sequences >= 3 {
+					e.run([]step{endlessStep})
+					e.covered++
+				}
 				for views, end := range e.endings {
 					end.check(t, views)
 				}
