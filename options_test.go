@@ -276,12 +276,12 @@ func TestBaseURLPathIsThePrefixOfEachPath(t *testing.T) {
 		{"/with space", "/with%20space"},
 		{"/%C3%A9", "/%C3%A9"},
 	} {
-		for _, m := range operations {
-			t.Run(base.given+" "+m.name, func(t *testing.T) {
+		for _, op := range operations {
+			t.Run(base.given+" "+op.name, func(t *testing.T) {
 				t.Parallel()
-				srv := newStub(t, m.status, nil, m.body)
-				require.NoError(t, m.do(t.Context(), srv.client(t, fastly.WithBaseURL(srv.URL+base.given))))
-				assert.Equal(t, base.want+m.path, srv.request(t).uri)
+				srv := newStub(t, op.status, nil, op.body)
+				require.NoError(t, op.do(t.Context(), srv.client(t, fastly.WithBaseURL(srv.URL+base.given))))
+				assert.Equal(t, base.want+op.path, srv.request(t).uri)
 			})
 		}
 	}

@@ -478,6 +478,15 @@ func TestTransportsBelowTLS12AreRejected(t *testing.T) {
 	assert.Zero(t, requests.Load())
 }
 
+func TestHeaderOfMoreThan256KiBIsAnError(t *testing.T) {
+	t.Parallel()
+	for size, ok := range map[int]bool{200 << 10: true, 300 << 10: false} {
+		srv := newStub(t, http.StatusOK, http.Header{"X-Filler": {strings.Repeat("x", size)}}, tokenJSON)
+		_, err := srv.client(t).Tokens.GetTokenCurrent(t.Context())
+		assert.Equal(t, ok, err == nil, "%d bytes: %v", size, err)
+	}
+}
+
 func TestEndlessHeaderIsAnError(t *testing.T) {
 	t.Parallel()
 	for name, line := range map[string]string{"header": "X-Filler: " + strings.Repeat("x", 1000) + "\r\n", "informational": "HTTP/1.1 103 Early Hints\r\n\r\n"} {
