@@ -1,6 +1,7 @@
 package fastly
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"fmt"
@@ -20,6 +21,8 @@ type credential struct {
 	secrets secrets
 }
 
+type obtainFunc = func(context.Context) (credential, error)
+
 func (c credential) set(h http.Header) {
 	if c.header != "" {
 		h[c.header] = c.value
@@ -27,7 +30,10 @@ func (c credential) set(h http.Header) {
 }
 
 func keyCredential(key Secret) (credential, error) {
-	if err := checkKey(key.Reveal()); err != nil {
+	if key == "" {
+		return credential{}, invalid("the API key is empty")
+	}
+	if err := checkVisible("the API key", key); err != nil {
 		return credential{}, err
 	}
 	return credential{"Fastly-Key", []string{key.Reveal()}, tokenSecrets(key.Reveal())}, nil
@@ -64,24 +70,22 @@ func sentSecrets(resp *http.Response) secrets {
 	return tokenSecrets(resp.Request.Header.Get("Fastly-Key"), value).and(passwordSecrets(password))
 }
 
-// APIKeyTransport is an [http.RoundTripper] that adds an API token to requests
-// as the Fastly-Key header. It works without a [Client], under any
-// [http.Client].
+// APIKeyTransport is an [http.RoundTripper] that adds an API token to requests as
+// the Fastly-Key header. It works under any [http.Client].
 //
-// It never sends a request to an origin other than Host, even on redirect: such
-// a request fails with an error that names the host. It does not send over
-// plain http either, unless the host is loopback. It does not modify requests,
-// and is safe for concurrent use once its fields are set.
+// A request to an origin other than Host fails, even on redirect, and so does one
+// over plain http unless the host is loopback. Safe for concurrent use once its
+// fields are set.
 //
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/
 type APIKeyTransport struct {
-	// Key is the API token, used if KeyFunc is nil. An empty key fails the request.
+	// Key is the API token, used if KeyFunc is nil. If empty, requests fail.
 	Key Secret
-	// KeyFunc, if not nil, is called for each request with the request's context.
-	// It must be safe for concurrent use. Its error fails the request.
+	// KeyFunc is called for each request, with its context, and must be safe for
+	// concurrent use. Its error fails the request.
 	KeyFunc func(context.Context) (Secret, error)
 	// Host is the only host[:port] that gets the key. Empty means
-	// api.fastly.com; no port means the default port of the request's scheme.
+	// api.fastly.com; no port means the default port of the scheme.
 	Host string
 	// Base sends the requests. Nil means [http.DefaultTransport].
 	Base http.RoundTripper
@@ -98,10 +102,9 @@ func (t *APIKeyTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	})
 }
 
-// BasicAuthTransport is an [http.RoundTripper] that adds a user name and
-// password to requests as HTTP Basic authentication (RFC 7617). The API accepts
-// these for [TokensService.CreateToken] only. In all else it is like
-// [APIKeyTransport].
+// BasicAuthTransport is like [APIKeyTransport], but adds a user name and password
+// as HTTP Basic authentication (RFC 7617). The API accepts these for
+// [TokensService.CreateToken] only.
 //
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/user/#create-token
 type BasicAuthTransport struct {
@@ -109,10 +112,8 @@ type BasicAuthTransport struct {
 	// either is empty or Username contains a colon.
 	Username string
 	Password Secret
-	// Host is the only host[:port] that gets the password. Empty means
-	// api.fastly.com; no port means the default port of the request's scheme.
+	// Host and Base are as in [APIKeyTransport].
 	Host string
-	// Base sends the requests. Nil means [http.DefaultTransport].
 	Base http.RoundTripper
 }
 
@@ -124,26 +125,23 @@ func (t *BasicAuthTransport) RoundTrip(req *http.Request) (*http.Response, error
 	})
 }
 
-// authenticate sends a copy of req with a credential through base: a
-// RoundTripper must not modify its request.
-func authenticate(req *http.Request, host string, base http.RoundTripper, obtain func(context.Context) (credential, error)) (*http.Response, error) {
-	if err := checkOrigin(req, host); err != nil {
-		return reject(req, err)
+// authenticate sends a copy of req with a credential through base. As an
+// http.RoundTripper must, it does not modify req and closes its body on any error.
+func authenticate(req *http.Request, host string, base http.RoundTripper, obtain obtainFunc) (*http.Response, error) {
+	var cred credential
+	base = cmp.Or(base, http.DefaultTransport)
+	err := cmp.Or(checkOrigin(req, cmp.Or(host, defaultHost)), checkTLS(base))
+	if err == nil {
+		cred, err = obtain(req.Context())
 	}
-	if base == nil {
-		base = http.DefaultTransport
-	}
-	if err := checkTLS(base); err != nil {
-		return reject(req, err)
-	}
-	cred, err := obtain(req.Context())
 	if err != nil {
-		return reject(req, err)
+		if req.Body != nil {
+			_ = req.Body.Close()
+		}
+		return nil, &rejectedError{err}
 	}
-	sent := new(http.Request)
-	*sent = *req
-	sent.Header = req.Header.Clone()
-	if sent.Header == nil {
+	sent := req.WithContext(req.Context())
+	if sent.Header = req.Header.Clone(); sent.Header == nil {
 		sent.Header = http.Header{}
 	}
 	cred.set(sent.Header)
@@ -162,20 +160,9 @@ type rejectedError struct{ err error }
 func (e *rejectedError) Error() string { return e.err.Error() }
 func (e *rejectedError) Unwrap() error { return e.err }
 
-// reject closes the body, as a RoundTripper must even then.
-func reject(req *http.Request, err error) (*http.Response, error) {
-	if req.Body != nil {
-		_ = req.Body.Close()
-	}
-	return nil, &rejectedError{err}
-}
-
 // checkOrigin returns an error if req goes anywhere but to host.
 func checkOrigin(req *http.Request, host string) error {
-	if host == "" {
-		host = defaultHost
-	}
-	reason := ""
+	var reason string
 	switch u := req.URL; {
 	case u == nil:
 		return fmt.Errorf("fastly: the request has no URL")
@@ -217,12 +204,9 @@ func isLoopback(hostname string) bool {
 	return err == nil && addr.Unmap().IsLoopback()
 }
 
-func checkKey(key string) error {
-	if key == "" {
-		return invalid("the API key is empty")
-	}
-	if !isVisible(key) {
-		return invalid("the API key holds a character that an HTTP header can't carry (a line break or a space at its end?)")
+func checkVisible(what string, s Secret) error {
+	if !isVisible(s.Reveal()) {
+		return invalid("%s holds a character that an HTTP header can't carry (a line break or a space at its end?)", what)
 	}
 	return nil
 }

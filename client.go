@@ -1,6 +1,7 @@
 package fastly
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"log/slog"
@@ -8,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -19,9 +21,8 @@ const DefaultBaseURL = "https://" + defaultHost
 // libraryProduct is the library's product token in the User-Agent header.
 const libraryProduct = "fastly-tokens-go/0.2.0"
 
-// Client talks to the Fastly API. [NewClient] and [NewClientFromEnv] make one;
-// the zero value fails every call with [ErrInvalidArgument]. A Client is safe for
-// concurrent use.
+// Client talks to the Fastly API. [NewClient] and [NewClientFromEnv] make one; the
+// zero value fails every call with [ErrInvalidArgument]. Safe for concurrent use.
 type Client struct {
 	// Tokens has the API's operations on tokens.
 	Tokens *TokensService
@@ -45,36 +46,28 @@ type Client struct {
 	random func() float64
 }
 
+// NewClientFromEnv is [NewClient] with the API token from the environment variable
+// FASTLY_API_TOKEN, else FASTLY_API_KEY, and the base URL from FASTLY_API_URL if
+// set, read once. Options take precedence. If there is no token, or the value can't
+// be sent, the error matches [ErrInvalidArgument] and names the variable.
+func NewClientFromEnv(opts ...Option) (*Client, error) {
+	return NewClient(append(slices.Clip(opts), withEnv)...)
+}
+
 // NewClient returns a client for the API. It needs exactly one of [WithAPIKey],
-// [WithAPIKeyFunc], [WithBasicAuth], [WithoutAuthentication] and
-// [WithTransport]. Its error is that of the first option that can't work, and
-// matches [ErrInvalidArgument].
+// [WithAPIKeyFunc], [WithBasicAuth], [WithoutAuthentication] and [WithTransport].
+// Its error is that of the first option that can't work, and matches
+// [ErrInvalidArgument].
 func NewClient(opts ...Option) (*Client, error) {
 	var c config
-	if err := c.apply(opts); err != nil {
-		return nil, err
+	for _, opt := range opts {
+		if opt == nil {
+			return nil, invalid("an option is nil")
+		}
+		if err := opt(&c); err != nil {
+			return nil, err
+		}
 	}
-	return newClient(&c)
-}
-
-// NewClientFromEnv is [NewClient] with the API token from the environment
-// variable FASTLY_API_TOKEN, else FASTLY_API_KEY, and the base URL from
-// FASTLY_API_URL if that is set. Options take precedence over the environment.
-// If both token variables are empty, or the value can't be sent, the error
-// matches [ErrInvalidArgument] and names the variable. The environment is read
-// once.
-func NewClientFromEnv(opts ...Option) (*Client, error) {
-	var c config
-	if err := c.apply(opts); err != nil {
-		return nil, err
-	}
-	if err := c.applyEnv(); err != nil {
-		return nil, err
-	}
-	return newClient(&c)
-}
-
-func newClient(c *config) (*Client, error) {
 	if runtime.GOOS == "js" {
 		return nil, invalid("there is no safe transport in a browser: it follows redirects with the key")
 	}
@@ -84,7 +77,6 @@ func newClient(c *config) (*Client, error) {
 	client := &Client{
 		base:      c.base,
 		auth:      c.auth,
-		transport: c.client.Transport,
 		jar:       c.client.Jar,
 		timeout:   c.client.Timeout,
 		userAgent: []string{strings.TrimSpace(c.product + " " + libraryProduct)},
@@ -97,9 +89,7 @@ func newClient(c *config) (*Client, error) {
 	if c.client.Transport == nil && c.client.Timeout == 0 {
 		client.timeout, client.silence = defaultTimeout, defaultTimeout
 	}
-	if c.auth.transport != nil {
-		client.transport = c.auth.transport
-	} else if client.transport == nil {
+	if client.transport = cmp.Or(c.auth.transport, c.client.Transport); client.transport == nil {
 		client.transport = defaultTransport()
 	}
 	_, client.standard = client.transport.(*http.Transport)
@@ -116,10 +106,9 @@ func (c *Client) RateLimit() (rl RateLimit, ok bool) {
 	return RateLimit{}, false
 }
 
-// CloseIdleConnections closes connections that are kept for later calls and not
-// in use, as [http.Client.CloseIdleConnections] does. A program that keeps one
-// Client does not need it; one that makes many clients calls it when done with
-// each. It is safe for concurrent use.
+// CloseIdleConnections closes connections that are kept for later calls, as
+// [http.Client.CloseIdleConnections] does. Only a program that makes many clients
+// needs it, when done with each. It is safe for concurrent use.
 func (c *Client) CloseIdleConnections() {
 	if t, ok := c.transport.(interface{ CloseIdleConnections() }); ok {
 		t.CloseIdleConnections()
@@ -234,24 +223,16 @@ func (c *Client) credentials(ctx context.Context, op *operation) (cred credentia
 }
 
 func (c *Client) log(ctx context.Context, op *operation, out outcome, attempt int, took, wait time.Duration, d decision) {
-	if c.logger == nil {
-		return
-	}
 	// A handler that panics must not lose a created token.
 	defer func() { _ = recover() }()
-	if !c.logger.Enabled(ctx, slog.LevelDebug) {
+	if c.logger == nil || !c.logger.Enabled(ctx, slog.LevelDebug) {
 		return
 	}
 	if !d.retry {
 		wait = 0
 	}
 	c.logger.LogAttrs(ctx, slog.LevelDebug, "fastly: attempt",
-		slog.String("method", op.method),
-		slog.String("path", op.path),
-		slog.Int("status", out.status),
-		slog.String("outcome", out.result.String()),
-		slog.Duration("duration", took),
-		slog.Int("attempt", attempt),
-		slog.Duration("wait", wait),
-	)
+		slog.String("method", op.method), slog.String("path", op.path),
+		slog.Int("status", out.status), slog.String("outcome", out.result.String()),
+		slog.Duration("duration", took), slog.Int("attempt", attempt), slog.Duration("wait", wait))
 }

@@ -13,19 +13,17 @@ import (
 
 // operation is one call, as its method describes it.
 type operation struct {
-	kind   kind
-	method string
-	path   string
-	body   []byte
-	accept string // default application/json
-	// contentType is that of the body.
-	contentType string
-
-	name     string // of the token to create: how to find it again
-	login    bool   // body holds a user name and a password
-	password Secret // in body
-	otp      Secret
-	otpFunc  func(context.Context) (Secret, error)
+	kind        kind
+	method      string
+	path        string
+	body        []byte
+	contentType string // of body
+	accept      string // default application/json
+	name        string // of the token to create: how to find it again
+	login       bool   // body holds a user name and a password
+	password    Secret // in body
+	otp         Secret
+	otpFunc     func(context.Context) (Secret, error)
 
 	cred credential // of the last attempt
 }
@@ -39,7 +37,7 @@ func (op *operation) askOTP(ctx context.Context) (Secret, error) {
 	if err != nil {
 		return "", fmt.Errorf("fastly: the OTP function failed: %w", redactError(err, tokenSecrets(otp.Reveal())))
 	}
-	return otp, checkOTP(otp)
+	return otp, checkVisible("the OTP", otp)
 }
 
 const (
@@ -52,9 +50,9 @@ var acceptJSON = []string{"application/json"}
 // newRequest makes the request of one attempt.
 //
 // Over HTTP/1, GetBody lets net/http send a request once more of which no byte
-// has left. Over HTTP/2 it would have net/http repeat requests that were sent;
-// without it, net/http returns an error that tells which were not processed. It
-// does so only for a request with a body, so a revoke has an empty one.
+// has left. Over HTTP/2 net/http would repeat requests that were sent; without
+// GetBody, its error tells which were not processed, if the request has a body:
+// so a revoke has an empty one.
 func (c *Client) newRequest(ctx context.Context, op *operation, cred credential, otp Secret) *http.Request {
 	u := *c.base
 	u.Path += op.path
@@ -109,11 +107,8 @@ type createForm struct {
 
 func encodeCreate(req *CreateTokenRequest) ([]byte, error) {
 	form := createForm{
-		Name:     req.Name,
-		Scope:    req.Scopes.String(),
-		Services: req.Services,
-		Username: req.Username,
-		Password: req.Password.Reveal(),
+		Name: req.Name, Scope: req.Scopes.String(), Services: req.Services,
+		Username: req.Username, Password: req.Password.Reveal(),
 	}
 	if !req.ExpiresAt.IsZero() {
 		form.ExpiresAt = req.ExpiresAt.UTC().Format(time.RFC3339)
@@ -125,16 +120,20 @@ func encodeCreate(req *CreateTokenRequest) ([]byte, error) {
 	return []byte(values.Encode()), nil
 }
 
-// encodeBulk needs no JSON encoder: IDs are letters and digits.
+// encodeBulk writes each ID once. It needs no JSON encoder: IDs are letters and
+// digits.
 func encodeBulk(tokenIDs []string) []byte {
-	var b bytes.Buffer
-	b.WriteString(`{"data":[`)
+	b := []byte(`{"data":[`)
+	seen := make(map[string]bool, len(tokenIDs))
 	for i, id := range tokenIDs {
-		if i > 0 {
-			b.WriteByte(',')
+		if seen[id] {
+			continue
 		}
-		fmt.Fprintf(&b, `{"type":"token","id":"%s"}`, id) //nolint:gocritic // %q is Go's syntax, not JSON's
+		seen[id] = true
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, `{"type":"token","id":"`+id+`"}`...)
 	}
-	b.WriteString("]}")
-	return b.Bytes()
+	return append(b, "]}"...)
 }

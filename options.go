@@ -1,6 +1,7 @@
 package fastly
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,7 +31,7 @@ type config struct {
 // obtain nor transport the client has none.
 type authentication struct {
 	option    string
-	obtain    func(context.Context) (credential, error)
+	obtain    obtainFunc
 	transport http.RoundTripper
 }
 
@@ -42,28 +43,28 @@ func (c *config) authenticate(auth authentication) error {
 	return nil
 }
 
-func fixed(cred credential) func(context.Context) (credential, error) {
-	return func(context.Context) (credential, error) { return cred, nil }
+// withCredential authenticates every request alike.
+func withCredential(option string, cred credential, err error) Option {
+	return func(c *config) error {
+		if err != nil {
+			return err
+		}
+		obtain := func(context.Context) (credential, error) { return cred, nil }
+		return c.authenticate(authentication{option: option, obtain: obtain})
+	}
 }
 
 // WithAPIKey authenticates with an API token, sent as the Fastly-Key header.
 func WithAPIKey(key string) Option {
-	return func(c *config) error {
-		cred, err := keyCredential(Secret(key))
-		if err != nil {
-			return err
-		}
-		return c.authenticate(authentication{option: "WithAPIKey", obtain: fixed(cred)})
-	}
+	cred, err := keyCredential(Secret(key))
+	return withCredential("WithAPIKey", cred, err)
 }
 
 // WithAPIKeyFunc authenticates with the API token that f returns, for keys that
-// change while the program runs; [KeyFile] returns such a function. f is called
-// for each attempt, with the context of the call, and must be safe for
-// concurrent use. Its time does not count towards an attempt's timeout. All
-// attempts of a [TokensService.RevokeTokenCurrent] use one key: with another,
-// "current" would be another token. An error of f ends the call, and
-// [errors.Is] finds it.
+// change while the program runs, such as [KeyFile]. f is called for each attempt
+// (once for a [TokensService.RevokeTokenCurrent]) with the context of the call,
+// and must be safe for concurrent use. Its time does not count towards an
+// attempt's timeout. Its error ends the call, and [errors.Is] finds it.
 func WithAPIKeyFunc(f func(context.Context) (Secret, error)) Option {
 	return func(c *config) error {
 		if f == nil {
@@ -79,30 +80,23 @@ func WithAPIKeyFunc(f func(context.Context) (Secret, error)) Option {
 // WithBasicAuth authenticates with a user name and password, which the API
 // accepts for [TokensService.CreateToken] only.
 func WithBasicAuth(username, password string) Option {
-	return func(c *config) error {
-		cred, err := basicCredential(username, Secret(password))
-		if err != nil {
-			return err
-		}
-		return c.authenticate(authentication{option: "WithBasicAuth", obtain: fixed(cred)})
-	}
+	cred, err := basicCredential(username, Secret(password))
+	return withCredential("WithBasicAuth", cred, err)
 }
 
-// WithoutAuthentication makes a client without credentials of its own, for
-// programs that have no key yet: it can call [TokensService.CreateToken] with a
-// Username and a Password. Every other call fails with [ErrInvalidArgument]
-// before anything is sent. A transport given by [WithHTTPClient] may still add
-// credentials.
+// WithoutAuthentication makes a client without credentials of its own, which can
+// call [TokensService.CreateToken] with a Username and a Password. Every other
+// call fails with [ErrInvalidArgument] before anything is sent. A transport given
+// by [WithHTTPClient] may still add credentials.
 func WithoutAuthentication() Option {
 	return func(c *config) error {
 		return c.authenticate(authentication{option: "WithoutAuthentication"})
 	}
 }
 
-// WithTransport sends requests through rt, which authenticates them in its own
-// way and decides where it sends credentials. The client follows no redirect. A
-// create with a Username and a Password goes through rt as well: rt should not
-// add credentials to it. As the client doesn't know the key, it does not retry a
+// WithTransport sends requests through rt, which authenticates them and decides
+// where it sends credentials. rt should add none to a create with a Username and a
+// Password. As the client doesn't know the key, it does not retry a
 // [TokensService.RevokeTokenCurrent] that may have been processed.
 func WithTransport(rt http.RoundTripper) Option {
 	return func(c *config) error {
@@ -118,14 +112,12 @@ func WithTransport(rt http.RoundTripper) Option {
 
 // WithHTTPClient uses the Transport, Jar and Timeout of hc, for proxies, TLS
 // settings or tracing. The transport sees each request with its credentials and
-// body. The client never modifies hc and follows no redirect, whatever the
-// CheckRedirect of hc says.
+// body. hc is never modified, and its CheckRedirect not called.
 //
-// If hc has a Transport or a Timeout, that Timeout bounds each attempt, from
-// sending the request to the end of the response; zero means no bound but the
-// context's. Otherwise an attempt ends after 60 s without a response header, or
-// 60 s of silence in the response body, and at most 64 connections are open at
-// a time.
+// If hc has a Transport or a Timeout, that Timeout bounds each attempt to the end
+// of the response; zero means no bound but the context's. Otherwise an attempt
+// ends after 60 s without a response header, or 60 s of silence in the response
+// body, and at most 64 connections are open at a time.
 func WithHTTPClient(hc *http.Client) Option {
 	return func(c *config) error {
 		if hc == nil {
@@ -136,9 +128,8 @@ func WithHTTPClient(hc *http.Client) Option {
 	}
 }
 
-// WithBaseURL replaces [DefaultBaseURL]. The URL must be https, unless its host
-// is loopback, and have no user name, query or fragment. Its path becomes a
-// prefix of the API's paths.
+// WithBaseURL replaces [DefaultBaseURL]. The URL must be https, unless its host is
+// loopback, and have no user name, query or fragment. Its path prefixes the API's.
 func WithBaseURL(rawURL string) Option {
 	return func(c *config) (err error) {
 		c.base, err = parseBaseURL(rawURL)
@@ -147,8 +138,8 @@ func WithBaseURL(rawURL string) Option {
 }
 
 // WithInsecurePlainHTTP allows a base URL with plain http to a host that is not
-// loopback. Anyone on the network path can then read the credentials and the
-// tokens created with them. It is for a proxy on a network of your own.
+// loopback, such as a proxy on your own network. Anyone on the network path can
+// then read the credentials and the tokens created with them.
 func WithInsecurePlainHTTP() Option {
 	return func(c *config) error {
 		c.plainHTTP = true
@@ -157,8 +148,7 @@ func WithInsecurePlainHTTP() Option {
 }
 
 // WithUserAgent puts a product token, such as "deploy-tool/1.4", in front of the
-// library's own in the User-Agent header. By default the header holds only the
-// latter.
+// library's own, which is alone in the User-Agent header by default.
 func WithUserAgent(product string) Option {
 	return func(c *config) error {
 		if !isVisible(strings.ReplaceAll(product, " ", "")) || strings.TrimSpace(product) != product || product == "" {
@@ -189,29 +179,18 @@ func WithLogger(l *slog.Logger) Option {
 	}
 }
 
-func (c *config) apply(opts []Option) error {
-	for _, opt := range opts {
-		if opt == nil {
-			return invalid("an option is nil")
-		}
-		if err := opt(c); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// applyEnv fills in from the environment what no option has set.
-func (c *config) applyEnv() error {
+// withEnv is an Option that fills in from the environment what no other has set.
+func withEnv(c *config) error {
 	if c.auth.option == "" {
 		name := "FASTLY_API_TOKEN"
 		if os.Getenv(name) == "" {
 			name = "FASTLY_API_KEY"
 		}
-		if os.Getenv(name) == "" {
+		key := os.Getenv(name)
+		if key == "" {
 			return invalid("no credentials: set FASTLY_API_TOKEN (or FASTLY_API_KEY) to an API token")
 		}
-		if err := WithAPIKey(os.Getenv(name))(c); err != nil {
+		if err := WithAPIKey(key)(c); err != nil {
 			return fmt.Errorf("%w (from %s)", err, name)
 		}
 	}
@@ -234,9 +213,7 @@ func (c *config) check() error {
 	if c.base.Scheme == "http" && !c.plainHTTP && !isLoopback(c.base.Hostname()) {
 		return invalid("the base URL is plain http, which would show the credentials to anyone on the path to %s: use https", c.base.Host)
 	}
-	if c.client == nil {
-		c.client = new(http.Client)
-	}
+	c.client = cmp.Or(c.client, new(http.Client))
 	if c.auth.transport != nil && c.client.Transport != nil {
 		return invalid("WithTransport and the Transport of WithHTTPClient exclude each other: wrap the latter in your transport, or leave it nil")
 	}
@@ -245,20 +222,22 @@ func (c *config) check() error {
 
 func parseBaseURL(rawURL string) (*url.URL, error) {
 	u, err := url.Parse(rawURL)
-	var reason *url.Error
+	// The URL may hold a password, or be a credential in the wrong place.
+	showable := !strings.Contains(rawURL, "@")
 	switch {
-	// The URL may hold a password, and so may what the parser says of it.
-	case err != nil && (strings.Contains(rawURL, "@") || !errors.As(err, &reason)):
-		return nil, invalid("the base URL can't be parsed: it should look like %s", DefaultBaseURL)
 	case err != nil:
-		return nil, invalid("the base URL can't be parsed (%s): it should look like %s", sanitize(reason.Err.Error()), DefaultBaseURL)
+		var why string
+		if parseError, ok := errors.AsType[*url.Error](err); ok && showable {
+			why = " (" + sanitize(parseError.Err.Error()) + ")"
+		}
+		return nil, invalid("the base URL can't be parsed%s: it should look like %s", why, DefaultBaseURL)
 	case u.User != nil:
 		return nil, invalid("the base URL holds a user name: use WithBasicAuth for credentials")
 	case u.Scheme != "https" && u.Scheme != "http", u.Hostname() == "":
-		shown := ""
-		if rawURL == "" || strings.ContainsAny(rawURL, "./:") && !strings.Contains(rawURL, "@") {
+		var shown string
+		if rawURL == "" || strings.ContainsAny(rawURL, "./:") && showable {
 			shown = " " + strconv.Quote(truncate(rawURL, 200))
-		} // else it may be a credential in the wrong place
+		}
 		return nil, invalid("the base URL%s is not an absolute http or https URL: it should look like %s", shown, DefaultBaseURL)
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
 		return nil, invalid("the base URL has a query or a fragment: leave them out")

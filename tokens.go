@@ -11,11 +11,10 @@ import (
 // one; the zero value fails every call with [ErrInvalidArgument]. It is safe for
 // concurrent use.
 //
-// A method returns an error that matches [ErrInvalidArgument], and sends
-// nothing, if an argument can't be right. A response that is not a 2xx is a
-// [*GenericTokenError]. A list of more than 64 MiB is an error, and so is a token
-// of more than 1 MiB. Failures that may be temporary are retried as far as that
-// is safe: see [RetryPolicy].
+// If an argument can't be right, nothing is sent and the error matches
+// [ErrInvalidArgument]. A response that is not a 2xx is a [*GenericTokenError].
+// A list of more than 64 MiB is an error, and so is a token of more than 1 MiB.
+// Temporary failures are retried as far as that is safe: see [RetryPolicy].
 //
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/
 type TokensService struct {
@@ -28,30 +27,22 @@ const (
 )
 
 // BulkRevokeTokens revokes tokens by their IDs: DELETE /tokens. The list must
-// not be empty; an ID that occurs twice is sent once.
-//
-// If an attempt may have been processed and a later one gets a 404, some of the
-// tokens may have been revoked: the error then matches [ErrOutcomeUnknown], too.
+// not be empty; an ID that occurs twice is sent once. A 404 after an attempt that
+// may have been processed matches [ErrOutcomeUnknown], too.
 //
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/user/#bulk-revoke-tokens
 func (s *TokensService) BulkRevokeTokens(ctx context.Context, tokenIDs []string) error {
 	if len(tokenIDs) == 0 {
 		return invalid("the list of token IDs is empty")
 	}
-	var unique []string
-	seen := make(map[string]bool, len(tokenIDs))
 	for i, id := range tokenIDs {
 		if err := checkTokenID(id, "RevokeTokenCurrent"); err != nil {
 			return fmt.Errorf("%w (number %d of the list)", err, i+1)
 		}
-		if !seen[id] {
-			seen[id] = true
-			unique = append(unique, id)
-		}
 	}
 	_, err := do(ctx, s, operation{
 		kind: kindRevokeBulk, method: http.MethodDelete, path: tokensPath,
-		body: encodeBulk(unique), contentType: bulkType, accept: bulkType,
+		body: encodeBulk(tokenIDs), contentType: bulkType, accept: bulkType,
 	}, decodeRevoked)
 	return err
 }
@@ -61,12 +52,10 @@ func (s *TokensService) BulkRevokeTokens(ctx context.Context, tokenIDs []string)
 // An API key creates tokens only after POST /sudo, which this library never
 // sends: without it the error matches [ErrSudoRequired].
 //
-// A create is never retried once the API may have processed it. An error that
-// matches [ErrOutcomeUnknown] then says that the token may exist.
-//
-// If the API created the token but its response can't be read whole, a value and
-// an error come back together. The value holds what could be read; its
-// AccessToken may be empty. So test created.AccessToken even if err is not nil.
+// A create is never retried once the API may have processed it: the error then
+// matches [ErrOutcomeUnknown]. If the response to a create can't be read whole,
+// what could be read comes back together with an error, so test
+// created.AccessToken even if err is not nil.
 //
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/user/#create-token
 func (s *TokensService) CreateToken(ctx context.Context, req *CreateTokenRequest) (*TokenCreatedResponse, error) {
@@ -123,8 +112,7 @@ func (s *TokensService) ListTokensUser(ctx context.Context) ([]TokenResponse, er
 }
 
 // RevokeToken revokes a token by its ID: DELETE /tokens/{token_id}. A 404 means
-// success if an earlier attempt of the same call may have been processed, and is
-// an error otherwise.
+// success if an earlier attempt of the call may have been processed.
 //
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/user/#revoke-token
 func (s *TokensService) RevokeToken(ctx context.Context, tokenID string) error {
@@ -136,10 +124,9 @@ func (s *TokensService) RevokeToken(ctx context.Context, tokenID string) error {
 }
 
 // RevokeTokenCurrent revokes the token that the client authenticates with:
-// DELETE /tokens/self. The client can't be used afterwards. All attempts use one
-// key, even if a key function would return another. With [WithTransport] an
-// attempt that may have been processed is not retried; the error then matches
-// [ErrOutcomeUnknown].
+// DELETE /tokens/self. All attempts use one key, even of a key function. With
+// [WithTransport] an attempt that may have been processed is not retried; the
+// error then matches [ErrOutcomeUnknown].
 //
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/user/#revoke-token-current
 func (s *TokensService) RevokeTokenCurrent(ctx context.Context) error {
@@ -188,18 +175,11 @@ func checkCreate(req *CreateTokenRequest) error {
 			return fmt.Errorf("%w; a create needs both Username and Password, or neither", err)
 		}
 	}
-	return checkOTP(req.OTP)
+	return checkVisible("the OTP", req.OTP)
 }
 
-func checkOTP(otp Secret) error {
-	if otp != "" && !isVisible(otp.Reveal()) {
-		return invalid("the OTP holds a character that an HTTP header can't carry (a line break or a space at its end?)")
-	}
-	return nil
-}
-
-// checkTokenID rejects what can't be a token ID. To the API "self" is the
-// caller's own token, which nobody should name by accident.
+// checkTokenID also rejects "self", the caller's own token, which nobody should
+// name by accident.
 func checkTokenID(id, current string) error {
 	if strings.EqualFold(id, "self") {
 		return invalid("the token ID is %q, which means the client's own token: use %s", id, current)
@@ -207,8 +187,10 @@ func checkTokenID(id, current string) error {
 	return checkID("the token ID", id)
 }
 
-// maxIDLength leaves room: the API's IDs have 22 characters.
-const maxIDLength = 64
+const (
+	alphanumeric = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+	maxIDLength  = 64 // the API's have 22 characters
+)
 
 // checkID accepts 1 to 64 letters and digits. Its error does not show the value,
 // which may be an access token in the wrong place.
@@ -218,9 +200,7 @@ func checkID(what, id string) error {
 		return invalid("%s is empty", what)
 	case len(id) > maxIDLength:
 		return invalid("%s has %d characters; at most %d are allowed", what, len(id), maxIDLength)
-	}
-	isOther := func(r rune) bool { return (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') }
-	if strings.ContainsFunc(id, isOther) {
+	case strings.Trim(id, alphanumeric) != "":
 		return invalid("%s may hold only letters and digits (is it an access token, or is there a space around it?)", what)
 	}
 	return nil
