@@ -14,8 +14,8 @@ import (
 	"unicode/utf8"
 )
 
-// Errors by the status of the response. Test for them with [errors.Is]; the
-// response itself is the [GenericTokenError] that [errors.As] finds.
+// Errors by the status of the response, for [errors.Is]. [errors.As] finds the
+// response itself, a [GenericTokenError].
 var (
 	ErrBadRequest    = errors.New("fastly: bad request")           // 400
 	ErrUnauthorized  = errors.New("fastly: unauthorized")          // 401
@@ -29,8 +29,8 @@ var (
 // Errors by the code or message in the body of the response. Such an error also
 // matches that of its status.
 var (
-	// ErrOTPRequired: the account has two-factor authentication, and the one-time
-	// password is missing or wrong. Send it in [CreateTokenRequest].OTP.
+	// ErrOTPRequired: the account's one-time password is missing or wrong. Send it
+	// in [CreateTokenRequest].OTP.
 	ErrOTPRequired = errors.New("fastly: one-time password required")
 	// ErrInvalidCredentials: the user name, password or API key is wrong.
 	ErrInvalidCredentials = errors.New("fastly: invalid credentials")
@@ -49,40 +49,36 @@ var (
 // was rejected before anything was sent.
 var ErrInvalidArgument = errors.New("invalid argument")
 
-// ErrOutcomeUnknown is matched by the error of a call whose request may have been
-// processed although no usable response came. After a create, a token may exist
-// that nobody holds: look for its name with [TokensService.ListTokensUser] before
-// creating it again. After a revoke, list the tokens to see which are left.
+// ErrOutcomeUnknown is matched by the error of a call that may have been processed
+// although no usable response came. A create may have left a token that nobody
+// holds: before creating it again, look for its name with
+// [TokensService.ListTokensUser]. After a revoke, list the tokens that are left.
 var ErrOutcomeUnknown = errors.New("fastly: outcome unknown")
 
-// GenericTokenError is a response of the API that is not a 2xx. Its text is one
-// line of bounded length, and says what to do next where that is known.
-//
-// Msg, Detail and Code are as the API sent them, in any of its forms:
-// {"msg","detail","code"}, JSON:API (title, detail and code of the first error),
-// RFC 9457 (title and detail), HTML (the page's title) or plain text. They, Header
-// and Body are untrusted text: escape them before showing them, as Error does.
-// Secrets of the request that the response repeats are replaced by [REDACTED].
+// GenericTokenError is a response of the API that is not a 2xx. Msg, Detail, Code,
+// Header and Body are untrusted text: escape them before showing them, as Error
+// does. Secrets of the request that the response repeats are [REDACTED] in them.
 type GenericTokenError struct {
 	// StatusCode is the HTTP status, such as 404.
 	StatusCode int
-	// Msg, Detail and Code are empty if the API did not send them.
+	// Msg, Detail and Code are those of the API's JSON, of the first JSON:API
+	// error or of RFC 9457 (title and detail). Of HTML, Msg is the title, and of
+	// other text all of it. What the API did not send is empty.
 	Msg    string
 	Detail string
 	Code   string
-	// Method and Path are those of the request; Path excludes that of the base
-	// URL.
+	// Method and Path are those of the request, without the base URL's path.
 	Method string
 	Path   string
 	// RateLimit is the zero value if the response carried none.
 	RateLimit RateLimit
-	// RetryAfter is how long to wait, from the response on. For a 429 it is the
-	// later of the Retry-After header and the reset of the rate limit, otherwise
-	// Retry-After alone. Zero means that the API did not say.
+	// RetryAfter is how long to wait from the response on: what the Retry-After
+	// header says, or for a 429 until the rate limit resets, if that is later.
+	// Zero means that the API did not say.
 	RetryAfter time.Duration
-	// Header is the header of the response, without Set-Cookie and without the
-	// query of Location: at most 64 fields of at most 1 KiB. Fastly's support
-	// asks for X-Served-By and X-Timer.
+	// Header is at most 64 fields of the response, of at most 1 KiB, without
+	// Set-Cookie and without the query of Location. Fastly's support asks for
+	// X-Served-By and X-Timer.
 	Header http.Header
 	// Body is at most 64 KiB of the response body.
 	Body string
@@ -100,8 +96,8 @@ type callContext struct {
 	unknown  bool // whether the request was processed
 }
 
-// Error returns the response in one line, control characters escaped, with at
-// most 1 KiB of what the API sent.
+// Error returns one line: the response, escaped and at most 1 KiB of it, and what
+// to do next where that is known.
 func (e *GenericTokenError) Error() string {
 	text := fmt.Sprintf("fastly: %s %s: %d %s", e.Method, e.Path, e.StatusCode, sanitize(e.message()))
 	return e.call.describe(text, e.statusHint(), e.retryHint())
@@ -125,10 +121,8 @@ func (e *GenericTokenError) message() string {
 	if e.redirectTo != "" {
 		return "redirect to " + e.redirectTo + " not followed"
 	}
-	text := e.Msg
-	if text == "" {
-		text = e.Detail
-	} else if e.Detail != "" && e.Detail != e.Msg {
+	text := cmp.Or(e.Msg, e.Detail)
+	if e.Detail != "" && e.Detail != text {
 		text += ": " + e.Detail
 	}
 	if body := strings.TrimSpace(e.Body); text == "" && e.Code == "" && !strings.HasPrefix(body, "<") {
@@ -141,33 +135,29 @@ func (e *GenericTokenError) message() string {
 	return text
 }
 
-// statusHint tells a person what to do next.
+// sentinelHints tell a person what to do next.
+var sentinelHints = map[error]string{
+	ErrOTPRequired:        "send the account's current one-time password in CreateTokenRequest.OTP",
+	ErrSudoRequired:       "confirm the API key by POST /sudo first",
+	ErrInvalidScope:       "use ScopeGlobal, ScopePurgeSelect, ScopePurgeAll or ScopeGlobalRead",
+	ErrAccountLocked:      "unlock the account in the Fastly web interface, or wait, before another login",
+	ErrTokenExpired:       "use another API token: this one has expired",
+	ErrInvalidCredentials: "check that the credentials are right, and neither expired nor revoked",
+}
+
 func (e *GenericTokenError) statusHint() string {
-	const checkCredentials = "check that the credentials are right, and neither expired nor revoked"
-	switch e.sentinel() {
-	case ErrOTPRequired:
-		return "send the account's current one-time password in CreateTokenRequest.OTP"
-	case ErrSudoRequired:
-		if e.Method == http.MethodPost {
-			return "create with Username and Password in the CreateTokenRequest, or confirm the API key by POST /sudo first"
-		}
-		return "confirm the API key by POST /sudo first"
-	case ErrInvalidScope:
-		return "use ScopeGlobal, ScopePurgeSelect, ScopePurgeAll or ScopeGlobalRead"
-	case ErrAccountLocked:
-		return "unlock the account in the Fastly web interface, or wait, before another login"
-	case ErrTokenExpired:
-		return "use another API token: this one has expired"
-	case ErrInvalidCredentials:
-		return checkCredentials
-	}
-	switch {
+	sentinel := e.sentinel()
+	switch hint := sentinelHints[sentinel]; {
+	case sentinel == ErrSudoRequired && e.Method == http.MethodPost:
+		return "create with Username and Password in the CreateTokenRequest, or " + hint
+	case hint != "":
+		return hint
 	case e.redirectTo == e.call.origin && e.redirectTo != "":
 		return "the API does not redirect: check the base URL"
 	case e.redirectTo != "":
 		return "credentials are only sent to " + e.call.origin + ": check the base URL"
 	case e.StatusCode == http.StatusUnauthorized:
-		return checkCredentials
+		return sentinelHints[ErrInvalidCredentials]
 	case e.StatusCode == http.StatusForbidden:
 		return "use a token whose scope and user may do this"
 	}
@@ -183,11 +173,12 @@ func (e *GenericTokenError) retryHint() string {
 	if received.IsZero() { // made by a program
 		received = time.Now()
 	}
-	what := "retry at"
+	what := "retry"
 	if e.StatusCode == http.StatusTooManyRequests {
-		what = "the rate limit resets at"
+		what = "the rate limit resets"
 	}
-	return fmt.Sprintf("%s %s (in %s)", what, received.Add(e.RetryAfter).UTC().Format(time.RFC3339), e.RetryAfter.Round(time.Second))
+	at := received.Add(e.RetryAfter).UTC().Format(time.RFC3339)
+	return fmt.Sprintf("%s at %s (in %s)", what, at, e.RetryAfter.Round(time.Second))
 }
 
 // Is makes [errors.Is] find the sentinels: that of the status, that of the code or
@@ -211,20 +202,18 @@ var statusSentinels = map[int]error{
 	http.StatusTooManyRequests:     ErrRateLimited,
 }
 
+var codeSentinels = map[string]error{
+	"2fa.verify":     ErrOTPRequired,
+	"invalid_grant":  ErrInvalidCredentials,
+	"invalid_scope":  ErrInvalidScope,
+	"account_locked": ErrAccountLocked,
+}
+
 // sentinel returns the error that the body means, or nil. Some deployments put the
 // code where the message belongs.
 func (e *GenericTokenError) sentinel() error {
-	for _, code := range []string{e.Code, e.Msg} {
-		switch code {
-		case "2fa.verify":
-			return ErrOTPRequired
-		case "invalid_grant":
-			return ErrInvalidCredentials
-		case "invalid_scope":
-			return ErrInvalidScope
-		case "account_locked":
-			return ErrAccountLocked
-		}
+	if err := cmp.Or(codeSentinels[e.Code], codeSentinels[e.Msg]); err != nil {
+		return err
 	}
 	switch text := strings.ToLower(e.Msg + " " + e.Detail); {
 	case strings.Contains(text, "post /sudo"):
@@ -254,21 +243,21 @@ func (e *GenericTokenError) serverDelay() time.Duration {
 
 // failure builds the error of a call from the outcome of its last attempt.
 func (op *operation) failure(ctx context.Context, out outcome, call callContext) error {
+	err, ended := out.err, ctx.Err()
 	var text string
 	if response := out.response; response == nil {
-		text = reason(out.err)
+		text = reason(err)
 	} else {
 		response.call = call
-		if ctx.Err() == nil {
+		if ended == nil {
 			return response
 		}
-		text = fmt.Sprintf("%v; the last response was %d %s", ctx.Err(), response.StatusCode, response.message())
-		out.err = response
+		err, text = response, fmt.Sprintf("%v; the last response was %d %s", ended, response.StatusCode, response.message())
 	}
-	if ctx.Err() != nil {
-		out.err = errors.Join(contextError(ctx), out.err)
+	if ended != nil {
+		err = errors.Join(contextError(ctx), err)
 	}
-	return op.newError(text, out.err, call)
+	return op.newError(text, err, call)
 }
 
 func (op *operation) newError(text string, err error, call callContext) error {
@@ -350,8 +339,8 @@ func invalid(format string, args ...any) error {
 // maxErrorText bounds how much untrusted text goes into an error.
 const maxErrorText = 1 << 10
 
-// sanitize makes untrusted text safe to print: it escapes what is not printable
-// (terminal sequences, line breaks) and bounds the length.
+// sanitize makes untrusted text safe to print: escaped (terminal sequences, line
+// breaks) and of bounded length.
 func sanitize(s string) string {
 	var b strings.Builder
 	for _, r := range s {
