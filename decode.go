@@ -24,13 +24,12 @@ const (
 	maxTokens = 500_000
 )
 
-// boundedReader reads up to a limit, and remembers the error that ended reading:
-// a decoder wraps it.
+// boundedReader reads up to a limit, and keeps the error that ended reading: a
+// decoder wraps it.
 type boundedReader struct {
-	r     io.Reader
-	limit int
-	n     int
-	err   error // other than io.EOF
+	r        io.Reader
+	limit, n int
+	err      error // other than io.EOF
 }
 
 func (b *boundedReader) Read(p []byte) (int, error) {
@@ -42,30 +41,25 @@ func (b *boundedReader) Read(p []byte) (int, error) {
 	switch {
 	case b.n+n > b.limit:
 		n, b.err = b.limit-b.n, invalidResponse("it is longer than %d MiB", b.limit>>20)
-		err = b.err
 	case err != nil && !errors.Is(err, io.EOF):
 		b.err = &truncatedError{err}
-		err = b.err
 	}
 	b.n += n
-	return n, err
+	return n, cmp.Or(b.err, err)
 }
 
-// explain returns why decoding failed: the end of the body, or what is wrong with
-// the text. It never quotes the text, which may hold an access token.
+// explain returns why decoding failed. It never quotes the text, which may hold an
+// access token.
 func (b *boundedReader) explain(err error) error {
-	var syntactic *jsontext.SyntacticError
-	switch {
-	case err == nil:
-		return nil
+	syntactic, isSyntactic := errors.AsType[*jsontext.SyntacticError](err)
+	switch early := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF); {
 	case b.err != nil:
 		return b.err
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		if b.n == 0 {
-			return invalidResponse("it is empty")
-		}
+	case early && b.n == 0:
+		return invalidResponse("it is empty")
+	case early:
 		return invalidResponse("its JSON ends too early")
-	case errors.As(err, &syntactic):
+	case isSyntactic:
 		return invalidResponse("it is not valid JSON at byte %d", syntactic.ByteOffset)
 	}
 	return err
@@ -101,7 +95,7 @@ func (d *tokenDecoder) end() error {
 	switch {
 	case errors.Is(err, io.EOF):
 		return nil
-	case err == nil, errors.As(err, new(*jsontext.SyntacticError)):
+	case err == nil, isA[*jsontext.SyntacticError](err):
 		return invalidResponse("there is more after its end")
 	}
 	return err
@@ -123,8 +117,7 @@ func (d *tokenDecoder) token(t *TokenResponse, secret *Secret) error {
 	if len(t.Scopes) == 0 {
 		t.Scopes = scopes
 	}
-	// A legacy token is limited to one service. Without it, the token would look
-	// like one for the whole account.
+	// Without the one service of a legacy token, it would look unlimited.
 	if len(t.Services) == 0 && serviceID != "" {
 		t.Services = []string{serviceID}
 	}
@@ -201,12 +194,11 @@ func (d *tokenDecoder) string() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	switch value.Kind() {
-	case '"':
+	switch kind := value.Kind(); {
+	case kind == '"':
 		d.buf, err = jsontext.AppendUnquote(d.buf[:0], value)
 		return d.buf, err
-	case 'n':
-	default:
+	case kind != 'n':
 		d.fail("the form of %q is unknown", d.name)
 	}
 	return nil, nil
@@ -232,11 +224,11 @@ func (d *tokenDecoder) recurring(to *string) error {
 
 func (d *tokenDecoder) share(text []byte) string {
 	s, ok := d.shared[string(text)]
-	if !ok {
-		s = string(text)
-		if d.shared != nil {
-			d.shared[s] = s
-		}
+	if ok {
+		return s
+	}
+	if s = string(text); d.shared != nil {
+		d.shared[s] = s
 	}
 	return s
 }
@@ -295,13 +287,12 @@ func (d *tokenDecoder) time(to *time.Time) error {
 		return err
 	}
 	var t time.Time
-	if err := t.UnmarshalText(text); err == nil {
-		if t = t.UTC(); t.Year() >= 0 && t.Year() <= 9999 {
-			*to = t
-			return nil
-		}
+	err = t.UnmarshalText(text)
+	if t = t.UTC(); err != nil || t.Year() < 0 || t.Year() > 9999 {
+		d.fail("%q is not an RFC 3339 time", d.name)
+		return nil
 	}
-	d.fail("%q is not an RFC 3339 time", d.name)
+	*to = t
 	return nil
 }
 
@@ -319,8 +310,7 @@ func decodeBody[T any](body io.Reader, limit int, read func(*tokenDecoder) (T, e
 		err = d.end()
 	}
 	if err != nil {
-		var none T
-		return none, bounded.explain(err)
+		return *new(T), bounded.explain(err)
 	}
 	decoders.Put(d)
 	return value, nil
@@ -385,9 +375,9 @@ func decodeRevoked(resp *http.Response) (struct{}, error) {
 		return struct{}{}, invalidResponse("it is a page of HTML")
 	}
 	if err != nil {
-		return struct{}{}, &truncatedError{err}
+		err = &truncatedError{err}
 	}
-	return struct{}{}, nil
+	return struct{}{}, err
 }
 
 // invalidResponseError says why a 2xx is not the response it should be.

@@ -90,8 +90,7 @@ func readError(resp *http.Response, op *operation, limit RateLimit, s secrets, n
 		Msg:        r.redact(message.msg),
 		Detail:     r.redact(message.detail),
 		Code:       r.redact(message.code),
-		Method:     op.method,
-		Path:       op.path,
+		Method:     op.method, Path: op.path,
 		RateLimit:  limit,
 		RetryAfter: retryAfter(resp.StatusCode, resp.Header, limit, now),
 		Header:     r.redactHeader(resp.Header),
@@ -120,41 +119,29 @@ func parseErrorBody(body []byte) errorMessage {
 }
 
 func parseErrorObject(object []byte) errorMessage {
-	var own, first errorMessage
-	var title string
+	var first errorMessage
+	fields := map[string]string{}
 	d := jsontext.NewDecoder(bytes.NewReader(object), lenient...)
-	_, err := d.ReadToken()
-	for err == nil && d.PeekKind() == '"' {
-		// A token is valid until the next one is read.
-		var token jsontext.Token
-		token, err = d.ReadToken()
-		name := token.String()
-		var value jsontext.Value
-		if value, err = d.ReadValue(); err != nil {
+	_, _ = d.ReadToken()
+	for d.PeekKind() == '"' {
+		token, _ := d.ReadToken()
+		name := token.String() // before the token becomes invalid
+		value, err := d.ReadValue()
+		if err != nil {
 			break
 		}
-		switch name {
-		case "msg":
-			own.msg = scalar(value)
-		case "title":
-			title = scalar(value)
-		case "detail":
-			own.detail = scalar(value)
-		case "code":
-			own.code = scalar(value)
-		case "errors":
+		if fields[name] = scalar(value); name == "errors" {
 			first = parseFirstError(value)
 		}
 	}
 	return errorMessage{
-		msg:    cmp.Or(own.msg, title, first.msg),
-		detail: cmp.Or(own.detail, first.detail),
-		code:   cmp.Or(own.code, first.code),
+		msg:    cmp.Or(fields["msg"], fields["title"], first.msg),
+		detail: cmp.Or(fields["detail"], first.detail),
+		code:   cmp.Or(fields["code"], first.code),
 	}
 }
 
-// parseFirstError reads the first error of a JSON:API array, which stands for
-// all.
+// parseFirstError reads the first error of a JSON:API array.
 func parseFirstError(array []byte) errorMessage {
 	d := jsontext.NewDecoder(bytes.NewReader(array), lenient...)
 	if token, err := d.ReadToken(); err != nil || token.Kind() != '[' {
