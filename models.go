@@ -7,38 +7,33 @@ import (
 	"time"
 )
 
-// TokenResponse is an API token as the API describes it: everything but the
-// access token, which only a create returns ([TokenCreatedResponse]).
-//
-// It holds plain values. What the API sends as null or as an empty string, or
-// leaves out, is the zero value; fields unknown to this library are ignored. Times
-// that a [TokensService] returns are in UTC. With encoding/json it marshals to the
-// API's names, without zero times, and unmarshals from them.
+// TokenResponse is an API token without the access token, which only a create
+// returns. What the API leaves out, or sends as null or empty, is the zero value.
+// Times that a [TokensService] returns are in UTC. With encoding/json it marshals
+// to the API's names, without zero times, and unmarshals from them.
 //
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/
 type TokenResponse struct {
-	// ID identifies the token in calls such as [TokensService.RevokeToken]. It
-	// is not a secret.
+	// ID is for calls such as [TokensService.RevokeToken]. It is not a secret.
 	ID string `json:"id"`
-	// Name is the token's name. It need not be unique.
+	// Name need not be unique.
 	Name string `json:"name"`
 	// UserID and CustomerID are those of the token's user and account.
 	UserID     string `json:"user_id"`
 	CustomerID string `json:"customer_id"`
 	// Scopes is what the token may do.
 	Scopes Scopes `json:"scope"`
-	// Services holds the IDs of the services that the token is limited to. Empty
-	// means every service of the account.
+	// Services limits the token to these service IDs. Empty means every service
+	// of the account.
 	Services []string `json:"services"`
-	// CreatedAt, UpdatedAt and DeletedAt are when the token was created, last
-	// changed and revoked. Zero means never, or not reported.
+	// CreatedAt, UpdatedAt (last change) and DeletedAt (revoked) are zero for
+	// never, or if not reported.
 	CreatedAt time.Time `json:"created_at,omitzero"`
 	UpdatedAt time.Time `json:"updated_at,omitzero"`
 	DeletedAt time.Time `json:"deleted_at,omitzero"`
 	// ExpiresAt is when the token stops working. Zero means never.
 	ExpiresAt time.Time `json:"expires_at,omitzero"`
-	// LastUsedAt is when the token was last used. Zero means never, or not
-	// reported.
+	// LastUsedAt is zero if the token was never used, or if not reported.
 	LastUsedAt time.Time `json:"last_used_at,omitzero"`
 	// SudoExpiresAt is until when the token counts as confirmed by POST /sudo.
 	// Zero means that it doesn't.
@@ -55,9 +50,8 @@ func (t TokenResponse) Expired(at time.Time) bool {
 }
 
 // Allows reports whether the token's scopes and services include a scope on a
-// service. [ScopeGlobal] covers every scope. An empty serviceID stands for no
-// particular service. Allows looks at neither expiry nor revocation, and what the
-// token's user may do can be less.
+// service; an empty serviceID stands for none in particular. [ScopeGlobal] covers
+// every scope. Expiry, revocation and the user's own rights are not considered.
 func (t TokenResponse) Allows(scope Scope, serviceID string) bool {
 	return (t.Scopes.Has(scope) || t.Scopes.Has(ScopeGlobal)) &&
 		(serviceID == "" || len(t.Services) == 0 || slices.Contains(t.Services, serviceID))
@@ -69,23 +63,20 @@ func (t TokenResponse) Allows(scope Scope, serviceID string) bool {
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/user/#create-token
 type TokenCreatedResponse struct {
 	TokenResponse
-	// AccessToken is the credential itself. The API shows it once, in the
-	// response to the create: store it before anything else. As a Secret it
-	// marshals as [REDACTED]: store what Reveal returns.
+	// AccessToken is the credential itself. The API shows it only here: store
+	// what Reveal returns before anything else.
 	AccessToken Secret `json:"access_token"`
 }
 
-// CreateTokenRequest describes the token to create. Every field is optional, the
-// zero value is a valid request, and a field that is not set is not sent. It can
-// be used again after the call.
+// CreateTokenRequest describes the token to create. Every field is optional, and
+// sent only if set; the zero value is a valid request. It can be reused.
 //
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/user/#create-token
 type CreateTokenRequest struct {
-	// Name is the token's name. A unique name makes a token findable whose
-	// response was lost: see [ErrOutcomeUnknown].
+	// Name, if unique, finds a token whose response was lost: see
+	// [ErrOutcomeUnknown].
 	Name string
-	// Scopes is what the token may do. Empty means the API's default,
-	// [ScopeGlobal].
+	// Scopes is what the token may do. Empty means [ScopeGlobal].
 	Scopes Scopes
 	// Services limits the token to these service IDs. Empty means every service
 	// of the account.
@@ -93,23 +84,20 @@ type CreateTokenRequest struct {
 	// ExpiresAt is when the token stops working, sent in UTC and cut to the
 	// second. Zero means never.
 	ExpiresAt time.Time
-	// Username and Password are those of a Fastly user, sent as form fields:
-	// both or neither. With them the request authenticates itself, and the
-	// client's own credentials and cookies are not sent.
+	// Username and Password, both or neither, are those of a Fastly user. They
+	// replace the client's own credentials and cookies.
 	Username string
 	Password Secret
 	// OTP is the current one-time password of an account with two-factor
 	// authentication, sent as the Fastly-OTP header.
 	OTP Secret
-	// OTPFunc, if not nil, is asked instead of OTP for each attempt, with the
-	// context of the call: a code may expire while a retry waits. Its time does
-	// not count towards an attempt's timeout, and its error ends the call. An
-	// empty code is not sent.
+	// OTPFunc, if not nil, is called instead for each attempt, with the context of
+	// the call: a code may expire while a retry waits. Its time does not count
+	// towards an attempt's timeout. Its error ends the call; "" is not sent.
 	OTPFunc func(context.Context) (Secret, error)
 }
 
-// Scope is one thing that a token may do. Values other than the constants are
-// kept and sent unchanged.
+// Scope is one thing that a token may do. Unknown values are kept unchanged.
 type Scope string
 
 // The scopes that the API documents.
@@ -139,26 +127,21 @@ func splitScopes(text string) (s Scopes) {
 
 // String returns the scopes separated by spaces, the API's form.
 func (s Scopes) String() string {
-	var b strings.Builder
+	names := make([]string, len(s))
 	for i, scope := range s {
-		if i > 0 {
-			b.WriteByte(' ')
-		}
-		b.WriteString(string(scope))
+		names[i] = string(scope)
 	}
-	return b.String()
+	return strings.Join(names, " ")
 }
 
-// Has reports whether scope is one of s. It compares names only: a token with
-// [ScopeGlobal] may purge, but does not have [ScopePurgeAll]. See also
-// [TokenResponse.Allows].
+// Has reports whether scope is one of s by name: [ScopeGlobal] is not
+// [ScopePurgeAll]. See also [TokenResponse.Allows].
 func (s Scopes) Has(scope Scope) bool { return slices.Contains(s, scope) }
 
 // MarshalText returns the same as [Scopes.String], and no error.
 func (s Scopes) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// UnmarshalText replaces s by the scopes of a space-delimited text. It accepts
-// any text and returns no error.
+// UnmarshalText replaces s by the scopes of a space-delimited text, and never fails.
 func (s *Scopes) UnmarshalText(text []byte) error {
 	*s = splitScopes(string(text))
 	return nil

@@ -11,21 +11,18 @@ import (
 	"time"
 )
 
-// RetryPolicy bounds retries: how many, and after which waits. Which requests
-// are retried does not depend on it: see the package comment, and the table in
-// the README for every case. The zero value of each field means its default; a
-// negative value is an error of [NewClient].
+// RetryPolicy bounds retries: how many, and after which waits. Which requests are
+// retried is in the package comment, and in the README for every case. The zero
+// value of a field means its default; a negative one is an error of [NewClient].
 //
 // An [http.Transport] may retry by itself, uncounted: over HTTP/1 a request of
-// which no byte was sent, and a read that a reused connection did not answer.
+// which no byte was sent, and a read that got no response on a reused connection.
 type RetryPolicy struct {
-	// MaxAttempts is the total number of attempts. Default 4; 1 disables
-	// retries.
+	// MaxAttempts is the total number of attempts. Default 4; 1 disables retries.
 	MaxAttempts int
-	// MinBackoff and MaxBackoff bound the exponential backoff, which has full
-	// jitter: the wait before the nth retry is random, between zero and
-	// MinBackoff doubled n-1 times, at most MaxBackoff. Defaults 250 ms and
-	// 8 s; a default yields to the other field if that is beyond it.
+	// MinBackoff and MaxBackoff bound the exponential backoff with full jitter: the
+	// wait before the nth retry is random, up to MinBackoff doubled n-1 times, at
+	// most MaxBackoff. Defaults 250 ms and 8 s, unless the other field is beyond it.
 	MinBackoff, MaxBackoff time.Duration
 	// MaxWait is the longest wait. A call fails immediately if the API asks for
 	// a longer one: a rate limit can take an hour to reset. Default 30 s.
@@ -33,21 +30,11 @@ type RetryPolicy struct {
 }
 
 func (p RetryPolicy) withDefaults() RetryPolicy {
-	if p.MaxAttempts == 0 {
-		p.MaxAttempts = 4
-	}
-	if p.MinBackoff == 0 {
-		p.MinBackoff = 250 * time.Millisecond
-		if p.MaxBackoff > 0 {
-			p.MinBackoff = min(p.MinBackoff, p.MaxBackoff)
-		}
-	}
-	if p.MaxBackoff == 0 {
-		p.MaxBackoff = max(8*time.Second, p.MinBackoff)
-	}
-	if p.MaxWait == 0 {
-		p.MaxWait = 30 * time.Second
-	}
+	const minBackoff = 250 * time.Millisecond
+	p.MaxAttempts = cmp.Or(p.MaxAttempts, 4)
+	p.MinBackoff = cmp.Or(p.MinBackoff, min(minBackoff, cmp.Or(p.MaxBackoff, minBackoff)))
+	p.MaxBackoff = cmp.Or(p.MaxBackoff, max(8*time.Second, p.MinBackoff))
+	p.MaxWait = cmp.Or(p.MaxWait, 30*time.Second)
 	return p
 }
 
@@ -113,31 +100,23 @@ type decision struct {
 // decide is the retry policy; the table in the README documents it.
 // maybeApplied says that an earlier attempt may have been processed.
 func decide(k kind, r result, status int, maybeApplied bool) decision {
+	create, read := k == kindCreate, k == kindRead
 	switch r {
 	case resultDone:
 		return decision{done: true}
 	case resultNotSent, resultRateLimited:
 		return decision{retry: true}
 	case resultNoResponse, resultServerError:
-		if k == kindCreate || k == kindRevokeForeign {
-			return decision{unknown: true}
-		}
-		return decision{retry: true}
+		unknown := create || k == kindRevokeForeign
+		return decision{retry: !unknown, unknown: unknown}
 	case resultTruncated:
-		switch k {
-		case kindRead:
-			return decision{retry: true}
-		case kindCreate:
-			return decision{unknown: true}
-		}
-		return decision{done: true}
+		return decision{retry: read, unknown: create, done: !read && !create}
+	case resultAmbiguous:
+		return decision{unknown: create}
 	case resultClientError:
 		if maybeApplied {
 			return decideLater(k, status)
 		}
-	case resultAmbiguous:
-		return decision{unknown: k == kindCreate}
-	case resultPermanent:
 	}
 	return decision{}
 }
@@ -168,9 +147,7 @@ func classifyStatus(status int) result {
 		return resultServerError
 	case status >= 400 && status < 500:
 		return resultClientError
-	case status >= 500, status < 200, status == http.StatusSeeOther:
-		// 303 is the response to a POST that was processed (RFC 9110, section
-		// 15.4.4).
+	case status >= 500, status < 200, status == http.StatusSeeOther: // RFC 9110, section 15.4.4: processed
 		return resultAmbiguous
 	}
 	return resultPermanent
@@ -204,7 +181,7 @@ func classifyFailure(err error, p progress) result {
 }
 
 // isPermanent reports whether err, of a request that was not sent, is likely to
-// come again: there is no such host, or it is not the right one.
+// recur: there is no such host, or it is not the right one.
 func isPermanent(err error) bool {
 	if dns, ok := errors.AsType[*net.DNSError](err); ok {
 		return dns.IsNotFound
@@ -219,9 +196,8 @@ func isA[E error](err error) bool {
 	return ok
 }
 
-// retryDelay returns the wait before the nth retry, n from 1: the one that the
-// server asked for, with jitter on top so that many clients don't return at the
-// same moment, else the backoff. chance is a random number in [0,1).
+// retryDelay returns the wait before the nth retry, n from 1: what the server asked
+// for plus jitter, or the backoff. chance is a random number in [0,1).
 func retryDelay(p RetryPolicy, serverDelay time.Duration, n int, chance float64) time.Duration {
 	if serverDelay > 0 {
 		return serverDelay + time.Duration(chance*float64(max(serverDelay/10, 250*time.Millisecond)))
@@ -233,8 +209,7 @@ func retryDelay(p RetryPolicy, serverDelay time.Duration, n int, chance float64)
 	return time.Duration(chance * float64(min(limit, p.MaxBackoff)))
 }
 
-// canWait reports whether the wait d is allowed, which the server may have asked
-// for, and ends before ctx does.
+// canWait reports whether the wait d is allowed, and ends before ctx does.
 func canWait(ctx context.Context, p RetryPolicy, serverDelay, d time.Duration, now time.Time) bool {
 	deadline, ok := ctx.Deadline()
 	return min(cmp.Or(serverDelay, d), d) <= p.MaxWait && (!ok || now.Add(d).Before(deadline))
