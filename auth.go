@@ -39,7 +39,7 @@ func keyCredential(key Secret) (credential, error) {
 	return credential{"Fastly-Key", []string{key.Reveal()}, tokenSecrets(key.Reveal())}, nil
 }
 
-// askKey gets the key from f. A key that comes with an error is redacted in it.
+// askKey gets the key from f, and redacts it in the error of f.
 func askKey(ctx context.Context, f func(context.Context) (Secret, error)) (credential, error) {
 	key, err := f(ctx)
 	if err != nil {
@@ -59,8 +59,8 @@ func basicCredential(username string, password Secret) (credential, error) {
 	return credential{"Authorization", []string{"Basic " + pair}, tokenSecrets(pair).and(passwordSecrets(password.Reveal()))}, nil
 }
 
-// sentSecrets returns the secrets that a transport of the caller's put into the
-// request that resp answers, as far as resp shows them.
+// sentSecrets returns the secrets that a caller's transport put into the request of
+// resp, as far as resp shows them.
 func sentSecrets(resp *http.Response) secrets {
 	if resp.Request == nil {
 		return secrets{}

@@ -18,7 +18,6 @@ import (
 // DefaultBaseURL is the address of the API, unless [WithBaseURL] replaces it.
 const DefaultBaseURL = "https://" + defaultHost
 
-// libraryProduct is the library's product token in the User-Agent header.
 const libraryProduct = "fastly-tokens-go/0.2.0"
 
 // Client talks to the Fastly API. [NewClient] and [NewClientFromEnv] make one; the
@@ -103,7 +102,7 @@ func (c *Client) RateLimit() (rl RateLimit, ok bool) {
 	if last := c.rateLimit.Load(); last != nil {
 		return *last, true
 	}
-	return RateLimit{}, false
+	return rl, false
 }
 
 // CloseIdleConnections closes connections that are kept for later calls, as

@@ -287,12 +287,13 @@ func (d *tokenDecoder) time(to *time.Time) error {
 		return err
 	}
 	var t time.Time
-	err = t.UnmarshalText(text)
-	if t = t.UTC(); err != nil || t.Year() < 0 || t.Year() > 9999 {
-		d.fail("%q is not an RFC 3339 time", d.name)
-		return nil
+	if err := t.UnmarshalText(text); err == nil {
+		if t = t.UTC(); t.Year() >= 0 && t.Year() <= 9999 {
+			*to = t
+			return nil
+		}
 	}
-	*to = t
+	d.fail("%q is not an RFC 3339 time", d.name)
 	return nil
 }
 

@@ -17,13 +17,12 @@
 //
 // # Authentication
 //
-// [WithAPIKey] sends an API token, and [WithAPIKeyFunc] one that may change while
-// the program runs. The API creates tokens by a login: a request with a Username
-// and a Password authenticates itself, so [WithoutAuthentication] is enough for it.
-// Credentials go to the host of the base URL only, and over TLS unless that is
-// loopback. [WithHTTPClient] brings a proxy, TLS settings or tracing;
-// [WithTransport] leaves authentication to a transport of yours. No redirect is
-// followed.
+// [WithAPIKey] sends an API token, and [WithAPIKeyFunc] one that may change. A
+// create with a Username and a Password authenticates itself, so for it
+// [WithoutAuthentication] is enough. Credentials go to the host of the base URL
+// only, and over TLS unless that is loopback; no redirect is followed.
+// [WithHTTPClient] brings a proxy, TLS settings or tracing, and [WithTransport]
+// authentication of your own.
 //
 // # Errors
 //
@@ -63,8 +62,8 @@
 //
 // # Testing
 //
-// Package [github.com/fastly-tokens/fastly/fastlytest] is the API in memory. It
-// breaks connections and responses where you want to see what your program does:
+// Package [github.com/fastly-tokens/fastly/fastlytest] is the API in memory, with
+// broken connections and responses on demand:
 //
 //	srv := fastlytest.NewServer()
 //	defer srv.Close()

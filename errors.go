@@ -148,7 +148,7 @@ var sentinelHints = map[error]string{
 func (e *GenericTokenError) statusHint() string {
 	sentinel := e.sentinel()
 	switch hint := sentinelHints[sentinel]; {
-	case sentinel == ErrSudoRequired && e.Method == http.MethodPost:
+	case errors.Is(sentinel, ErrSudoRequired) && e.Method == http.MethodPost:
 		return "create with Username and Password in the CreateTokenRequest, or " + hint
 	case hint != "":
 		return hint
@@ -209,8 +209,7 @@ var codeSentinels = map[string]error{
 	"account_locked": ErrAccountLocked,
 }
 
-// sentinel returns the error that the body means, or nil. Some deployments put the
-// code where the message belongs.
+// sentinel returns the error that the body means, or nil. Msg may hold the code.
 func (e *GenericTokenError) sentinel() error {
 	if err := cmp.Or(codeSentinels[e.Code], codeSentinels[e.Msg]); err != nil {
 		return err
@@ -267,11 +266,11 @@ func (op *operation) newError(text string, err error, call callContext) error {
 
 // recoveryHint says what to do about a request that may have been processed.
 func (op *operation) recoveryHint(out outcome, unknown, maybeApplied bool) string {
-	var recovered *recoveredError
+	recovered, ok := errors.AsType[*recoveredError](out.err)
 	switch {
-	case errors.As(out.err, &recovered) && recovered.unverified:
+	case ok && recovered.unverified:
 		return "a token was created, and what may be its access token is in the response: test it before you rely on it"
-	case recovered != nil:
+	case ok:
 		return "the token was created, and its access token is in the response: keep it, or revoke the token by its ID"
 	case out.status == http.StatusUnauthorized && op.cred.header == "Authorization" && op.kind != kindCreate:
 		return "the API accepts a user name and password for creates only: use WithAPIKey"
@@ -279,17 +278,13 @@ func (op *operation) recoveryHint(out outcome, unknown, maybeApplied bool) strin
 		return "the revoke may have been applied all the same; revoking again is safe"
 	case !unknown:
 		return ""
-	}
-	switch op.kind {
-	case kindCreate:
+	case op.kind == kindCreate:
 		return fmt.Sprintf("a token may have been created: before you create it again, look for the name %q with ListTokensUser, and revoke what you find and don't hold", truncate(op.name, 100))
-	case kindRevokeForeign:
+	case op.kind == kindRevokeForeign:
 		return "the token may have been revoked: look at it with another key"
-	}
-	switch out.status {
-	case http.StatusUnauthorized:
+	case out.status == http.StatusUnauthorized:
 		return "an earlier attempt may have been processed, and the key itself may be what it revoked: list the tokens with another key"
-	case http.StatusForbidden:
+	case out.status == http.StatusForbidden:
 		return "an earlier attempt may have revoked the token: look at it with another key"
 	}
 	return "an earlier attempt may have revoked some or all of the tokens: list them to see"
@@ -300,13 +295,14 @@ func reason(err error) string {
 	if isUnprocessed(err) {
 		return "the server closed the HTTP/2 stream before it processed the request"
 	}
-	switch err.Error() {
+	switch text := err.Error(); text {
 	case io.EOF.Error():
 		return "the connection was closed before a response came"
 	case context.DeadlineExceeded.Error():
 		return "no response in time"
+	default:
+		return strings.TrimPrefix(text, "fastly: ")
 	}
-	return strings.TrimPrefix(err.Error(), "fastly: ")
 }
 
 // contextError matches both the error and the cause of a context that ended.

@@ -13,35 +13,30 @@ import (
 
 const (
 	maxKeyFileBytes = 64 << 10
-	// keyFileGrace covers a file that is being replaced.
-	keyFileGrace = time.Minute
-	// fileTimeUnit is the coarsest unit of a modification time in use, FAT's.
-	fileTimeUnit = 2 * time.Second
+	keyFileGrace    = time.Minute     // while a file is being replaced
+	fileTimeUnit    = 2 * time.Second // the coarsest of a modification time in use, FAT's
 )
 
 var errKeyFileEmpty = errors.New("the file is empty")
 
 // KeyFile returns a function for [WithAPIKeyFunc] that reads the API key from a
-// regular file of at most 64 KiB, such as a mounted secret. Symbolic links are
-// followed at each call. One line break at the end (LF or CRLF) is not part of
-// the key; anything else is, and an empty key is an error.
+// regular file of at most 64 KiB, such as a mounted secret. One line break at the
+// end (LF or CRLF) is not part of the key; anything else is.
 //
-// Each call looks at the file, and reads it again if its size, modification
-// time or inode has changed, and for two seconds after that, since a file
-// system may give two writes the same time. To replace a key, write another
-// file and rename it over the old one: a reader of a file that is rewritten in
-// place may see a part of the key.
+// Each call follows symbolic links and reads the file again if its size,
+// modification time or inode has changed, and for two seconds after that, since a
+// file system may give two writes the same time. To replace a key, rename another
+// file over it: of one rewritten in place, a part may be read.
 //
-// If the file is missing or empty, the last key is used for at most a minute
-// after the file was last seen with it. From then on, and for any other
-// failure at once, calls fail; so deleting the file withdraws the key.
+// If the file is missing or empty, the last key is used for at most a minute after
+// the file was last seen with it. Then, and for any other failure at once, calls
+// fail; so deleting the file withdraws the key.
 //
-// The function is safe for concurrent use. One call at a time looks at the
-// file; the others wait, no longer than their contexts allow. Errors name the
-// file and never show its content; they match the cause, such as
-// [fs.ErrNotExist] or [context.Canceled]. A path that is empty, or that could
-// be an access token by mistake (32 letters, digits, '-' and '_': write ./ in
-// front if it is a file), is not shown and matches [ErrInvalidArgument].
+// The function is safe for concurrent use: one call at a time looks at the file,
+// the others wait as long as their contexts allow. Errors name the file, never show
+// its content, and match the cause, such as [fs.ErrNotExist]. A path that is empty,
+// or could be an access token (32 letters, digits, '-' and '_': write ./ in front
+// if it is a file), is not shown; its error matches [ErrInvalidArgument].
 func KeyFile(path string) func(context.Context) (Secret, error) {
 	return newKeyFile(path).key
 }
@@ -65,9 +60,9 @@ func newKeyFile(path string) *keyFile {
 func (f *keyFile) key(ctx context.Context) (Secret, error) {
 	switch {
 	case f.path == "":
-		return "", fmt.Errorf("fastly: %w: the path of the key file is empty", ErrInvalidArgument)
+		return "", invalid("the path of the key file is empty")
 	case looksLikeToken(f.path):
-		return "", fmt.Errorf("fastly: %w: the path of the key file looks like a key", ErrInvalidArgument)
+		return "", invalid("the path of the key file looks like a key")
 	}
 	select {
 	case f.turn <- struct{}{}:
@@ -82,7 +77,7 @@ func (f *keyFile) key(ctx context.Context) (Secret, error) {
 		return f.last, nil
 	}
 	// An error of the operating system repeats the path as it is.
-	if pathError := (*fs.PathError)(nil); errors.As(err, &pathError) {
+	if pathError, ok := errors.AsType[*fs.PathError](err); ok {
 		err = pathError.Err
 	}
 	return "", fmt.Errorf("fastly: key file %.1024q: %w", f.path, err)
@@ -150,5 +145,5 @@ func sameFile(a, b fs.FileInfo) bool {
 
 // looksLikeToken reports whether s has the form of an access token.
 func looksLikeToken(s string) bool {
-	return len(s) == 32 && strings.Trim(s, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz-") == ""
+	return len(s) == 32 && strings.Trim(s, alphanumeric+"-_") == ""
 }

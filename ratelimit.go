@@ -13,17 +13,15 @@ import (
 type RateLimit struct {
 	// Remaining is the number of requests left until Reset.
 	Remaining int
-	// Reset is when the count starts again, to the second. The zero value means
-	// that the API did not say.
+	// Reset is when the count starts again, to the second; zero if not reported.
 	Reset time.Time
 }
 
-// noteRateLimit reads the rate limit of a response, and keeps it if it is
-// complete.
+// noteRateLimit reads the rate limit of a response, and keeps it if complete.
 func (c *Client) noteRateLimit(h http.Header) RateLimit {
 	limit, complete := parseRateLimit(h)
 	if complete {
-		last := limit
+		last := limit // limit itself would be allocated for every response
 		c.rateLimit.Store(&last)
 	}
 	return limit
@@ -40,11 +38,10 @@ func parseRateLimit(h http.Header) (limit RateLimit, complete bool) {
 		limit.Reset = time.Unix(reset, 0)
 	}
 	remaining, err := strconv.Atoi(h.Get("Fastly-Ratelimit-Remaining"))
-	if err != nil {
-		return limit, false
+	if err == nil {
+		limit.Remaining = remaining
 	}
-	limit.Remaining = remaining
-	return limit, true
+	return limit, err == nil
 }
 
 // retryAfter returns how long a response asks to wait: past a rate limit the

@@ -222,10 +222,9 @@ func (r *redactor) redactHeader(h http.Header) http.Header {
 	return clean
 }
 
-// redactedError is an error of a transport whose text held a secret. It matches
-// what that error matches, but has no Unwrap: whatever prints each error of a
-// chain would print the secret. Nor does it hold the error in a field, which
-// package fmt would print for a verb that doesn't fit.
+// redactedError matches what an error matches whose text held a secret. It has no
+// Unwrap, as what prints each error of a chain would print the secret, nor holds the
+// error in a field, which package fmt would print for a verb that doesn't fit.
 type redactedError struct {
 	text string
 	is   func(target error) bool

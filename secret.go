@@ -2,19 +2,19 @@ package fastly
 
 import (
 	"fmt"
+	"io"
 	"log/slog"
 	"strings"
 )
 
 // Secret is a credential that does not print: every formatting verb, log and
-// encoder (JSON, XML, text, gob) gets [REDACTED]. [Secret.Reveal] is the
-// intended way to its value. It unmarshals like a string.
+// encoder (JSON, XML, text, gob) gets [REDACTED]. [Secret.Reveal] is the intended
+// way to its value. It unmarshals like a string.
 //
-// What looks at a string without calling its methods shows it all the same: a
-// conversion such as string(s); package fmt in two misuses that go vet reports
-// (the verb %p, and %w with what is not an error) and in unexported fields of a
-// struct; encoding/json in the keys of a map; and whatever prints by reflection,
-// such as the failure messages of some test libraries.
+// What calls no methods shows it all the same: a conversion such as string(s);
+// package fmt for the verbs %p and %w, which go vet reports, and in unexported
+// fields of a struct; encoding/json in the keys of a map; and whatever prints by
+// reflection, such as the failure messages of some test libraries.
 type Secret string
 
 // Reveal returns the value as a plain string, which prints.
@@ -24,10 +24,7 @@ func (s Secret) Reveal() string { return string(s) }
 func (s Secret) String() string { return redacted }
 
 // Format implements [fmt.Formatter]: [REDACTED] for every verb.
-func (s Secret) Format(f fmt.State, _ rune) {
-	// Format can't report a failed write.
-	_, _ = f.Write([]byte(redacted))
-}
+func (s Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
 
 // LogValue implements [slog.LogValuer].
 func (s Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
@@ -50,7 +47,6 @@ func (c *Client) Format(f fmt.State, _ rune) {
 	if c != nil && c.base != nil {
 		base = c.base.String()
 	}
-	// Format can't report a failed write.
 	_, _ = fmt.Fprintf(f, "fastly.Client(%s)", base)
 }
 
@@ -86,7 +82,6 @@ func formatFields(f fmt.State, verb rune, name string, fields any) {
 	if verb == 'v' {
 		format = fmt.FormatString(f, verb)
 	}
-	text := strings.Replace(fmt.Sprintf(format, fields), "fastly.plain{", "fastly."+name+"{", 1)
-	// Format can't report a failed write.
-	_, _ = f.Write([]byte(text))
+	text := fmt.Sprintf(format, fields)
+	_, _ = io.WriteString(f, strings.Replace(text, "fastly.plain{", "fastly."+name+"{", 1))
 }

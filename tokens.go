@@ -29,7 +29,6 @@ const (
 // BulkRevokeTokens revokes tokens by their IDs: DELETE /tokens. The list must
 // not be empty; an ID that occurs twice is sent once. A 404 after an attempt that
 // may have been processed matches [ErrOutcomeUnknown], too.
-//
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/user/#bulk-revoke-tokens
 func (s *TokensService) BulkRevokeTokens(ctx context.Context, tokenIDs []string) error {
 	if len(tokenIDs) == 0 {
@@ -74,7 +73,6 @@ func (s *TokensService) CreateToken(ctx context.Context, req *CreateTokenRequest
 }
 
 // GetToken returns a token by its ID: GET /tokens/{token_id}.
-//
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/user/#get-token
 func (s *TokensService) GetToken(ctx context.Context, tokenID string) (*TokenResponse, error) {
 	if err := checkTokenID(tokenID, "GetTokenCurrent"); err != nil {
@@ -85,7 +83,6 @@ func (s *TokensService) GetToken(ctx context.Context, tokenID string) (*TokenRes
 
 // GetTokenCurrent returns the token that the client authenticates with: GET
 // /tokens/self.
-//
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/user/#get-token-current
 func (s *TokensService) GetTokenCurrent(ctx context.Context) (*TokenResponse, error) {
 	return do(ctx, s, operation{kind: kindRead, method: http.MethodGet, path: currentPath}, decodeToken)
@@ -94,7 +91,6 @@ func (s *TokensService) GetTokenCurrent(ctx context.Context) (*TokenResponse, er
 // ListTokensCustomer returns the tokens of a customer: GET
 // /customer/{customer_id}/tokens. It needs the key of a superuser. The list is
 // complete, in no particular order, and empty but not nil if there are none.
-//
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/customer/#list-tokens-customer
 func (s *TokensService) ListTokensCustomer(ctx context.Context, customerID string) ([]TokenResponse, error) {
 	if err := checkID("the customer ID", customerID); err != nil {
@@ -105,7 +101,6 @@ func (s *TokensService) ListTokensCustomer(ctx context.Context, customerID strin
 
 // ListTokensUser returns the tokens of the client's user: GET /tokens. The list
 // is complete, in no particular order, and empty but not nil if there are none.
-//
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/user/#list-tokens-user
 func (s *TokensService) ListTokensUser(ctx context.Context) ([]TokenResponse, error) {
 	return do(ctx, s, operation{kind: kindRead, method: http.MethodGet, path: tokensPath}, decodeTokens)
@@ -113,7 +108,6 @@ func (s *TokensService) ListTokensUser(ctx context.Context) ([]TokenResponse, er
 
 // RevokeToken revokes a token by its ID: DELETE /tokens/{token_id}. A 404 means
 // success if an earlier attempt of the call may have been processed.
-//
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/user/#revoke-token
 func (s *TokensService) RevokeToken(ctx context.Context, tokenID string) error {
 	if err := checkTokenID(tokenID, "RevokeTokenCurrent"); err != nil {

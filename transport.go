@@ -1,6 +1,7 @@
 package fastly
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -19,21 +20,17 @@ import (
 const defaultTimeout = 60 * time.Second
 
 // defaultTransport returns a copy of http.DefaultTransport with more connections
-// and stricter bounds, or http.DefaultTransport itself if the program has put
-// another type there.
+// and stricter bounds, or itself if it is of another type.
 func defaultTransport() http.RoundTripper {
 	shared, ok := http.DefaultTransport.(*http.Transport)
 	if !ok {
 		return http.DefaultTransport
 	}
 	t := shared.Clone()
-	t.MaxConnsPerHost = 64
-	t.MaxIdleConnsPerHost = 64
+	t.MaxConnsPerHost, t.MaxIdleConnsPerHost = 64, 64
 	t.MaxResponseHeaderBytes = 256 << 10
 	t.ReadBufferSize = 32 << 10 // fewer system calls for a long list
-	if t.TLSClientConfig == nil {
-		t.TLSClientConfig = new(tls.Config)
-	}
+	t.TLSClientConfig = cmp.Or(t.TLSClientConfig, new(tls.Config))
 	t.TLSClientConfig.MinVersion = max(t.TLSClientConfig.MinVersion, tls.VersionTLS12)
 	if t.HTTP2 == nil {
 		// Without pings a connection that went dead stays in use.
@@ -67,16 +64,14 @@ func checkTLS(rt http.RoundTripper) error {
 	case t == nil:
 		return invalid("the HTTP transport is a nil *http.Transport")
 	}
-	// A transport changes its settings at its first use, and only Clone waits
-	// for that.
-	if t = t.Clone(); t.TLSClientConfig == nil {
-		return nil
-	}
-	if v := t.TLSClientConfig.MinVersion; v != 0 && v < tls.VersionTLS12 {
-		return invalid("the HTTP transport allows %s: set TLSClientConfig.MinVersion to tls.VersionTLS12 or later", tls.VersionName(v))
-	}
-	if v := t.TLSClientConfig.MaxVersion; v != 0 && v < tls.VersionTLS12 {
-		return invalid("the HTTP transport goes up to %s only: set TLSClientConfig.MaxVersion to tls.VersionTLS12 or later", tls.VersionName(v))
+	// Only Clone waits for a transport to change its settings at its first use.
+	c := cmp.Or(t.Clone().TLSClientConfig, new(tls.Config))
+	tooOld := func(version uint16) bool { return version != 0 && version < tls.VersionTLS12 }
+	switch oldest, newest := c.MinVersion, c.MaxVersion; {
+	case tooOld(oldest):
+		return invalid("the HTTP transport allows %s: set TLSClientConfig.MinVersion to tls.VersionTLS12 or later", tls.VersionName(oldest))
+	case tooOld(newest):
+		return invalid("the HTTP transport goes up to %s only: set TLSClientConfig.MaxVersion to tls.VersionTLS12 or later", tls.VersionName(newest))
 	}
 	return nil
 }
@@ -123,9 +118,8 @@ type tracker struct {
 	written   atomic.Int32 // headers
 }
 
-// How many connections net/http may try for one attempt of a read, which is
-// harmless to repeat, but not without end: over HTTP/1 all that a client keeps
-// may be closed.
+// How many connections net/http may try for one attempt: over HTTP/1 all that a
+// client keeps may be closed.
 const (
 	maxReadConnections      = 4
 	maxReadConnectionsHTTP1 = 100
@@ -133,8 +127,7 @@ const (
 
 var errRepeated = errors.New("the HTTP/2 connection was lost after the request was sent")
 
-// track returns a context whose requests the tracker watches. cancel has to end
-// that context.
+// track returns a context whose requests the tracker watches; cancel ends it.
 func track(ctx context.Context, cancel context.CancelCauseFunc, k kind, http1 bool) (context.Context, *tracker) {
 	t := &tracker{cancel: cancel, maxConnections: maxReadConnectionsHTTP1}
 	if k == kindRead && !http1 {
