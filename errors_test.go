@@ -466,6 +466,29 @@ func TestHeaderOfAnErrorIsRedactedInEachEncoding(t *testing.T) {
 	}
 }
 
+// net/http changes the case of names; a transport of the caller's may not.
+func TestHeaderOfAnErrorIsRedactedWhateverTheCaseOfNames(t *testing.T) {
+	t.Parallel()
+	c := mustClient(t, fastly.WithAPIKey(canaryKey), noRetry, fastly.WithHTTPClient(&http.Client{Transport: roundTripFunc(func(r *http.Request) (*http.Response, error) {
+		resp, err := respond(http.StatusBadRequest, "")(r)
+		resp.Header = http.Header{
+			"set-cookie": {"session=1"}, "location": {"https://example.com/path?ticket=1"}, "x-timer": {"VS0", "VE93"},
+			http.CanonicalHeaderKey("x-" + canaryKey): {"1"}, strings.ToLower(canaryKey): {"2"}, strings.ToUpper(canaryKey): {"3"},
+		}
+		return resp, err
+	})}))
+	_, err := c.Tokens.GetTokenCurrent(t.Context())
+	assert.Equal(t, http.Header{"location": {"https://example.com/path"}, "x-timer": {"VS0, VE93"}}, responseError(t, err).Header)
+}
+
+func TestShortPasswordInAHeaderIsRedactedIfItIsOneOfTheValues(t *testing.T) {
+	t.Parallel()
+	srv := newStub(t, http.StatusBadRequest, http.Header{"X-Values": {"login", "wrong", "the password is wrong"}}, "")
+	c := mustClient(t, fastly.WithBaseURL(srv.URL), fastly.WithoutAuthentication(), noRetry)
+	_, err := c.Tokens.CreateToken(t.Context(), &fastly.CreateTokenRequest{Username: canaryLogin, Password: "wrong"})
+	assert.Equal(t, "login, [REDACTED], the password is wrong", responseError(t, err).Header.Get("X-Values"))
+}
+
 // A program's own tests make such errors by hand.
 func TestGenericTokenErrorMadeByHandReadsWell(t *testing.T) {
 	t.Parallel()

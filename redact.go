@@ -210,16 +210,26 @@ func (r *redactor) redactHeader(h http.Header) http.Header {
 		if len(clean) == maxHeaderFields {
 			break
 		}
-		if name == "Set-Cookie" || len(name) > maxHeaderValue || r.redact(name) != name {
+		if strings.EqualFold(name, "Set-Cookie") || len(name) > maxHeaderValue || r.inName(name) {
 			continue
 		}
-		value := strings.Join(h[name], ", ")
-		if name == "Location" {
-			value, _, _ = strings.Cut(value, "?")
+		values := slices.Clone(h[name])
+		for i, value := range values {
+			if strings.EqualFold(name, "Location") {
+				value, _, _ = strings.Cut(value, "?")
+			}
+			values[i] = r.redact(value)
 		}
-		clean[name] = []string{truncate(r.redact(value), maxHeaderValue)}
+		clean[name] = []string{truncate(strings.Join(values, ", "), maxHeaderValue)}
 	}
 	return clean
+}
+
+// inName reports whether a field's name, whose case net/http changes, holds a secret.
+func (r *redactor) inName(name string) bool {
+	return slices.ContainsFunc(r.anywhere, func(secret string) bool {
+		return strings.Contains(strings.ToLower(name), strings.ToLower(secret))
+	})
 }
 
 // redactedError matches what an error matches whose text held a secret. It has no

@@ -186,6 +186,10 @@ func isPermanent(err error) bool {
 	if dns, ok := errors.AsType[*net.DNSError](err); ok {
 		return dns.IsNotFound
 	}
+	// All that net/http says of a proxy that refuses a CONNECT.
+	if text := err.Error(); text == http.StatusText(http.StatusProxyAuthRequired) || text == http.StatusText(http.StatusForbidden) {
+		return true
+	}
 	return isA[*tls.CertificateVerificationError](err) || isA[x509.UnknownAuthorityError](err) ||
 		isA[x509.HostnameError](err) || isA[x509.CertificateInvalidError](err) ||
 		isA[tls.RecordHeaderError](err) || isA[tls.AlertError](err)
