@@ -420,11 +420,11 @@ func TestSequencesOfFaultsEndAsTheModelSays(t *testing.T) {
 			runs.Load(), covered.Load(), *sequences, len(operations), time.Since(start).Round(time.Millisecond))
 	})
 	for _, op := range operations {
-		for _, protocol := range []string{"HTTP/1", "HTTP/2"} {
+		for _, protocol := range []string{"HTTP1", "HTTP2"} { // a slash would be a subtest
 			t.Run(op.name+" over "+protocol, func(t *testing.T) {
 				t.Parallel()
 				e := &enumeration{
-					t: t, op: op, http2: protocol == "HTTP/2", length: *sequences,
+					t: t, op: op, http2: protocol == "HTTP2", length: *sequences,
 					transport: &http.Transport{Protocols: new(http.Protocols)}, endings: map[string]*ending{},
 				}
 				// Making a gzip writer for each response takes most of the time.
