@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -108,12 +109,8 @@ func (c callContext) describe(text string, hints ...string) string {
 	if c.attempts > 1 {
 		text += " (after " + strconv.Itoa(c.attempts) + " attempts)"
 	}
-	for _, hint := range append(hints, c.hint) {
-		if hint != "" {
-			text += "; " + hint
-		}
-	}
-	return text
+	parts := slices.DeleteFunc(append([]string{text}, append(hints, c.hint)...), func(part string) bool { return part == "" })
+	return strings.Join(parts, "; ")
 }
 
 // message is what the API says, or else what the status means.
@@ -226,7 +223,7 @@ func (e *GenericTokenError) sentinel() error {
 }
 
 func (e *GenericTokenError) classify() result {
-	if e.sentinel() == ErrSudoRequired {
+	if errors.Is(e.sentinel(), ErrSudoRequired) {
 		return resultPermanent // the key works: nothing has been revoked
 	}
 	return classifyStatus(e.StatusCode)

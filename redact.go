@@ -154,11 +154,12 @@ var (
 )
 
 // eachUnit formats the UTF-16 units of a character.
-func eachUnit(c, format string) (text string) {
+func eachUnit(c, format string) string {
+	var text []byte
 	for _, unit := range utf16.Encode([]rune(c)) {
-		text += fmt.Sprintf(format, unit)
+		text = fmt.Appendf(text, format, unit)
 	}
-	return text
+	return string(text)
 }
 
 // lowerEscape writes an escape in lower case.
@@ -242,7 +243,9 @@ type redactedError struct {
 }
 
 func (e *redactedError) Error() string        { return e.text }
+// Is makes [errors.Is] look at the error itself.
 func (e *redactedError) Is(target error) bool { return e.is(target) }
+// As makes [errors.As] look at the error itself.
 func (e *redactedError) As(target any) bool   { return e.as(target) }
 
 // redactError returns err, or an error that matches the same but whose text

@@ -429,7 +429,7 @@ func TestTransportsRedactWhatTheTransportBelowRepeats(t *testing.T) {
 	} {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, fastly.DefaultBaseURL, http.NoBody)
 		require.NoError(t, err)
-		resp, err := rt.RoundTrip(req) //nolint:bodyclose // there is no response
+		resp, err := rt.RoundTrip(req)
 		require.ErrorIs(t, err, reason)
 		assert.Nil(t, resp)
 		assertNoSecret(t, err)
@@ -447,7 +447,7 @@ func TestErrorOfTheKeyFunctionRedactsTheKeyThatComesWithIt(t *testing.T) {
 	assertNoSecret(t, err)
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, fastly.DefaultBaseURL, http.NoBody)
 	require.NoError(t, err)
-	_, err = (&fastly.APIKeyTransport{KeyFunc: give}).RoundTrip(req) //nolint:bodyclose // there is no response
+	_, err = (&fastly.APIKeyTransport{KeyFunc: give}).RoundTrip(req)
 	require.ErrorIs(t, err, stale)
 	assertNoSecret(t, err)
 }
