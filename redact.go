@@ -242,11 +242,13 @@ type redactedError struct {
 	as   func(target any) bool
 }
 
-func (e *redactedError) Error() string        { return e.text }
+func (e *redactedError) Error() string { return e.text }
+
 // Is makes [errors.Is] look at the error itself.
 func (e *redactedError) Is(target error) bool { return e.is(target) }
+
 // As makes [errors.As] look at the error itself.
-func (e *redactedError) As(target any) bool   { return e.as(target) }
+func (e *redactedError) As(target any) bool { return e.as(target) }
 
 // redactError returns err, or an error that matches the same but whose text
 // holds none of the secrets.
