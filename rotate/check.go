@@ -14,7 +14,7 @@ import (
 // use sets the client that uses New, nil for none. It can revoke the old token
 // where that is Client's own key, which can't see that it is revoked.
 func (x *run) use(fresh *fastly.Client) {
-	x.fresh, x.clients = fresh, []*fastly.Client{x.Client}
+	x.clients = []*fastly.Client{x.Client}
 	if fresh != nil && mayClean(x.Old.Scopes) {
 		x.clients = append(x.clients, fresh)
 	}
@@ -66,12 +66,6 @@ func (x *run) confirm(ctx context.Context) (bool, error) {
 	if x.Handover.Get != nil {
 		key, err := x.held(ctx)
 		return key != "", err
-	}
-	if x.fresh != nil {
-		t, err := x.fresh.Tokens.GetTokenCurrent(ctx)
-		if err == nil || !refused(err) {
-			return err == nil && t.ID == x.New.ID, err
-		}
 	}
 	if x.keyErr != nil {
 		return false, fmt.Errorf("the client's key does not work, nor does token %s if it is that one's: run again with the new token as the key: %w", x.Old.ID, x.keyErr)
@@ -147,18 +141,11 @@ func difference(t, old *fastly.TokenResponse, expires time.Time) string {
 	case !slices.Equal(sorted(t.Scopes), sorted(old.Scopes)):
 		return fmt.Sprintf("it has scopes %q, not %q", t.Scopes, old.Scopes)
 	case !slices.Equal(sorted(t.Services), sorted(old.Services)):
-		return fmt.Sprintf("it is for %s, not for %s", services(t), services(old))
+		return fmt.Sprintf("it is for the services %q, not %q (none means all)", t.Services, old.Services)
 	case !expires.IsZero() && (t.ExpiresAt.IsZero() || t.ExpiresAt.After(expires.Add(time.Minute))):
 		return "it expires later than asked for"
 	}
 	return ""
-}
-
-func services(t *fastly.TokenResponse) string {
-	if len(t.Services) == 0 {
-		return "every service"
-	}
-	return fmt.Sprintf("the services %q", t.Services)
 }
 
 func sorted[S ~[]E, E ~string](s S) S {

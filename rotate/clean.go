@@ -123,17 +123,8 @@ func sleep(ctx context.Context, d time.Duration) error {
 	case <-timer.C:
 		return nil
 	case <-ctx.Done():
-		return ended(ctx)
+		return ctx.Err()
 	}
-}
-
-// ended returns the context's error together with its cause, nil before its end.
-func ended(ctx context.Context) error {
-	err := ctx.Err()
-	if cause := context.Cause(ctx); cause != err { //nolint:errorlint // the same one is not to be said twice
-		return fmt.Errorf("%w (%w)", err, cause)
-	}
-	return err
 }
 
 // refused reports whether err is the API's refusal of the key.

@@ -24,13 +24,14 @@ const maxCreates = 3
 // global scope and be of the user that the new token is for. A nil cleanup makes
 // Create stop at the first unknown outcome.
 //
-// The error is a [*CreateError], which says what exists. As with CreateToken,
-// the response is not nil next to an error if an access token was read that may
-// work: it could not be revoked, nobody looked because cleanup is nil, or the
-// token is good and there may be another one. Keep it or revoke it.
+// The error is a [*CreateError], which says what exists, unless an argument is
+// nil ([fastly.ErrInvalidArgument]). As with CreateToken, the response is not
+// nil next to an error if an access token was read that may work: it could not
+// be revoked, nobody looked because cleanup is nil, or the token is good and
+// there may be another one. Keep it or revoke it.
 //
-// When ctx ends, Create creates nothing more. It still looks for and revokes
-// what it may have made, for at most one minute.
+// Looking and revoking take at most one minute after each create, and go on
+// when ctx has ended; creating does not.
 func Create(ctx context.Context, client *fastly.Client, req *fastly.CreateTokenRequest, cleanup *fastly.Client) (*fastly.TokenCreatedResponse, error) {
 	if ctx == nil || client == nil || req == nil {
 		return nil, fmt.Errorf("rotate: Create needs a context, a client and a request: %w", fastly.ErrInvalidArgument)
@@ -79,7 +80,7 @@ func (c *cleaner) create(ctx context.Context, client *fastly.Client, req *fastly
 			created = nil
 		}
 		if len(c.clients) == 0 || sweepErr != nil || ctx.Err() != nil || try == maxCreates {
-			return created, also(also(err, sweepErr), ended(ctx))
+			return created, also(also(err, sweepErr), ctx.Err())
 		}
 	}
 }
@@ -110,11 +111,13 @@ func (e *CreateError) Error() string {
 	}
 	switch {
 	case e.Unknown:
-		return text + fmt.Sprintf("; there may be a token named %q: revoke it unless you hold it", e.Name)
+		text += fmt.Sprintf("; there may be a token named %q: revoke it unless you hold it", e.Name)
 	case len(e.Left) > 0:
-		return text + fmt.Sprintf(", named %q", e.Name)
+		text += fmt.Sprintf(", named %q", e.Name)
+	case errors.Is(e.Err, fastly.ErrOutcomeUnknown):
+		text += fmt.Sprintf("; no token named %q is left", e.Name)
 	}
-	return text + fmt.Sprintf("; no token named %q is left", e.Name)
+	return text
 }
 
 // Unwrap returns Err.

@@ -109,7 +109,9 @@ func TestCreateSurvivesEverySequenceOfFaults(t *testing.T) {
 				return slices.Contains(failure.Left, id) || created != nil && created.ID == id
 			})
 			assert.True(t, len(unknown) == 0 || len(unknown) == 1 && failure.Unknown, "troubles %v leave %q: %v", troubles, unknown, err)
-			assert.Contains(t, err.Error(), failure.Name)
+			if errors.Is(err, fastly.ErrOutcomeUnknown) {
+				assert.Contains(t, err.Error(), failure.Name)
+			}
 			assert.NotContains(t, err.Error(), w.user.Password)
 		})
 		if len(troubles) == 3 {
@@ -175,6 +177,7 @@ func TestCreateThatIsRejectedIsNotRepeated(t *testing.T) {
 		created, err := rotate.Create(t.Context(), w.login, req, w.key)
 
 		assert.ErrorIs(t, err, fastly.ErrInvalidCredentials)
+		assert.NotContains(t, err.Error(), "token named", "nothing was created: there is nothing to look for")
 		assert.Nil(t, created)
 		assert.Equal(t, []string{"POST /tokens"}, w.ops)
 		assert.Empty(t, w.jobs())
@@ -299,8 +302,10 @@ func TestCreateRefusesArgumentsThatAreMissing(t *testing.T) {
 	require.NoError(t, err)
 	req := &fastly.CreateTokenRequest{}
 	for name, create := range map[string]func() (*fastly.TokenCreatedResponse, error){
-		//lint:ignore SA1012 that is the test
-		"context": func() (*fastly.TokenCreatedResponse, error) { return rotate.Create(nil, c, req, nil) }, //nolint:staticcheck // that is the test
+		"context": func() (*fastly.TokenCreatedResponse, error) {
+			var none context.Context
+			return rotate.Create(none, c, req, nil)
+		},
 		"client":  func() (*fastly.TokenCreatedResponse, error) { return rotate.Create(t.Context(), nil, req, nil) },
 		"request": func() (*fastly.TokenCreatedResponse, error) { return rotate.Create(t.Context(), c, nil, nil) },
 	} {

@@ -3,7 +3,6 @@ package rotate
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -42,12 +41,8 @@ func (d disk) read(path string, limit int64) (text []byte, err error) {
 		if info.Size() > limit {
 			return fmt.Errorf("%s is too long: more than %d bytes", path, limit)
 		}
-		f, err := os.Open(path) // #nosec G304 -- the caller says where
-		if err != nil {
-			return err
-		}
-		text, err = io.ReadAll(io.LimitReader(f, limit))
-		return errors.Join(err, f.Close())
+		text, err = os.ReadFile(path) // #nosec G304 -- the caller says where
+		return err
 	})
 	return text, err
 }
@@ -97,7 +92,7 @@ func removeAll(dir, prefix string) error {
 	entries, err := os.ReadDir(dir)
 	for _, entry := range entries {
 		if strings.HasPrefix(entry.Name(), prefix) {
-			err = errors.Join(err, os.Remove(filepath.Join(dir, entry.Name())))
+			err = also(err, os.Remove(filepath.Join(dir, entry.Name())))
 		}
 	}
 	return err
@@ -122,5 +117,5 @@ func syncDir(dir string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(d.Sync(), d.Close())
+	return also(d.Sync(), d.Close())
 }

@@ -2,7 +2,6 @@ package rotate
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 )
@@ -35,7 +34,7 @@ func (j *fileJournal) Lock(context.Context) ([]byte, error) {
 	}
 	record, err := j.read(j.path, maxRecord)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("the journal: %w", err), unlock())
+		return nil, also(fmt.Errorf("the journal: %w", err), unlock())
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()

@@ -71,7 +71,7 @@ func TestFileJournalThatCannotBeReadIsNotLocked(t *testing.T) {
 func TestFileJournalIsUnlockedWhenItsProcessEnds(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "journal")
-	process := exec.Command(os.Args[0]) //nolint:gosec // the test itself
+	process := exec.Command(os.Args[0]) // #nosec G204 G702 -- the test itself
 	process.Env = append(os.Environ(), lockVar+"="+path)
 	stdin, err := process.StdinPipe()
 	require.NoError(t, err)

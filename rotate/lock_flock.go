@@ -20,9 +20,9 @@ func lockFile(path string) (unlock func() error, err error) {
 		if errors.Is(err, syscall.EWOULDBLOCK) {
 			err = ErrLocked
 		}
-		return nil, errors.Join(err, f.Close())
+		return nil, also(err, f.Close())
 	}
 	// Closing is not enough: a child process that is being started has the file
 	// open until it executes its program, and holds the lock.
-	return func() error { return errors.Join(syscall.Flock(fd, syscall.LOCK_UN), f.Close()) }, nil
+	return func() error { return also(syscall.Flock(fd, syscall.LOCK_UN), f.Close()) }, nil
 }

@@ -19,5 +19,5 @@ func lockFile(path string) (unlock func() error, err error) {
 	if err != nil {
 		return nil, err
 	}
-	return func() error { return errors.Join(f.Close(), os.Remove(path)) }, nil
+	return func() error { return also(f.Close(), os.Remove(path)) }, nil
 }

@@ -74,13 +74,14 @@ func (a *api) close() {
 // exchange sends requests over a connection that it keeps. Were that in the
 // bubble of a test, its time would never pass.
 func (a *api) exchange() {
-	transport := &http.Transport{}
+	transport := &http.Transport{DisableCompression: true}
 	defer transport.CloseIdleConnections()
 	for r := range a.requests {
 		var body []byte
 		resp, err := transport.RoundTrip(r)
 		if err == nil {
 			body, err = io.ReadAll(resp.Body)
+			_ = resp.Body.Close() // read to its end
 			resp.Body = io.NopCloser(bytes.NewReader(body))
 		}
 		a.responses <- response{resp, err}
@@ -98,7 +99,7 @@ type wire struct {
 }
 
 func (a *api) wire() *wire {
-	return &wire{api: a, broken: &http.Transport{DisableKeepAlives: true}}
+	return &wire{api: a, broken: &http.Transport{DisableKeepAlives: true, DisableCompression: true}}
 }
 
 func (w *wire) RoundTrip(r *http.Request) (resp *http.Response, err error) {

@@ -14,21 +14,22 @@ import (
 type State int
 
 const (
-	// StateUnknown means that the journal could not be read, and the run did nothing.
+	// StateUnknown is the state when the journal could not be locked or read.
+	// The run did nothing.
 	StateUnknown State = iota
-	// StateUnchanged means that the old token is in use, and no other was left behind.
-	// There is nothing to finish.
+	// StateUnchanged means that the old token is in use, and that no other was
+	// left behind. There is nothing to finish.
 	StateUnchanged
-	// StateCreating means that the old token works as before. Tokens with the name
-	// Result.Name may exist, which are to be revoked.
+	// StateCreating means that the old token works as before. Tokens with the
+	// name Result.Name may exist, which are to be revoked.
 	StateCreating
-	// StateHanding means that the new token may have been handed over. It and the old one
-	// both work.
+	// StateHanding means that the new token may have been handed over. It and
+	// the old one both work.
 	StateHanding
-	// StateHandedOver means that the new token is in use. The old one is to be revoked,
-	// at Result.RevokeAt or later.
+	// StateHandedOver means that the new token is in use. The old one is to be
+	// revoked, at Result.RevokeAt or later.
 	StateHandedOver
-	// StateDone means that the new token is in use, and is the only one left.
+	// StateDone means that the new token is in use, and the only one left.
 	StateDone
 )
 

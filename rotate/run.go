@@ -18,11 +18,9 @@ type run struct {
 	cleaner
 	// me is the token of Client. It is nil if the API refused the key, which
 	// keyErr then says.
-	me     *fastly.TokenResponse
-	keyErr error
-	// fresh is a client that uses New, nil if this run does not have its key.
-	fresh     *fastly.Client
-	connected []*fastly.Client
+	me        *fastly.TokenResponse
+	keyErr    error
+	connected []*fastly.Client // with keys of new tokens
 	// renewed: New is of this run.
 	renewed bool
 	// confirmed: the place of the handover holds New, and New works.
@@ -167,7 +165,7 @@ func (x *run) renew(ctx context.Context) error {
 		return x.undo(ctx, err)
 	}
 	x.log(ctx, "the new token works", "token", x.New.ID)
-	if err := ended(ctx); err != nil {
+	if err := ctx.Err(); err != nil {
 		return x.undo(ctx, err)
 	}
 	x.State = StateHanding

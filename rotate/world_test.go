@@ -33,7 +33,7 @@ const (
 	canceled    = "cancel"       // the context ends before the operation
 )
 
-func (t trouble) String() string { return fmt.Sprintf("%d %s", t.op, t.name) }
+func (t trouble) String() string { return fmt.Sprintf("%d: %s", t.op, t.name) }
 
 var errCrash = errors.New("crash")
 
@@ -279,7 +279,7 @@ func (w *world) untrue(r rotate.Result) error {
 		r.State == rotate.StateUnchanged && w.works(w.old.ID) && len(w.tokens) > 1,
 		r.State == rotate.StateHanding && (!w.works(w.old.ID) || !w.works(r.New.ID)),
 		r.State == rotate.StateHandedOver && !inPlace(r.New.ID),
-		r.State == rotate.StateDone && (!inPlace(r.New.ID) || len(w.tokens) != 1 || len(r.Left) != 0):
+		r.State == rotate.StateDone && (!inPlace(r.New.ID) || len(w.tokens) != 1 || len(r.Left) > 0):
 		return fmt.Errorf("%v, old %s, new %s, left %s is not true of %d tokens", r.State, r.Old.ID, r.New.ID, r.Left, len(w.tokens))
 	}
 	return nil
