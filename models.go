@@ -94,7 +94,7 @@ type CreateTokenRequest struct {
 	// OTPFunc, if not nil, is called instead for each attempt, with the context of
 	// the call: a code may expire while a retry waits. Its time does not count
 	// towards an attempt's timeout. Its error ends the call; "" is not sent.
-	OTPFunc func(context.Context) (Secret, error)
+	OTPFunc func(context.Context) (Secret, error) `json:"-"`
 }
 
 // Scope is one thing that a token may do. Unknown values are kept unchanged.

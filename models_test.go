@@ -1,6 +1,7 @@
 package fastly_test
 
 import (
+	"context"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -229,4 +230,15 @@ func TestParseScopesTakesSpacesAndCommas(t *testing.T) {
 		assert.Equal(t, want, fastly.ParseScopes(text), "%q", text)
 	}
 	assert.Len(t, fastly.ParseScopes(strings.Repeat("x,", 1000)), 1000)
+}
+
+// A function has no JSON form, and a request is logged all the same.
+func TestCreateTokenRequestMarshals(t *testing.T) {
+	t.Parallel()
+	req := fastly.CreateTokenRequest{Name: "deploy", Password: "hush hush", OTPFunc: func(context.Context) (fastly.Secret, error) { return "", nil }}
+	text, err := json.Marshal(req)
+	require.NoError(t, err)
+	assert.Contains(t, string(text), `"Name":"deploy"`)
+	assert.Contains(t, string(text), `"Password":"[REDACTED]"`)
+	assert.NotContains(t, string(text), "OTPFunc")
 }
