@@ -161,9 +161,9 @@ func TestTimeoutEndsNoOtherRequest(t *testing.T) {
 				}()
 				<-arrived
 				_, err := hasty.Tokens.ListTokensUser(t.Context())
+				close(release)
 				require.ErrorIs(t, err, context.DeadlineExceeded)
 				require.NoError(t, t.Context().Err())
-				close(release)
 				require.NoError(t, <-neighbour, "a request that runs at the same time")
 				go func() { <-arrived }()
 				_, err = patient.Tokens.GetTokenCurrent(t.Context())
@@ -754,14 +754,19 @@ func TestFailureOfTheKeyFunctionDoesNotHideThatARequestWasSent(t *testing.T) {
 					},
 				}
 				retrying := roundTripFunc(func(r *http.Request) (*http.Response, error) {
-					body, err := io.ReadAll(r.Body)
-					if err != nil {
-						return nil, err
+					var body []byte
+					var err error
+					if r.Body != nil { // the request has content
+						if body, err = io.ReadAll(r.Body); err != nil {
+							return nil, err
+						}
 					}
 					var resp *http.Response
 					for range 3 {
 						r = r.Clone(r.Context())
-						r.Body = io.NopCloser(bytes.NewReader(body))
+						if r.Body != nil {
+							r.Body = io.NopCloser(bytes.NewReader(body))
+						}
 						if resp, err = keyed.RoundTrip(r); err == nil {
 							break
 						}
@@ -867,6 +872,37 @@ func respondByTurns(w http.ResponseWriter, r *http.Request, turn int32) {
 	w.WriteHeader(status)
 	// The client may have read enough.
 	_, _ = io.WriteString(w, body)
+}
+
+// endedBody ends without an error when its request does, as a chunked body can
+// whose server notices that the client is about to close the connection.
+type endedBody struct{ ctx context.Context }
+
+func (b endedBody) Read([]byte) (int, error) {
+	<-b.ctx.Done()
+	return 0, io.EOF
+}
+
+func (endedBody) Close() error { return nil }
+
+func TestBodyThatEndsOnTimeoutIsNotWhole(t *testing.T) {
+	t.Parallel()
+	stalled := roundTripFunc(func(r *http.Request) (*http.Response, error) {
+		resp, err := respond(http.StatusOK, "")(r)
+		resp.Body = endedBody{r.Context()}
+		return resp, err
+	})
+	for _, op := range operations {
+		c := mustClient(t, fastly.WithAPIKey(someKey), noRetry, fastly.WithHTTPClient(&http.Client{Transport: stalled, Timeout: time.Millisecond}))
+		err := op.do(t.Context(), c)
+		if op.method == http.MethodDelete {
+			require.NoError(t, err, "a 2xx says that the revoke was applied")
+			continue
+		}
+		require.ErrorIs(t, err, context.DeadlineExceeded, op.name)
+		assert.ErrorContains(t, err, "the response was cut off")
+		assert.Equal(t, op.kind == fastly.KindCreate, isUnknown(err), "outcome unknown: %v", err)
+	}
 }
 
 // fewReplaced allows for connections that net/http replaces on a busy machine: it
