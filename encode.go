@@ -52,7 +52,8 @@ var acceptJSON = []string{"application/json"}
 // Over HTTP/1, GetBody lets net/http send a request once more of which no byte
 // has left. Over HTTP/2 net/http would repeat requests that were sent; without
 // GetBody, its error tells which were not processed, if the request has a body:
-// so a revoke has an empty one.
+// so a revoke has an empty one. An empty POST would go out in chunks, so it has none,
+// and the tracker alone keeps it from being repeated.
 func (c *Client) newRequest(ctx context.Context, op *operation, cred credential, otp Secret) *http.Request {
 	u := *c.base
 	u.Path += op.path
@@ -83,7 +84,7 @@ func (c *Client) newRequest(ctx context.Context, op *operation, cred credential,
 			req.AddCookie(cookie)
 		}
 	}
-	if op.kind == kindRead || len(op.body) == 0 && c.http1.Load() {
+	if op.kind == kindRead || len(op.body) == 0 && (op.kind == kindCreate || c.http1.Load()) {
 		return req.WithContext(ctx)
 	}
 	getBody := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(op.body)), nil }
