@@ -23,7 +23,7 @@ func WithClock(now func() time.Time) Option {
 // the clock. The default is 1000; with 0 each one is refused, and a negative
 // number makes [NewServer] panic.
 //
-// The count starts anew on the hour, as the API's does, so a test that uses up
+// The count begins again on the hour, as the API's does, so a test that uses up
 // the limit by the real clock fails if the hour ends meanwhile. Give the server
 // a clock that stands still, and move it with [Server.Advance]:
 //
