@@ -198,7 +198,7 @@ func (c *Client) attempt(ctx context.Context, op *operation, decode func(*http.R
 		return outcome{result: e.classify(), status: e.StatusCode, response: e, delay: e.serverDelay()}
 	}
 	if err = decode(resp); err != nil {
-		err = redactError(err, secrets)
+		err = redactError(truncatedBy(context.Cause(ctx), err), secrets)
 		// A body that was read to its end leaves the connection reusable.
 		_, _ = io.CopyN(io.Discard, resp.Body, maxErrorBytes)
 	}

@@ -395,3 +395,16 @@ type truncatedError struct{ err error }
 
 func (e *truncatedError) Error() string { return "the response was cut off: " + e.err.Error() }
 func (e *truncatedError) Unwrap() error { return e.err }
+
+// truncatedBy returns the error of a response that could not be read, of an attempt
+// that ended, unless ended is nil. A server that notices may end the body properly, so
+// that what is missing looks like a wrong response.
+func truncatedBy(ended, err error) error {
+	if ended == nil || isA[*truncatedError](err) {
+		return err
+	}
+	if recovered, ok := errors.AsType[*recoveredError](err); ok {
+		return &recoveredError{&truncatedError{ended}, recovered.unverified}
+	}
+	return &truncatedError{ended}
+}

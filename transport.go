@@ -212,9 +212,7 @@ func (b *timedBody) Read(p []byte) (int, error) {
 	if n > 0 && b.silence > 0 {
 		b.timer.Reset(b.silence)
 	}
-	// A server that notices the end of the attempt may end the body properly, before
-	// the connection is closed.
-	if err != nil && (!errors.Is(err, io.EOF) || b.ctx.Err() != nil) {
+	if err != nil && !errors.Is(err, io.EOF) {
 		err = cause(b.ctx, err)
 	}
 	return n, err

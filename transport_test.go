@@ -874,26 +874,43 @@ func respondByTurns(w http.ResponseWriter, r *http.Request, turn int32) {
 	_, _ = io.WriteString(w, body)
 }
 
-// endedBody ends without an error when its request does, as a chunked body can
-// whose server notices that the client is about to close the connection.
-type endedBody struct{ ctx context.Context }
+// endedBody is text that ends without an error when its request does, as a chunked
+// body can whose server notices that the client is about to close the connection.
+type endedBody struct {
+	ctx  context.Context
+	text io.Reader
+}
 
-func (b endedBody) Read([]byte) (int, error) {
-	<-b.ctx.Done()
-	return 0, io.EOF
+func (b endedBody) Read(p []byte) (int, error) {
+	n, err := b.text.Read(p)
+	if err != nil {
+		<-b.ctx.Done()
+	}
+	return n, err
 }
 
 func (endedBody) Close() error { return nil }
 
+func endingWith(text string) roundTripFunc {
+	return func(r *http.Request) (*http.Response, error) {
+		resp, err := respond(http.StatusOK, "")(r)
+		resp.Body = endedBody{r.Context(), strings.NewReader(text)}
+		return resp, err
+	}
+}
+
+func TestWholeBodyIsReadThoughTheAttemptEnds(t *testing.T) {
+	t.Parallel()
+	for _, op := range operations {
+		c := mustClient(t, fastly.WithAPIKey(someKey), noRetry, fastly.WithHTTPClient(&http.Client{Transport: endingWith(op.body), Timeout: time.Millisecond}))
+		require.NoError(t, op.do(t.Context(), c), op.name)
+	}
+}
+
 func TestBodyThatEndsOnTimeoutIsNotWhole(t *testing.T) {
 	t.Parallel()
-	stalled := roundTripFunc(func(r *http.Request) (*http.Response, error) {
-		resp, err := respond(http.StatusOK, "")(r)
-		resp.Body = endedBody{r.Context()}
-		return resp, err
-	})
 	for _, op := range operations {
-		c := mustClient(t, fastly.WithAPIKey(someKey), noRetry, fastly.WithHTTPClient(&http.Client{Transport: stalled, Timeout: time.Millisecond}))
+		c := mustClient(t, fastly.WithAPIKey(someKey), noRetry, fastly.WithHTTPClient(&http.Client{Transport: endingWith(""), Timeout: time.Millisecond}))
 		err := op.do(t.Context(), c)
 		if op.method == http.MethodDelete {
 			require.NoError(t, err, "a 2xx says that the revoke was applied")
