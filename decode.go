@@ -8,6 +8,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -71,7 +72,7 @@ type tokenDecoder struct {
 	*jsontext.Decoder
 	shared  map[string]string // strings that recur in a list
 	invalid error             // the first field that can't be read
-	name    []byte            // of the field at hand
+	name    []byte            // of the field at hand, in quotes
 	buf     []byte
 	items   []string
 }
@@ -135,45 +136,47 @@ func (d *tokenDecoder) field(t *TokenResponse, scopes *Scopes, serviceID *string
 	if err != nil {
 		return err
 	}
-	if d.name, err = jsontext.AppendUnquote(d.name[:0], quoted); err != nil {
-		return err
+	d.name = append(d.name[:0], quoted...)
+	if bytes.IndexByte(d.name, '\\') >= 0 { // JSON may escape any letter
+		plain, _ := jsontext.AppendUnquote(nil, quoted)
+		d.name, _ = jsontext.AppendQuote(d.name[:0], plain)
 	}
 	switch string(d.name) {
-	case "id":
+	case `"id"`:
 		return d.text(&t.ID)
-	case "name":
+	case `"name"`:
 		return d.text(&t.Name)
-	case "user_id":
+	case `"user_id"`:
 		return d.recurring(&t.UserID)
-	case "customer_id":
+	case `"customer_id"`:
 		return d.recurring(&t.CustomerID)
-	case "scope":
+	case `"scope"`:
 		return d.scopes(&t.Scopes)
-	case "scopes":
+	case `"scopes"`:
 		if len(t.Scopes) == 0 { // else it says the same
 			return d.scopes(scopes)
 		}
-	case "services":
+	case `"services"`:
 		return d.services(&t.Services)
-	case "service_id":
+	case `"service_id"`:
 		return d.recurring(serviceID)
-	case "created_at":
+	case `"created_at"`:
 		return d.time(&t.CreatedAt)
-	case "updated_at":
+	case `"updated_at"`:
 		return d.time(&t.UpdatedAt)
-	case "deleted_at":
+	case `"deleted_at"`:
 		return d.time(&t.DeletedAt)
-	case "expires_at":
+	case `"expires_at"`:
 		return d.time(&t.ExpiresAt)
-	case "last_used_at":
+	case `"last_used_at"`:
 		return d.time(&t.LastUsedAt)
-	case "sudo_expires_at":
+	case `"sudo_expires_at"`:
 		return d.time(&t.SudoExpiresAt)
-	case "ip":
+	case `"ip"`:
 		return d.text(&t.IP)
-	case "user_agent":
+	case `"user_agent"`:
 		return d.recurring(&t.UserAgent)
-	case "access_token":
+	case `"access_token"`:
 		if secret != nil {
 			return d.text((*string)(secret))
 		}
@@ -188,67 +191,61 @@ func (d *tokenDecoder) fail(format string, args ...any) {
 	}
 }
 
-// string reads a string; null is empty. The result is valid until the next call.
-func (d *tokenDecoder) string() ([]byte, error) {
-	value, err := d.ReadValue()
-	if err != nil {
-		return nil, err
-	}
+// unquote returns the text of a string, or nothing for null. It is valid until the
+// next call.
+func (d *tokenDecoder) unquote(value jsontext.Value) []byte {
 	switch kind := value.Kind(); {
 	case kind == '"':
-		d.buf, err = jsontext.AppendUnquote(d.buf[:0], value)
-		return d.buf, err
+		d.buf, _ = jsontext.AppendUnquote(d.buf[:0], value) // whether UTF-8 must be valid is for the Decoder to say
+		return d.buf
 	case kind != 'n':
-		d.fail("the form of %q is unknown", d.name)
+		d.fail("the form of %s is unknown", d.name)
 	}
-	return nil, nil
+	return nil
 }
 
 // text reads a string into to, unless it is null or empty.
 func (d *tokenDecoder) text(to *string) error {
-	text, err := d.string()
-	if len(text) > 0 {
-		*to = string(text)
+	value, err := d.ReadValue()
+	if err == nil {
+		*to = cmp.Or(string(d.unquote(value)), *to)
 	}
 	return err
 }
 
 // recurring is text for a string that other tokens of a list have, too.
 func (d *tokenDecoder) recurring(to *string) error {
-	text, err := d.string()
-	if len(text) > 0 {
-		*to = d.share(text)
+	value, err := d.ReadValue()
+	if err == nil {
+		*to = cmp.Or(d.share(value), *to)
 	}
 	return err
 }
 
-func (d *tokenDecoder) share(text []byte) string {
-	s, ok := d.shared[string(text)]
-	if ok {
-		return s
-	}
-	if s = string(text); d.shared != nil {
-		d.shared[s] = s
+func (d *tokenDecoder) share(value jsontext.Value) string {
+	s, ok := d.shared[string(value)]
+	if !ok {
+		s = string(d.unquote(value))
+		if d.shared != nil {
+			d.shared[string(value)] = s
+		}
 	}
 	return s
 }
 
 // array reads an array of strings, without null and empty ones.
-func (d *tokenDecoder) array() (list []string, err error) {
-	if _, err := d.ReadToken(); err != nil {
-		return nil, err
-	}
+func (d *tokenDecoder) array() ([]string, error) {
+	_, err := d.ReadToken()
 	d.items = d.items[:0]
-	for d.PeekKind() != ']' {
-		text, err := d.string()
-		if err != nil {
-			return nil, err
-		}
-		if len(text) > 0 {
-			d.items = append(d.items, d.share(text))
+	for err == nil && d.PeekKind() != ']' {
+		var item string
+		if err = d.recurring(&item); item != "" {
+			d.items = append(d.items, item)
 		}
 	}
-	_, err = d.ReadToken()
+	if err == nil {
+		_, err = d.ReadToken()
+	}
 	return append([]string{}, d.items...), err // [] encodes to what it was
 }
 
@@ -261,9 +258,10 @@ func (d *tokenDecoder) scopes(to *Scopes) error {
 		}
 		return err
 	}
-	text, err := d.string()
-	if len(text) > 0 {
-		*to = splitScopes(d.share(text))
+	var text string
+	err := d.recurring(&text)
+	if text != "" {
+		*to = splitScopes(text)
 	}
 	return err
 }
@@ -273,27 +271,32 @@ func (d *tokenDecoder) services(to *[]string) (err error) {
 		*to, err = d.array()
 		return err
 	}
-	text, err := d.string()
-	if len(text) > 0 {
-		d.fail("the form of %q is unknown", d.name)
+	var text string
+	if err = d.text(&text); text != "" {
+		d.fail("the form of %s is unknown", d.name)
 	}
 	return err
 }
 
 // time reads an RFC 3339 time as UTC.
 func (d *tokenDecoder) time(to *time.Time) error {
-	text, err := d.string()
-	if err != nil || len(text) == 0 {
+	value, err := d.ReadValue()
+	if err != nil {
 		return err
+	}
+	text := d.unquote(value)
+	if len(text) == 0 {
+		return nil
 	}
 	var t time.Time
 	if err := t.UnmarshalText(text); err == nil {
-		if t = t.UTC(); t.Year() >= 0 && t.Year() <= 9999 {
+		t = t.UTC()
+		if year := t.Year(); year >= 0 && year <= 9999 {
 			*to = t
 			return nil
 		}
 	}
-	d.fail("%q is not an RFC 3339 time", d.name)
+	d.fail("%s is not an RFC 3339 time", d.name)
 	return nil
 }
 
@@ -332,6 +335,9 @@ func decodeTokens(resp *http.Response) ([]TokenResponse, error) {
 		for err == nil && d.invalid == nil && d.PeekKind() != ']' {
 			if len(list) == maxTokens {
 				return nil, invalidResponse("it holds more than %d tokens", maxTokens)
+			}
+			if len(list) == cap(list) {
+				list = slices.Grow(list, max(len(list), 16))
 			}
 			list = append(list, TokenResponse{})
 			err = d.token(&list[len(list)-1], nil)
