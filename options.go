@@ -3,13 +3,11 @@ package fastly
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
 	"os"
-	"strconv"
 	"strings"
 )
 
@@ -222,32 +220,22 @@ func (c *config) check() error {
 
 func parseBaseURL(rawURL string) (*url.URL, error) {
 	u, err := url.Parse(rawURL)
-	// The URL may hold a password, or be a credential in the wrong place.
-	showable := !strings.Contains(rawURL, "@")
 	switch {
-	case err != nil:
-		var why string
-		if parseError, ok := errors.AsType[*url.Error](err); ok && showable {
-			why = " (" + sanitize(parseError.Err.Error()) + ")"
-		}
-		return nil, invalid("the base URL can't be parsed%s: it should look like %s", why, DefaultBaseURL)
+	case err != nil: // which may quote a password
+		return nil, invalid("the base URL can't be parsed: it should look like %s", DefaultBaseURL)
 	case u.User != nil:
 		return nil, invalid("the base URL holds a user name: use WithBasicAuth for credentials")
 	case u.Scheme != "https" && u.Scheme != "http", u.Hostname() == "":
-		var shown string
-		if rawURL == "" || strings.ContainsAny(rawURL, "./:") && showable {
-			shown = " " + strconv.Quote(truncate(rawURL, 200))
+		if strings.Contains(rawURL, "@") || !strings.ContainsAny(rawURL, "./:") && rawURL != "" {
+			rawURL = redacted // it may be a credential in the wrong place
 		}
-		return nil, invalid("the base URL%s is not an absolute http or https URL: it should look like %s", shown, DefaultBaseURL)
+		return nil, invalid("the base URL %q is not an absolute http or https URL: it should look like %s", truncate(rawURL, 200), DefaultBaseURL)
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
 		return nil, invalid("the base URL has a query or a fragment: leave them out")
 	}
 	// Proxy settings tell loopback from other hosts by the case of "localhost".
 	u.Host = strings.ToLower(u.Host)
-	escaped := strings.TrimRight(u.EscapedPath(), "/")
-	if u.Path, err = url.PathUnescape(escaped); err != nil {
-		return nil, invalid("the path of the base URL can't be parsed")
-	}
-	u.RawPath = escaped
+	u.RawPath = strings.TrimRight(u.EscapedPath(), "/")
+	u.Path, _ = url.PathUnescape(u.RawPath) // Parse has done it before
 	return u, nil
 }
