@@ -17,6 +17,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -651,11 +652,11 @@ func TestRequestsOfTheKeyFunctionAreNotTheClients(t *testing.T) {
 	t.Parallel()
 	vault := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "key") }))
 	t.Cleanup(vault.Close)
-	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	require.NoError(t, listener.Close()) // nobody listens there
 	var calls atomic.Int32
-	c := mustClient(t, fastly.WithBaseURL("http://"+listener.Addr().String()), fastly.WithRetryPolicy(fastly.RetryPolicy{MaxAttempts: 3, MinBackoff: time.Millisecond}),
+	refusing := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
+	}}
+	c := mustClient(t, fastly.WithHTTPClient(&http.Client{Transport: refusing}), fastly.WithRetryPolicy(fastly.RetryPolicy{MaxAttempts: 3, MinBackoff: time.Millisecond}),
 		fastly.WithAPIKeyFunc(func(ctx context.Context) (fastly.Secret, error) {
 			calls.Add(1)
 			req, err := http.NewRequestWithContext(ctx, http.MethodGet, vault.URL, nil)
@@ -670,8 +671,8 @@ func TestRequestsOfTheKeyFunctionAreNotTheClients(t *testing.T) {
 			key, err := io.ReadAll(resp.Body)
 			return fastly.Secret(key), err
 		}))
-	_, err = c.Tokens.CreateToken(t.Context(), &fastly.CreateTokenRequest{Name: "deploy"})
-	require.Error(t, err)
+	_, err := c.Tokens.CreateToken(t.Context(), &fastly.CreateTokenRequest{Name: "deploy"})
+	require.ErrorIs(t, err, syscall.ECONNREFUSED)
 	require.NotErrorIs(t, err, fastly.ErrOutcomeUnknown, "nothing was sent")
 	assert.EqualValues(t, 3, calls.Load(), "so it is retried")
 }
