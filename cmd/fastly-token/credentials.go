@@ -107,7 +107,10 @@ func (a *app) needs(c credentials, cmd *cobra.Command) *cobra.Command {
 		if err := a.check(c); err != nil {
 			return err
 		}
-		return args(cmd, words)
+		if err := args(cmd, words); err != nil {
+			return err
+		}
+		return noneEmpty(cmd.Flags())
 	}
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
 		if missing := a.check(c); missing != nil {
@@ -120,6 +123,18 @@ func (a *app) needs(c credentials, cmd *cobra.Command) *cobra.Command {
 		return run(cmd, words)
 	}
 	return cmd
+}
+
+// noneEmpty rejects flags without a value. They come from a variable of a script
+// that is not set, and to ignore them would widen what was asked for: a token for
+// every service, for example.
+func noneEmpty(fs *pflag.FlagSet) (err error) {
+	fs.Visit(func(f *pflag.Flag) {
+		if text := f.Value.String(); err == nil && (text == "" || text == "[]") {
+			err = fmt.Errorf("--%s is empty", f.Name)
+		}
+	})
+	return err
 }
 
 // login is how the user of a command proves who is asking.

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -52,6 +53,31 @@ func TestMistakesEndWithCodeTwo(t *testing.T) {
 		assert.Equal(t, 1, strings.Count(o.err, "\n"))
 	}
 	assert.Empty(t, s.Requests())
+}
+
+func TestEmptyValuesAreRejected(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.logIn(s.User())
+	out := filepath.Join(s.dir, "token")
+	for name, args := range map[string][]string{
+		"--customer is empty":          {"list", "--customer", ""},
+		"--service is empty":           {"create", "--service", "", "--out", out},
+		"--scope is empty":             {"create", "--scope=", "--out", out},
+		"--username is empty":          {"create", "--username", "", "--out", out},
+		"--out is empty":               {"create", "--out", "", "--print"},
+		"--state is empty":             {"rotate", "--state", "", "--out", out},
+		"the ID of the token is empty": {"rotate", "", "--out", out},
+	} {
+		o := s.run(args...)
+		assert.Equal(t, exitUsage, o.code, "%q", args)
+		assert.Contains(t, o.err, name)
+	}
+	for _, args := range [][]string{{"audit", "--customer", ""}, {"exec", "--service", "", "--", "true"}} {
+		assert.Equal(t, exitUsage, s.run(args...).code, "%q", args)
+	}
+	assert.Empty(t, s.Requests(), "nothing should have been asked of the API")
+	assert.NoFileExists(t, out)
 }
 
 func TestEnvironmentThatCannotBeUsedIsNamed(t *testing.T) {

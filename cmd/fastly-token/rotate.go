@@ -69,7 +69,9 @@ directory for a command, or where --state says.`,
 			args, r.command = args[:n], args[n:]
 		}
 		if len(args) > 0 {
-			r.id = args[0]
+			if r.id = args[0]; r.id == "" { // not the token of the environment
+				return usagef("the ID of the token is empty")
+			}
 		}
 		return r.run(cmd.Context(), *asJSON)
 	}
