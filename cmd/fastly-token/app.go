@@ -71,9 +71,6 @@ func (a *app) run(args []string) int {
 
 	root := a.root()
 	root.SetArgs(args)
-	root.SetIn(a.stdin)
-	root.SetOut(a.stdout)
-	root.SetErr(a.stderr)
 	cmd, err := root.ExecuteContextC(ctx)
 	return a.finish(ctx, cmd.CommandPath(), err)
 }

@@ -41,16 +41,16 @@ The exit code is 1 if anything was found and not revoked.
 
 --metrics prints two gauges for each token in the OpenMetrics text format: the
 seconds until it expires (absent if it never does), and the days since it was
-last used (absent if it never was). The labels are its ID, its name and the ID of
-its user. Findings do not count for the exit code then. --out replaces a file as
-a whole, for node_exporter's textfile collector.
+last used (absent if it never was). The labels are its ID, its name and the ID
+of its user. Findings do not count for the exit code then. --out replaces a file
+as a whole, for node_exporter's textfile collector.
 
 In CSV, a cell that a spreadsheet would take for a formula begins with an
 apostrophe.`,
 		Example: `  fastly-token audit --customer self --ignore global
   fastly-token audit --unused 180d --revoke-unused
   fastly-token audit --metrics --out /var/lib/node_exporter/fastly.prom`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 	}
 	au := &audit{app: a, rules: rules{expiring: duration(30 * day), unused: duration(90 * day)}}
 	fs := cmd.Flags()
@@ -64,8 +64,6 @@ apostrophe.`,
 	fs.BoolVar(&au.revoke, "revoke-unused", false, "revoke the tokens that are found unused, except the current one, after asking")
 	fs.BoolVar(&au.yes, "yes", false, "do not ask")
 	fs.BoolVar(&au.format.json, "json", false, "print JSON")
-	cmd.MarkFlagsMutuallyExclusive("json", "csv", "metrics")
-	cmd.MarkFlagsMutuallyExclusive("metrics", "revoke-unused")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return au.run(cmd.Context()) }
 	return a.needs(credentials{key: true}, cmd)
 }
@@ -118,6 +116,10 @@ func (au *audit) run(ctx context.Context) (err error) {
 
 func (au *audit) checkFlags() error {
 	switch {
+	case au.format.json && au.format.csv, au.format.metrics && (au.format.json || au.format.csv):
+		return usagef("--json, --csv and --metrics exclude each other")
+	case au.format.metrics && au.revoke:
+		return usagef("--metrics and --revoke-unused exclude each other")
 	case au.out != "" && !au.format.metrics:
 		return usagef("--out is for --metrics")
 	case au.yes && !au.revoke:

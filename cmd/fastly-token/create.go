@@ -36,7 +36,7 @@ The name of the token ends in random letters, which tell it from all others. If
 the response is lost, the text says which name to look for.`,
 		Example: `  fastly-token create --scope purge_all --ttl 30d --out deploy-token
   fastly-token create --print | secret-store put fastly`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 	}
 	t := tokenFlags{name: "fastly-token", scopes: []string{string(fastly.ScopeGlobalRead)}, ttl: duration(90 * day)}
 	t.add(cmd)

@@ -125,6 +125,14 @@ func (a *app) needs(c credentials, cmd *cobra.Command) *cobra.Command {
 	return cmd
 }
 
+// noArgs is [cobra.NoArgs] in other words: it is no command that is unknown.
+func noArgs(_ *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return fmt.Errorf("unexpected argument %q", args[0])
+	}
+	return nil
+}
+
 // noneEmpty rejects flags without a value. They come from a variable of a script
 // that is not set, and to ignore them would widen what was asked for: a token for
 // every service, for example.

@@ -27,28 +27,29 @@ func (a *app) execCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "exec [flags] -- COMMAND [ARGUMENT...]",
 		Short: "Run a command with a token of its own, for as long as it runs",
-		Long: `Runs a command with a token of its own, limited to a scope and services, which is
-revoked when the command ends: for jobs whose steps need less than the job's key.
+		Long: `Runs a command with a token of its own, limited to a scope and services, which
+is revoked when the command ends: for jobs whose steps need less than the job's
+key.
 
 The token is created by login. With --by-key it is created with the token of the
 environment, which the API accepts for five minutes after a POST to /sudo. The
-token of the environment has to be of the same user and to have the scope global,
-because it revokes the new one.
+token of the environment has to be of the same user and to have the scope
+global, because it revokes the new one.
 
 The command finds its token in FASTLY_API_TOKEN, or in the variable of --env. Of
-the variables that this program reads it gets FASTLY_API_URL alone, and none that
-holds the environment's token or the password. (Processes of the same user can
-read each other's memory: this keeps a key from leaking by accident. It does not
-stop a command that is out to get it.)
+the variables that this program reads it gets FASTLY_API_URL alone, and none
+that holds the environment's token or the password. (Processes of the same user
+can read each other's memory: this keeps a key from leaking by accident. It does
+not stop a command that is out to get it.)
 
 The token is revoked however the command ends. SIGINT, SIGTERM, SIGHUP and
-SIGQUIT are passed on to the command. A terminal sends it Ctrl-C directly, so the
-first one is not passed on. If all else fails, after a SIGKILL for example, the
-token expires by itself after --ttl.
+SIGQUIT are passed on to the command. A terminal sends it Ctrl-C directly, so
+the first one is not passed on. If all else fails, after a SIGKILL for example,
+the token expires by itself after --ttl.
 
 The exit code is that of the command, 128 and the signal's number if a signal
-ended it, 126 if it can't be executed and 127 if there is no such command. If the
-token can't be revoked, it is 3 instead of 0.`,
+ended it, 126 if it can't be executed and 127 if there is no such command. If
+the token can't be revoked, it is 3 instead of 0.`,
 		Example: `  fastly-token exec --service SU1Z0isxPaozGVKXdv0eY -- ./purge.sh`,
 		Args:    cobra.ArbitraryArgs,
 	}

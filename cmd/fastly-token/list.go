@@ -19,7 +19,7 @@ func (a *app) listCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List the tokens of your user, or of a customer",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 	}
 	customer := cmd.Flags().String("customer", "", customerFlag)
 	asJSON := jsonFlag(cmd.Flags())

@@ -22,9 +22,9 @@ func (a *app) revokeCommand() *cobra.Command {
 		Long: `Revokes tokens by their IDs, or with --self the token of the environment. A
 revoked token can't be brought back.
 
-Several are revoked by one request, all or none. If the API refuses that, because
-one of them does not exist, for example, they are revoked one by one. The exit
-code is 1 if any of them was not there or could not be revoked.`,
+Several are revoked by one request, all or none. If the API refuses that,
+because one of them does not exist, for example, they are revoked one by one.
+The exit code is 1 if any of them was not there or could not be revoked.`,
 		Example: `  fastly-token revoke 5sNpEx2UkYf9WdTa6mJv4G 8bCzMi6QoHr3VgLs0xFu1P`,
 		Args:    cobra.ArbitraryArgs,
 	}

@@ -45,13 +45,23 @@ func (a *app) root() *cobra.Command {
 		Args:          cobra.NoArgs,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), "FlagUsages ", "FlagUsagesWrapped 80 "))
+	root.SetIn(a.stdin)
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
+	root.SetUsageTemplate(strings.NewReplacer(
+		"FlagUsages ", "FlagUsagesWrapped 80 ", "more information about", "more about",
+	).Replace(root.UsageTemplate()))
 	root.SetVersionTemplate("fastly-token {{.Version}}\n")
 	root.AddCommand(
 		a.whoamiCommand(), a.listCommand(), a.getCommand(),
 		a.createCommand(), a.revokeCommand(), a.auditCommand(),
 		a.rotateCommand(), a.execCommand(), a.serveCommand(),
 	)
+	// Cobra takes any word after "completion", and prints help.
+	root.InitDefaultCompletionCmd()
+	if completion, _, err := root.Find([]string{"completion"}); err == nil {
+		completion.RunE = root.RunE
+	}
 	return root
 }
 

@@ -18,13 +18,13 @@ func TestHelpFitsATerminal(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	s.set(varToken, "")
-	for _, name := range []string{"", "whoami", "list", "get", "create", "revoke", "audit", "rotate", "exec", "serve"} {
+	for _, name := range []string{"", "whoami", "list", "get", "create", "revoke", "audit", "rotate", "exec", "serve", "completion"} {
 		o := s.run("help", name)
 		assert.Equal(t, 0, o.code)
 		assert.Equal(t, o.out, s.run(append(strings.Fields(name), "--help")...).out)
 		assert.Contains(t, o.out, "Usage:\n  fastly-token")
 		for line := range strings.Lines(o.out) {
-			assert.LessOrEqual(t, len(strings.TrimRight(line, " \n")), 82, "help %s: %s", name, line)
+			assert.LessOrEqual(t, len(strings.TrimRight(line, " \n")), 80, "help %s: %s", name, line)
 		}
 	}
 }
@@ -46,12 +46,15 @@ func TestVersionAndCompletion(t *testing.T) {
 func TestMistakesEndWithCodeTwo(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	for _, args := range [][]string{{"nonsense"}, {"--nonsense"}, {"list", "--nonsense"}, {"list", "word"}, {"serve", "word"}, {"audit", "--ignore", "x"}, {"audit", "--csv", "--json"}} {
+	for _, args := range [][]string{{"nonsense"}, {"--nonsense"}, {"list", "--nonsense"}, {"list", "word"}, {"serve", "word"}, {"audit", "--ignore", "x"}, {"completion", "nonsense"}, {"audit", "--csv", "--json"}, {"audit", "--json", "--metrics"}, {"audit", "--metrics", "--revoke-unused"}} {
 		o := s.run(args...)
 		assert.Equal(t, exitUsage, o.code, "%v", args)
 		assert.Regexp(t, `; see fastly-token.* --help\n$`, o.err)
 		assert.Equal(t, 1, strings.Count(o.err, "\n"))
+		assert.Empty(t, o.out)
 	}
+	assert.Contains(t, s.run("list", "word").err, `unexpected argument "word"`)
+	assert.Contains(t, s.run("audit", "--csv", "--json").err, "--json, --csv and --metrics exclude each other")
 	assert.Empty(t, s.Requests())
 }
 

@@ -22,13 +22,13 @@ func (a *app) rotateCommand() *cobra.Command {
 		Long: `Replaces a token by a new one with the same name, scopes, services and lifetime:
 creates the new one, checks that it works, hands it over, and only then revokes
 the old one. The token is that of the environment, or the one with the given ID,
-which has to be of the same user. The name ends in random letters, which tell the
-new token from all others.
+which has to be of the same user. The name ends in random letters, which tell
+the new token from all others.
 
-The new token goes to a file (--out), which is replaced as a whole and which only
-you can read, or to a command, on its standard input. No line break follows it. A
-command must have taken the token if it ends with exit code 0, and must not have
-taken it otherwise. Its environment has no credentials.
+The new token goes to a file (--out), which is replaced as a whole and which
+only you can read, or to a command, on its standard input. No line break follows
+it. A command must have taken the token if it ends with exit code 0, and must
+not have taken it otherwise. Its environment has no credentials.
 
 The new token is created by login. With --by-key it is created with the token of
 the environment, which the API accepts for five minutes after a POST to /sudo.
@@ -43,7 +43,7 @@ says how far that had come. It holds no secret, and is locked against a second
 run at the same time. It is beside the file of --out, in the user's cache
 directory for a command, or where --state says.`,
 		Example: `  fastly-token rotate --out /etc/deploy/fastly-token --grace 10m
-  fastly-token rotate 5sNpEx2UkYf9WdTa6mJv4G -- vault kv put secret/fastly token=-`,
+  fastly-token rotate 5sNpEx2UkYf9WdTa6mJv4G -- vault kv put kv/fastly token=-`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if n := cmd.ArgsLenAtDash(); n >= 0 {
 				args = args[:n]

@@ -33,10 +33,10 @@ of its user, who is a superuser, and that of a user with two-factor
 authentication. Nothing is kept, and nothing leaves this machine.
 
 It is as strict as the API. A create by API token, for example, takes a POST to
-/sudo before, as it does there, unless --without-sudo is given; a create by login
-does not.`,
+/sudo before, as it does there, unless --without-sudo is given; a create by
+login does not.`,
 		Example: `  fastly-token serve --json >api.json &`,
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 	}
 	asJSON := jsonFlag(cmd.Flags())
 	withoutSudo := cmd.Flags().Bool("without-sudo", false, "let an API token create tokens at any time")

@@ -28,7 +28,7 @@ token that is limited to some services is enough. What follows the last colon is
 a service if the scope before it is a documented one, or if it has the 20 to 24
 letters and digits of an ID; else it is part of the scope, as in global:read.`,
 		Example: `  fastly-token whoami --require purge_all --valid-for 7d`,
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 	}
 	require := cmd.Flags().StringArray("require", nil, "`scope[:service]` that the token has to allow; may be repeated")
 	var validFor duration
