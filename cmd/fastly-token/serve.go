@@ -48,7 +48,7 @@ login does not.`,
 		srv := fastlytest.NewServer(opts...)
 		defer srv.Close()
 		user := srv.User()
-		second := srv.AddUser(fastlytest.User{OTP: "314159"})
+		second := srv.AddUser(fastlytest.User{Login: "second@example.com", OTP: "314159"})
 		s := served{
 			URL: srv.URL, Key: srv.Key().Reveal(),
 			Login:     servedLogin{Username: user.Login, Password: user.Password},
