@@ -51,6 +51,17 @@ func TestCommandHasATokenOfItsOwn(t *testing.T) {
 	assertRevoked(t, srv)
 }
 
+func TestEmptyFlagsMakeNoWiderToken(t *testing.T) {
+	t.Parallel()
+	srv := demotest.Start(t)
+	for _, name := range []string{"-service", "-scope"} {
+		p := demotest.Command(t, srv, name, "", "--", "env").LogIn(t, srv)
+		assert.Equal(t, 2, p.Code(t))
+		assert.Contains(t, p.Err.String(), name+" is empty")
+	}
+	assert.Empty(t, made(srv))
+}
+
 func TestExitCodeIsThatOfTheCommand(t *testing.T) {
 	t.Parallel()
 	srv := demotest.Start(t)

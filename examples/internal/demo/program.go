@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 )
 
@@ -27,7 +28,8 @@ func Usagef(format string, args ...any) error {
 }
 
 // Parse parses the flags of a program, and takes no other arguments unless more
-// says so. The error of -h is [flag.ErrHelp].
+// says so. It rejects empty flags: to ignore one that a script sets from an unset
+// variable would widen the token. The error of -h is [flag.ErrHelp].
 func Parse(fs *flag.FlagSet, args []string, stderr io.Writer, more bool) error {
 	fs.SetOutput(stderr)
 	switch err := fs.Parse(args); {
@@ -38,7 +40,13 @@ func Parse(fs *flag.FlagSet, args []string, stderr io.Writer, more bool) error {
 	case fs.NArg() > 0 && !more:
 		return Usagef("unexpected argument %q", fs.Arg(0))
 	}
-	return nil
+	var err error
+	fs.Visit(func(f *flag.Flag) {
+		if strings.Trim(f.Value.String(), " ,") == "" {
+			err = Usagef("-%s is empty", f.Name)
+		}
+	})
+	return err
 }
 
 // Main runs a program and exits: with code 0, 1 after an error, 2 if that is
