@@ -31,7 +31,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	useDemo := fs.Bool("demo", false, "use a made-up user")
 	name := fs.String("name", "login", "`name` of the token")
 	scope := fs.String("scope", string(fastly.ScopeGlobalRead), "`scopes` of the token")
-	ttl := fs.Duration("ttl", 90*24*time.Hour, "how `long` it works")
+	ttl := fs.Duration("ttl", 90*24*time.Hour, "`time` for which it works, such as 12h")
 	out := fs.String("out", "", "new `file` for the access token")
 	if err := demo.Parse(fs, args, stderr, false); err != nil {
 		return err

@@ -90,6 +90,16 @@ func TestLoginWithoutCredentials(t *testing.T) {
 	demotest.AssertNeedsCredentials(t, "FASTLY_USERNAME", "-out", filepath.Join(t.TempDir(), "token"))
 }
 
+func TestLoginWithoutAPasswordNamesTheVariable(t *testing.T) {
+	t.Parallel()
+	srv := demotest.Start(t)
+	p := withoutKey(t, srv, "-out", filepath.Join(t.TempDir(), "token"))
+	p.Env = append(p.Env, "FASTLY_USERNAME="+srv.User().Login)
+	assert.Equal(t, 2, p.Code(t))
+	assert.Contains(t, p.Err.String(), "no password: EOF: set FASTLY_PASSWORD_FILE")
+	assert.Empty(t, srv.Requests())
+}
+
 func TestLoginReadsNoPasswordFromATerminal(t *testing.T) {
 	t.Parallel()
 	tty, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0) // on Linux, macOS and the BSDs

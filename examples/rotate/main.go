@@ -29,8 +29,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	fs := flag.NewFlagSet("rotate", flag.ContinueOnError)
 	useDemo := fs.Bool("demo", false, "use made-up tokens")
 	id := fs.String("id", "", "`ID` of the token (default that of FASTLY_API_TOKEN)")
-	ttl := fs.Duration("ttl", 0, "how `long` the new token works (default as long as the old one)")
-	grace := fs.Duration("grace", 0, "how `long` the old one works on after the handover")
+	ttl := fs.Duration("ttl", 0, "`time` for which the new token works (default as long as the old one)")
+	grace := fs.Duration("grace", 0, "`time` for which the old one works on after the handover")
 	out := fs.String("out", "", "`file` that gets the access token")
 	if err := demo.Parse(fs, args, stderr, false); err != nil {
 		return err

@@ -90,12 +90,12 @@ func ReadLogin(stdin io.Reader) (login rotate.Login, err error) {
 	case path != "":
 		login.Password, err = readFile(path)
 	case IsTerminal(stdin):
-		err = errors.New("a terminal would show it: set FASTLY_PASSWORD_FILE, or use a pipe (the program fastly-token has a prompt)")
+		err = errors.New("a terminal would show it (fastly-token has a prompt)")
 	default:
 		login.Password, err = readLine(stdin)
 	}
 	if err != nil {
-		return login, Usagef("the password: %w", err)
+		return login, Usagef("no password: %w: set FASTLY_PASSWORD_FILE, or use a pipe", err)
 	}
 	if path := os.Getenv("FASTLY_OTP_FILE"); path != "" {
 		login.OTP = func(context.Context) (fastly.Secret, error) { return readFile(path) }
@@ -116,7 +116,7 @@ func readLine(r io.Reader) (fastly.Secret, error) {
 	line, err := bufio.NewReader(io.LimitReader(r, 4<<10)).ReadString('\n')
 	line = strings.TrimRight(line, "\r\n")
 	if line == "" {
-		return "", fmt.Errorf("it is missing: %w", cmp.Or(err, errors.New("empty line")))
+		return "", cmp.Or(err, errors.New("the first line is empty"))
 	}
 	return fastly.Secret(line), nil
 }
