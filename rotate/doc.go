@@ -4,7 +4,7 @@
 //
 //	r := rotate.Rotation{
 //		Client:   client, // reads and revokes: a global key of the same user
-//		Login:    login,  // user name, password and one-time password
+//		Login:    login,  // a function: user name, password and one-time password
 //		Handover: rotate.WriteFile("/etc/purger/fastly-token"),
 //		Journal:  rotate.FileJournal("/var/lib/purger/rotation"),
 //		Grace:    10 * time.Minute,

@@ -33,8 +33,8 @@ type Rotation struct {
 	Creator *fastly.Client
 	// Connect returns a client that uses the new token, to check it. Its idle
 	// connections are closed at the end of the run. Nil means a client of
-	// fastly.DefaultBaseURL. Set it if Client has another base URL, a proxy or
-	// another retry policy.
+	// fastly.DefaultBaseURL, which then gets the new token. Set it if Client has
+	// another base URL, as in tests, a proxy or another retry policy.
 	Connect func(key fastly.Secret) (*fastly.Client, error)
 
 	// Handover gives the new token to whoever uses it. See [WriteFile].
