@@ -43,10 +43,10 @@ func (a *app) key() (key fastly.Secret, variable string) {
 func (a *app) client() (*fastly.Client, error) {
 	key, variable := a.key()
 	client, err := a.clientOf(key)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", cmp.Or(variable, varToken), err)
+	if err != nil && !strings.HasPrefix(err.Error(), varURL) {
+		err = fmt.Errorf("%s: %w", cmp.Or(variable, varToken), err)
 	}
-	return client, nil
+	return client, err
 }
 
 func (a *app) clientOf(key fastly.Secret) (*fastly.Client, error) {

@@ -97,7 +97,7 @@ func TestEnvironmentThatCannotBeUsedIsNamed(t *testing.T) {
 		s.set(varURL, url)
 		o = s.run("whoami")
 		assert.Equal(t, exitUsage, o.code, url)
-		assert.Contains(t, o.err, varURL+": ", url)
+		assert.Contains(t, o.err, "fastly-token: "+varURL+": ", url)
 	}
 }
 
