@@ -31,7 +31,7 @@ var (
 // matches that of its status.
 var (
 	// ErrOTPRequired: the account's one-time password is missing or wrong. Send it
-	// in [CreateTokenRequest].OTP.
+	// in OTP or by OTPFunc of a [CreateTokenRequest].
 	ErrOTPRequired = errors.New("fastly: one-time password required")
 	// ErrInvalidCredentials: the user name, password or API key is wrong.
 	ErrInvalidCredentials = errors.New("fastly: invalid credentials")
@@ -134,7 +134,7 @@ func (e *GenericTokenError) message() string {
 
 // sentinelHints tell a person what to do next.
 var sentinelHints = map[error]string{
-	ErrOTPRequired:        "send the account's current one-time password in CreateTokenRequest.OTP",
+	ErrOTPRequired:        "send the account's current one-time password in CreateTokenRequest.OTP or OTPFunc",
 	ErrSudoRequired:       "confirm the API key by POST /sudo first",
 	ErrInvalidScope:       "use ScopeGlobal, ScopePurgeSelect, ScopePurgeAll or ScopeGlobalRead",
 	ErrAccountLocked:      "unlock the account in the Fastly web interface, or wait, before another login",

@@ -56,7 +56,7 @@ const (
 
 // What errors say to do next.
 const (
-	hintOTP         = "; send the account's current one-time password in CreateTokenRequest.OTP"
+	hintOTP         = "; send the account's current one-time password in CreateTokenRequest.OTP or OTPFunc"
 	hintSudo        = "; confirm the API key by POST /sudo first"
 	hintSudoCreate  = "; create with Username and Password in the CreateTokenRequest, or confirm the API key by POST /sudo first"
 	hintScope       = "; use ScopeGlobal, ScopePurgeSelect, ScopePurgeAll or ScopeGlobalRead"
