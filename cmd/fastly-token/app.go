@@ -115,8 +115,10 @@ func (a *app) say(format string, args ...any) {
 
 // print writes the result to stdout.
 func (a *app) print(text string) error {
-	_, err := io.WriteString(a.stdout, text)
-	return err
+	if _, err := io.WriteString(a.stdout, text); err != nil {
+		return &outputError{err}
+	}
+	return nil
 }
 
 // finish reports err, and returns the exit code for it.
@@ -133,13 +135,14 @@ func (a *app) finish(ctx context.Context, command string, err error) int {
 		return int(code)
 	}
 	var left *leftError
+	var output *outputError
 	var usage *usageError
 	switch {
-	case errors.Is(err, syscall.EPIPE): // nobody reads, and so nobody is told
-		return exitFailed
 	case errors.As(err, &left):
 		a.say("%s", explain(err))
 		return exitLookInto
+	case errors.As(err, &output) && errors.Is(output, syscall.EPIPE): // nobody reads, and so nobody is told
+		return exitFailed
 	case wasInterrupted:
 		text := interrupted.Error()
 		if errors.As(err, new(*rotate.Error)) { // which says how far it had come
@@ -184,6 +187,13 @@ type leftError struct{ err error }
 
 func (e *leftError) Error() string { return e.err.Error() }
 func (e *leftError) Unwrap() error { return e.err }
+
+// outputError means that stdout can't be written. A connection to the API breaks
+// with the same errors.
+type outputError struct{ err error }
+
+func (e *outputError) Error() string { return e.err.Error() }
+func (e *outputError) Unwrap() error { return e.err }
 
 // interruption is the cause of the context's end after a signal.
 type interruption struct{ sig os.Signal }

@@ -116,7 +116,9 @@ func (au *audit) printCSV(rep report) error {
 		}
 		rows = append(rows, row)
 	}
-	return csv.NewWriter(au.stdout).WriteAll(rows)
+	var b strings.Builder
+	_ = csv.NewWriter(&b).WriteAll(rows) // into memory, which does not fail
+	return au.print(b.String())
 }
 
 func date(t time.Time) string {

@@ -2,6 +2,8 @@ package main
 
 import (
 	"errors"
+	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -129,13 +131,33 @@ func TestInterruptEndsWith130(t *testing.T) {
 func TestOutputThatNobodyReads(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	o := s.runWith(&app{stdin: strings.NewReader(""), stdout: writerFunc(func([]byte) (int, error) { return 0, syscall.EPIPE })}, "whoami")
-	assert.Equal(t, exitFailed, o.code)
-	assert.Empty(t, o.err)
-	o = s.runWith(&app{stdin: strings.NewReader(""), stdout: failingWriter{}}, "whoami")
+	for _, args := range [][]string{{"whoami"}, {"audit", "--csv"}} {
+		o := s.runWith(&app{stdin: strings.NewReader(""), stdout: brokenPipe}, args...)
+		assert.Equal(t, exitFailed, o.code, args)
+		assert.Empty(t, o.err, args)
+	}
+	o := s.runWith(&app{stdin: strings.NewReader(""), stdout: failingWriter{}}, "whoami")
 	assert.Equal(t, exitFailed, o.code)
 	assert.Contains(t, o.err, "no space left")
 }
+
+func TestBrokenConnectionIsSaid(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.opts = append(s.opts, fastly.WithHTTPClient(&http.Client{Transport: roundTripper(func(*http.Request) (*http.Response, error) {
+		return nil, &net.OpError{Op: "write", Net: "tcp", Err: os.NewSyscallError("write", syscall.EPIPE)}
+	})}))
+	o := s.run("list")
+	assert.Equal(t, exitFailed, o.code)
+	assert.Contains(t, o.err, "broken pipe")
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// brokenPipe is an output whose reader is gone.
+var brokenPipe = writerFunc(func([]byte) (int, error) { return 0, syscall.EPIPE })
 
 type writerFunc func([]byte) (int, error)
 
