@@ -187,7 +187,7 @@ func (l *login) read(ctx context.Context, a *app) (username string, password fas
 		return l.name, l.password, nil
 	}
 	if file := l.passwordFile(a); file != "" {
-		l.password, err = a.readSecret(file, "the password")
+		l.password, err = a.readSecret(ctx, file, "the password")
 	} else {
 		var text string
 		text, err = a.ask(ctx, "Password for "+escape(l.name)+": ", false)
@@ -199,7 +199,7 @@ func (l *login) read(ctx context.Context, a *app) (username string, password fas
 // code returns the current one-time password.
 func (l *login) code(ctx context.Context, a *app) (fastly.Secret, error) {
 	if file := l.otpFile(a); file != "" {
-		return a.readSecret(file, "the one-time password")
+		return a.readSecret(ctx, file, "the one-time password")
 	}
 	if !a.isTerminal() {
 		return "", &usageError{complete: true, err: fmt.Errorf(
@@ -214,14 +214,14 @@ const maxSecret = 4 << 10
 
 // readSecret reads a file that has a secret and perhaps a line break at its end,
 // or a line of standard input.
-func (a *app) readSecret(path, what string) (fastly.Secret, error) {
-	var text string
-	var err error
-	if path == "-" {
-		text, err = readLine(a.stdin)
-	} else {
-		text, err = readFile(path)
-	}
+func (a *app) readSecret(ctx context.Context, path, what string) (fastly.Secret, error) {
+	// A pipe, named or not, may have nothing to read yet.
+	text, err := await(ctx, func() (string, error) {
+		if path == "-" {
+			return readLine(a.stdin)
+		}
+		return readFile(path)
+	})
 	switch {
 	case err != nil:
 		err = fmt.Errorf("%s: %w", what, err)

@@ -287,6 +287,24 @@ func TestSignalDuringTheCreateLeavesNoToken(t *testing.T) {
 	assert.NoFileExists(t, filepath.Join(s.dir, "ran"))
 }
 
+func TestSignalEndsTheWaitForAPassword(t *testing.T) {
+	t.Parallel()
+	s := newExecSite(t)
+	fifo := filepath.Join(s.dir, "fifo")
+	require.NoError(t, syscall.Mkfifo(fifo, 0o600))
+	for _, path := range []string{"-", fifo} {
+		s.ResetRequests()
+		p := s.command("exec", "--password-file", path, "--", "true")
+		input, err := p.StdinPipe()
+		require.NoError(t, err)
+		require.NoError(t, p.Start())
+		require.Eventually(t, func() bool { return len(s.Requests()) == 1 }, 30*time.Second, time.Millisecond)
+		require.NoError(t, p.Process.Signal(syscall.SIGTERM))
+		assert.Equal(t, 128+15, p.end(s), p.stderr.String())
+		_ = input.Close() // closed by Wait
+	}
+}
+
 func TestExecOutlivesItsLog(t *testing.T) {
 	t.Parallel()
 	s := newExecSite(t)

@@ -38,39 +38,41 @@ func (a *app) ask(ctx context.Context, prompt string, echo bool) (string, error)
 	if _, err := io.WriteString(a.stderr, prompt); err != nil {
 		return "", err
 	}
+	text, err := await(ctx, func() (string, error) {
+		if echo {
+			return readLine(a.stdin)
+		}
+		typed, err := term.ReadPassword(fd)
+		return string(typed), err
+	})
+	interrupted := err != nil && ctx.Err() != nil
+	if interrupted && !echo {
+		restore(fd, state)
+	}
+	if interrupted || !echo {
+		_, _ = io.WriteString(a.stderr, "\n") // the one that was typed is not shown, either
+	}
+	if errors.Is(err, io.EOF) || err == nil && text == "" {
+		return "", errNothingTyped
+	}
+	return text, err
+}
+
+// await calls read, which can't be interrupted, and returns when ctx ends.
+func await(ctx context.Context, read func() (string, error)) (string, error) {
 	type result struct {
 		text string
 		err  error
 	}
 	results := make(chan result, 1)
-	go func() { // reading can't be interrupted
-		var r result
-		if echo {
-			r.text, r.err = readLine(a.stdin)
-		} else {
-			var text []byte
-			text, r.err = term.ReadPassword(fd)
-			r.text = string(text)
-		}
-		results <- r
+	go func() {
+		text, err := read()
+		results <- result{text, err}
 	}()
 	select {
 	case r := <-results:
-		if !echo {
-			_, _ = io.WriteString(a.stderr, "\n") // the one that was typed is not shown, either
-		}
-		switch {
-		case errors.Is(r.err, io.EOF), r.err == nil && r.text == "":
-			return "", errNothingTyped
-		case r.err != nil:
-			return "", r.err
-		}
-		return r.text, nil
+		return r.text, r.err
 	case <-ctx.Done():
-		if !echo {
-			restore(fd, state)
-		}
-		_, _ = io.WriteString(a.stderr, "\n")
 		return "", context.Cause(ctx)
 	}
 }
