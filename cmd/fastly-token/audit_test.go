@@ -151,6 +151,15 @@ func TestAuditMetrics(t *testing.T) {
 	left, err := os.ReadDir(s.dir)
 	require.NoError(t, err)
 	assert.Len(t, left, 1)
+
+	link := filepath.Join(s.dir, "link")
+	require.NoError(t, os.Symlink(path, link))
+	o = s.run("audit", "--metrics", "--out", link)
+	assert.Equal(t, exitUsage, o.code)
+	assert.Contains(t, o.err, "is not a regular file")
+	info, err = os.Lstat(link)
+	require.NoError(t, err)
+	assert.Equal(t, os.ModeSymlink, info.Mode().Type(), "it is replaced, as /dev/null would be")
 }
 
 func TestAuditRevokesUnusedTokens(t *testing.T) {

@@ -45,6 +45,9 @@ func label(text string) string {
 
 // replaceFile replaces a file as a whole, so that no reader sees half of it.
 func replaceFile(path string, content []byte, mode os.FileMode) error {
+	if info, err := os.Lstat(path); err == nil && !info.Mode().IsRegular() { // not /dev/null, of all files
+		return usagef("--out: %q is not a regular file", path)
+	}
 	// Not ending in .prom: the collector must not see it.
 	temp, err := os.CreateTemp(filepath.Dir(path), ".fastly-token-*")
 	if err != nil {
