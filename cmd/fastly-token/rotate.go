@@ -197,10 +197,13 @@ func (r *rotation) check() (err error) {
 }
 
 // setState sets the path of the state file unless the user has.
-func (r *rotation) setState() error {
+func (r *rotation) setState() (err error) {
 	switch {
 	case r.state != "":
-		return nil
+		if r.state, err = filepath.Abs(r.state); err == nil && (r.state == r.out || r.state+".lock" == r.out) {
+			err = usagef("--state and --out are two files: the one is removed in the end, the other holds the token")
+		}
+		return err
 	case r.out != "":
 		r.state = filepath.Join(filepath.Dir(r.out), "."+filepath.Base(r.out)+".rotation")
 		return nil

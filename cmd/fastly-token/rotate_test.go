@@ -242,6 +242,8 @@ func TestRotateUsage(t *testing.T) {
 		{"not/an/id", "--out", "x"},
 		{"--out", "x", "--ttl", "1ms"},
 		{"--", "no-such-command-anywhere"},
+		{"--out", "x", "--state", "./x"},
+		{"--out", "x.lock", "--state", "x"},
 	} {
 		o := s.run(append([]string{"rotate"}, args...)...)
 		assert.Equal(t, exitUsage, o.code, "%v: %s", args, o.err)
