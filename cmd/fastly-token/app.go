@@ -69,6 +69,10 @@ func (a *app) run(args []string) int {
 	defer dispatcher.Wait()
 	defer close(done)
 
+	if holdsAny(strings.Join(args, " "), a.findable()) {
+		a.say("an argument holds the API token of the environment: every user of this machine can read arguments")
+		return exitUsage
+	}
 	root := a.root()
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)

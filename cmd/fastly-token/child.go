@@ -19,16 +19,22 @@ import (
 // tokens have 32 characters, and "x" is in every other word.
 const minSecret = 12
 
-// childEnv is the environment without the variables that lead to credentials,
-// and without those that hold the API token or one of the secrets.
-func (a *app) childEnv(secrets ...fastly.Secret) (env []string) {
-	key, _ := a.key()
-	var hidden, held []string
-	for _, secret := range append(secrets, key) {
+// findable are the API tokens of the environment and the secrets, except for
+// those that are too short to be looked for.
+func (a *app) findable(secrets ...fastly.Secret) (texts []string) {
+	for _, secret := range append(secrets, fastly.Secret(a.getenv(varToken)), fastly.Secret(a.getenv(varKey))) {
 		if len(secret) >= minSecret {
-			hidden = append(hidden, secret.Reveal())
+			texts = append(texts, secret.Reveal())
 		}
 	}
+	return texts
+}
+
+// childEnv is the environment without the variables that lead to credentials,
+// and without those that hold an API token or one of the secrets.
+func (a *app) childEnv(secrets ...fastly.Secret) (env []string) {
+	hidden := a.findable(secrets...)
+	var held []string
 	for _, entry := range a.environ {
 		name, value, _ := strings.Cut(entry, "=")
 		switch {

@@ -85,6 +85,20 @@ func TestEmptyValuesAreRejected(t *testing.T) {
 	assert.NoFileExists(t, out)
 }
 
+func TestTokenOfTheEnvironmentIsNoArgument(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	key := s.Key().Reveal()
+	for _, args := range [][]string{{"get", key}, {"revoke", key}, {"list", key}, {"list", "--customer=" + key}, {key}, {"exec", "--", "curl", "-H", "Fastly-Key: " + key}} {
+		o := s.run(args...)
+		assert.Equal(t, exitUsage, o.code, args[0])
+		assert.Contains(t, o.err, "an argument holds the API token")
+	}
+	s.set(varKey, s.AddToken(s.User().ID, fastly.TokenCreatedResponse{}).AccessToken.Reveal())
+	assert.Equal(t, exitUsage, s.run("get", s.Tokens()[1].AccessToken.Reveal()).code)
+	assert.Empty(t, s.Requests())
+}
+
 func TestEnvironmentThatCannotBeUsedIsNamed(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
