@@ -59,7 +59,7 @@ func (x *run) load(text []byte) error {
 	}
 	var r record
 	unfinished := []State{StateCreating, StateHanding, StateHandedOver}
-	if err := json.Unmarshal(text, &r); err != nil || r.Version != recordVersion || r.Old.ID == "" || r.Name == "" ||
+	if err := json.Unmarshal(text, &r); err != nil || r.Version != recordVersion || r.Old.ID == "" || !marker.MatchString(r.Name) ||
 		!slices.Contains(unfinished, r.State) || r.State != StateCreating && r.New.ID == "" {
 		return errors.New("the journal holds something else than a rotation that this version understands")
 	}

@@ -23,7 +23,7 @@ func mark(name string) string {
 	suffix := " [r-" + rand.Text()[:10] + "]"
 	name = BaseName(name)
 	if cut := maxName - len(suffix); len(name) > cut {
-		for !utf8.RuneStart(name[cut]) {
+		for cut > 0 && !utf8.RuneStart(name[cut]) {
 			cut--
 		}
 		name = name[:cut]

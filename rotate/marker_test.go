@@ -28,6 +28,14 @@ func TestBaseNameRemovesOneMarker(t *testing.T) {
 	}
 }
 
+func TestNameThatIsNotTextIsNoPanic(t *testing.T) {
+	t.Parallel()
+	client, err := fastly.NewClient(fastly.WithAPIKey("made-up"))
+	require.NoError(t, err)
+	_, err = rotate.Create(t.Context(), client, &fastly.CreateTokenRequest{Name: strings.Repeat("\x80", 300), Username: "x"}, nil)
+	assert.ErrorIs(t, err, fastly.ErrInvalidArgument)
+}
+
 func TestMarkerReplacesTheOldOneAndFits(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t)
