@@ -12,10 +12,11 @@ import (
 )
 
 // use sets the client that uses New, nil for none. It can revoke the old token
-// where that is Client's own key, which can't see that it is revoked.
+// where that is Client's own key, which can't see that it is revoked, and itself
+// where it is of another user.
 func (x *run) use(fresh *fastly.Client) {
 	x.clients = []*fastly.Client{x.Client}
-	if fresh != nil && mayClean(x.Old.Scopes) {
+	if fresh != nil && (x.foreign || mayClean(x.Old.Scopes)) {
 		x.clients = append(x.clients, fresh)
 	}
 }
@@ -52,6 +53,10 @@ func (x *run) checkNew(ctx context.Context, key fastly.Secret, expires time.Time
 		t, err := client.Tokens.GetTokenCurrent(ctx)
 		if err != nil {
 			return true, fmt.Errorf("the new token %s does not work: %w", x.New.ID, err)
+		}
+		if t.UserID != x.Old.UserID {
+			x.foreign = true
+			x.use(client)
 		}
 		if what := difference(t, &x.Old, expires); what != "" || t.ID != x.New.ID {
 			return false, fmt.Errorf("the new token %s is not like the old one %s: %s", x.New.ID, x.Old.ID, cmp.Or(what, "the API takes it for token "+t.ID))

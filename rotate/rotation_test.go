@@ -635,6 +635,34 @@ func revoke(t *testing.T, w *world, id string) {
 	require.NoError(t, w.client(t, w.admin.AccessToken).Tokens.RevokeToken(t.Context(), id))
 }
 
+// A login of another customer makes a token that the client can't see.
+func TestNewTokenOfAnotherCustomerIsRevokedOrSaidToBeLeft(t *testing.T) {
+	t.Parallel()
+	for own, left := range map[bool]int{true: 0, false: 1} { // own: the new token may revoke itself
+		inWorld(t, setup{own: own, get: true}, func(t *testing.T, w *world) {
+			stranger := w.AddUser(fastlytest.User{CustomerID: "another"})
+			r := w.rotation(t)
+			r.Login = func(context.Context) (rotate.Login, error) {
+				return rotate.Login{Username: stranger.Login, Password: fastly.Secret(stranger.Password)}, nil
+			}
+
+			result, err := r.Run(t.Context())
+
+			assert.ErrorContains(t, err, "of another user")
+			alive := w.alive(stranger.ID)
+			require.Len(t, alive, left)
+			require.Len(t, result.Left, left)
+			if left == 0 {
+				assert.Equal(t, rotate.StateUnchanged, result.State)
+			} else {
+				assert.Equal(t, rotate.StateCreating, result.State)
+				assert.Equal(t, alive[0].ID, result.Left[0])
+				assert.ErrorContains(t, err, alive[0].ID)
+			}
+		})
+	}
+}
+
 func TestJournalOfAnotherRotationIsFinishedFirst(t *testing.T) {
 	t.Parallel()
 	inWorld(t, setup{grace: time.Hour, noWait: true}, func(t *testing.T, w *world) {

@@ -160,6 +160,7 @@ func (x *run) renew(ctx context.Context) error {
 		return x.giveUp(ctx, err)
 	}
 	x.New = created.TokenResponse
+	x.foreign = x.New.UserID != "" && x.New.UserID != x.Old.UserID
 	x.log(ctx, "created a token", "token", x.New.ID, "name", x.Name)
 	if err := x.checkNew(ctx, created.AccessToken, expires); err != nil {
 		return x.undo(ctx, err)
@@ -194,7 +195,7 @@ func (x *run) renew(ctx context.Context) error {
 func (x *run) undo(ctx context.Context, cause error) error {
 	x.left = append(x.left, x.New.ID)
 	cause = also(cause, x.sweep(ctx, looks))
-	x.New, x.confirmed = fastly.TokenResponse{}, false
+	x.New, x.confirmed, x.foreign = fastly.TokenResponse{}, false, false
 	x.use(nil)
 	return x.giveUp(ctx, cause)
 }

@@ -114,15 +114,15 @@ func (x *execution) run(ctx context.Context) (err error) {
 		}
 		return err
 	}
-	problem := excess(x.req, token)
-	switch {
-	case problem != "":
-		problem = "the new token is not what was asked for: " + problem
-	case token.UserID != current.UserID:
-		problem = "the login and the token of the environment are of different users"
+	if token.UserID != current.UserID {
+		problem := errors.New("the login and the token of the environment are of different users")
+		if x.client.Tokens.RevokeToken(ctx, token.ID) == nil {
+			return problem
+		}
+		return x.giveBack(ctx, token, problem) // which the token of the environment may not even see
 	}
-	if problem != "" {
-		return errors.Join(errors.New(problem), x.revoke(token))
+	if more := excess(x.req, token); more != "" {
+		return errors.Join(errors.New("the new token is not what was asked for: "+more), x.revoke(token))
 	}
 	signals := make(chan os.Signal, 16)
 	x.handleSignals(func(sig os.Signal) {

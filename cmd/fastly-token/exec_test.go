@@ -130,15 +130,26 @@ func TestExecNeedsAKeyThatCanRevoke(t *testing.T) {
 	assert.Empty(t, s.made())
 
 	// And that of the same user.
-	s = newExecSite(t)
-	s.AddUser(ada)
-	s.logIn(ada)
-	s.set(varOTP, s.file("code", ada.OTP))
-	o = s.run("exec", "--", "touch", filepath.Join(s.dir, "ran"))
-	assert.Equal(t, exitFailed, o.code)
-	assert.Contains(t, o.err, "of different users")
-	assert.NoFileExists(t, filepath.Join(s.dir, "ran"))
-	s.assertRevoked()
+	for _, tc := range []struct {
+		customer, scope string
+		code            int
+	}{
+		{"", "purge_select", exitFailed}, // the key is that of a superuser
+		{"another", "global", exitFailed},
+		{"another", "purge_select", exitLookInto}, // it may not revoke itself
+	} {
+		s = newExecSite(t)
+		s.logIn(s.AddUser(fastlytest.User{CustomerID: tc.customer}))
+		o = s.run("exec", "--scope", tc.scope, "--", "touch", filepath.Join(s.dir, "ran"))
+		assert.Equal(t, tc.code, o.code, tc)
+		assert.Contains(t, o.err, "of different users")
+		assert.NoFileExists(t, filepath.Join(s.dir, "ran"))
+		if tc.code == exitFailed {
+			s.assertRevoked()
+		} else {
+			assert.Contains(t, o.err, s.made()[0].ID)
+		}
+	}
 }
 
 func TestRevokeThatFailsIsSaidWithTheExpiry(t *testing.T) {
