@@ -205,6 +205,8 @@ func TestBadLoginFiles(t *testing.T) {
 		assert.Contains(t, o.err, "the password: ")
 		assert.Contains(t, o.err, want)
 	}
+	s.set(varPassword, s.User().Password) // instead of a file with it
+	assert.Contains(t, s.run("create", "--print").err, "no such file")
 	assert.Empty(t, s.Requests())
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 
@@ -238,8 +239,9 @@ func (a *app) readSecret(ctx context.Context, path, what string) (fastly.Secret,
 
 func readFile(path string) (string, error) {
 	f, err := os.Open(path) // #nosec G304 -- the user says where
-	if err != nil {
-		return "", err
+	if pathError, ok := errors.AsType[*fs.PathError](err); ok {
+		// The path may be the secret itself, by mistake, and is not shown.
+		return "", fmt.Errorf("its file can't be opened: %w", pathError.Err)
 	}
 	content, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
 	if err := errors.Join(err, f.Close()); err != nil {
