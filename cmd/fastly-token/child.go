@@ -59,6 +59,7 @@ func (x *execution) runCommand(token fastly.Secret, signals <-chan os.Signal) in
 	cmd := exec.CommandContext(context.Background(), x.command[0], x.command[1:]...) // #nosec G204 -- to run a given command is what it is for
 	cmd.Env = slices.Concat(env, []string{x.variable + "=" + token.Reveal()})
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = x.stdin, x.stdout, x.stderr
+	early := len(signals) // which no terminal has sent to the command
 	if err := cmd.Start(); err != nil {
 		x.say("%v", err)
 		return commandCode(err)
@@ -69,7 +70,7 @@ func (x *execution) runCommand(token fastly.Secret, signals <-chan os.Signal) in
 	for {
 		select {
 		case sig := <-signals:
-			if fromKeys && (sig == os.Interrupt || sig == syscall.SIGQUIT) {
+			if early--; early < 0 && fromKeys && (sig == os.Interrupt || sig == syscall.SIGQUIT) {
 				// The terminal has sent it to the command, too, and many
 				// programs take a second one for "at once".
 				fromKeys = false

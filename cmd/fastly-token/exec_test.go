@@ -278,6 +278,24 @@ func TestInterruptKeyOfATerminalIsNotSentTwice(t *testing.T) {
 	assert.Equal(t, 41, o.code, "a second one is sent on: %s", o.err)
 }
 
+func TestInterruptKeyBeforeTheCommandStartsIsSentOn(t *testing.T) {
+	t.Parallel()
+	s := newExecSite(t)
+	signals := make(chan os.Signal)
+	stderr := writerFunc(func(b []byte) (int, error) {
+		if strings.Contains(string(b), "created token") {
+			signals <- syscall.SIGINT
+			signals <- syscall.SIGURG // does nothing; when it is taken, the first one was handled
+		}
+		return len(b), nil
+	})
+	command := `trap "exit 50" INT; n=0; while [ $n -lt 100 ]; do sleep 0.02; n=$((n+1)); done; exit 60`
+	a := &app{stdin: strings.NewReader(""), stderr: stderr, signals: signals, keysSignal: func() bool { return true }}
+	o := s.runWith(a, "exec", "--", "sh", "-c", command)
+	assert.Contains(t, []int{50, 128 + 2}, o.code, "the command did not get it")
+	s.assertRevoked()
+}
+
 func TestSignalDuringTheCreateLeavesNoToken(t *testing.T) {
 	t.Parallel()
 	s := newExecSite(t)
