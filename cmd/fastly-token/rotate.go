@@ -40,8 +40,8 @@ run.
 If a step fails, the earlier ones are undone. After a crash or an interruption,
 run it again in the same way: it finishes what it finds unfinished. A state file
 says how far that had come. It holds no secret, and is locked against a second
-run at the same time. It is beside the file of --out, in the user's cache
-directory for a command, or where --state says.`,
+run at the same time. It is beside the file of --out, in the user's
+configuration directory for a command, or where --state says.`,
 		Example: `  fastly-token rotate --out /etc/deploy/fastly-token --grace 10m
   fastly-token rotate 5sNpEx2UkYf9WdTa6mJv4G -- vault kv put kv/fastly token=-`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -208,7 +208,7 @@ func (r *rotation) setState() (err error) {
 		r.state = filepath.Join(filepath.Dir(r.out), "."+filepath.Base(r.out)+".rotation")
 		return nil
 	}
-	dir, err := os.UserCacheDir()
+	dir, err := os.UserConfigDir()
 	if err != nil {
 		return usagef("there is no place for the state file: use --state: %w", err)
 	}
