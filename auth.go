@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -227,6 +228,18 @@ func checkLogin(username, password string) error {
 }
 
 func isControl(r rune) bool { return r < 0x20 || r == 0x7f }
+
+// checkNoKey rejects an operation whose path holds the client's own key in place of
+// an ID: errors and logs show paths.
+func (op *operation) checkNoKey() error {
+	for element := range strings.SplitSeq(op.path, "/") {
+		if slices.Contains(op.cred.value, element) {
+			op.path = strings.Replace(op.path, element, redacted, 1)
+			return invalid("the ID is the client's own API key; TokenResponse.ID is not a secret")
+		}
+	}
+	return nil
+}
 
 // isVisible reports whether s is all visible ASCII, the VCHAR of RFC 9110,
 // section 5.5.

@@ -216,6 +216,9 @@ func (c *Client) credentials(ctx context.Context, op *operation) (cred credentia
 			return cred, "", err
 		}
 		op.cred = cred
+		if err = op.checkNoKey(); err != nil {
+			return cred, "", err
+		}
 	}
 	otp, err = op.askOTP(ctx)
 	return cred, otp, err

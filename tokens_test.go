@@ -3,6 +3,7 @@ package fastly_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
@@ -436,6 +437,27 @@ func TestDocumentedErrorsOfEachOperation(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A key of letters and digits alone has the form of an ID.
+func TestOwnKeyAsAnIDIsNeitherSentNorShown(t *testing.T) {
+	t.Parallel()
+	const key = "3Kq8vNf2Xb7TzR5mLw9YcHd4GsJp6QaE"
+	stub := newStub(t, http.StatusNotFound, nil, "")
+	var log strings.Builder
+	logger := slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	c := mustClient(t, fastly.WithAPIKey(key), fastly.WithBaseURL(stub.URL), fastly.WithLogger(logger), noRetry)
+	_, err := c.Tokens.GetToken(t.Context(), key)
+	assertInvalid(t, err, "GET /tokens/[REDACTED]", "the ID is the client's own API key")
+	assert.NotContains(t, err.Error(), key)
+	_, err = c.Tokens.ListTokensCustomer(t.Context(), key)
+	assertInvalid(t, err, "GET /customer/[REDACTED]/tokens")
+	assert.NotContains(t, err.Error(), key)
+	err = c.Tokens.RevokeToken(t.Context(), key)
+	assertInvalid(t, err, "DELETE /tokens/[REDACTED]")
+	assert.NotContains(t, err.Error(), key)
+	assert.Empty(t, stub.requests(), "nothing is sent")
+	assert.NotContains(t, log.String(), key)
 }
 
 // With another key, "current" would be another token.
