@@ -234,7 +234,7 @@ func isControl(r rune) bool { return r < 0x20 || r == 0x7f }
 func (op *operation) checkNoKey() error {
 	for element := range strings.SplitSeq(op.path, "/") {
 		if slices.Contains(op.cred.value, element) {
-			op.path = strings.Replace(op.path, element, redacted, 1)
+			op.path = strings.ReplaceAll(op.path, "/"+element, "/"+redacted)
 			return invalid("the ID is the client's own API key; TokenResponse.ID is not a secret")
 		}
 	}
