@@ -112,6 +112,7 @@ func TestNewClientAcceptsWhatCanWork(t *testing.T) {
 		"own transport":           {fastly.WithTransport(http.DefaultTransport), fastly.WithHTTPClient(&http.Client{Timeout: time.Second})},
 		"several products":        {key, fastly.WithUserAgent("deploy-tool/1.4 plugin/2 (linux)")},
 		"zero retry policy":       {key, fastly.WithRetryPolicy(fastly.RetryPolicy{})},
+		"constant backoff":        {key, fastly.WithRetryPolicy(fastly.RetryPolicy{MinBackoff: time.Second, MaxBackoff: time.Second})},
 		"only MinBackoff":         {key, fastly.WithRetryPolicy(fastly.RetryPolicy{MinBackoff: time.Minute})},
 		"only MaxBackoff":         {key, fastly.WithRetryPolicy(fastly.RetryPolicy{MaxBackoff: time.Millisecond})},
 		"nil logger":              {key, fastly.WithLogger(nil)},

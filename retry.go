@@ -145,12 +145,12 @@ func classifyStatus(status int) result {
 	case status == http.StatusInternalServerError, status == http.StatusBadGateway,
 		status == http.StatusServiceUnavailable, status == http.StatusGatewayTimeout:
 		return resultServerError
-	case status >= 400 && status < 500:
+	case status/100 == 4:
 		return resultClientError
-	case status >= 500, status < 200, status == http.StatusSeeOther: // RFC 9110, section 15.4.4: processed
-		return resultAmbiguous
+	case status/100 == 3 && status != http.StatusSeeOther: // RFC 9110, section 15.4.4: processed
+		return resultPermanent
 	}
-	return resultPermanent
+	return resultAmbiguous
 }
 
 // classifyDecoding classifies a 2xx by the error of reading it.
@@ -170,14 +170,12 @@ func classifyDecoding(err error) result {
 // classifyFailure classifies an attempt that got no response.
 func classifyFailure(err error, p progress) result {
 	switch {
-	case p == progressSent:
-		return resultNoResponse
-	case isA[*rejectedError](err), isPermanent(err):
+	case p != progressSent && (isA[*rejectedError](err) || isPermanent(err)):
 		return resultPermanent
 	case p == progressNotSent:
 		return resultNotSent
 	}
-	return resultNoResponse // a transport that reports no progress
+	return resultNoResponse // sent, or over a transport that reports no progress
 }
 
 // isPermanent reports whether err, of a request that was not sent, is likely to

@@ -307,6 +307,24 @@ func TestProxyThatRefusesIsNamed(t *testing.T) {
 	}
 }
 
+// Of a proxy that refuses a CONNECT, net/http says the status text and no more.
+func TestProxyThatRefusesTheCallersTransportIsNotAskedAgain(t *testing.T) {
+	t.Parallel()
+	srv, _ := newHTTP2(t, false, func(http.ResponseWriter, *http.Request) { assert.Fail(t, "a request got through") })
+	for status, attempts := range map[int]int{http.StatusProxyAuthRequired: 1, http.StatusForbidden: 1, http.StatusBadGateway: 4} {
+		t.Run(strconv.Itoa(status), func(t *testing.T) {
+			t.Parallel()
+			proxy, connects := newProxy(t, status)
+			tr := newProxied(t, proxy, srv)
+			c := mustClient(t, fastly.WithAPIKey(someKey), fastly.WithBaseURL(srv.URL), quickRetry, fastly.WithHTTPClient(&http.Client{Transport: tr}))
+			_, err := c.Tokens.CreateToken(t.Context(), &fastly.CreateTokenRequest{Name: "deploy"})
+			require.ErrorContains(t, err, http.StatusText(status))
+			require.NotErrorIs(t, err, fastly.ErrOutcomeUnknown)
+			assert.EqualValues(t, attempts, connects.Load(), "attempts")
+		})
+	}
+}
+
 // net/http reads HTTP_PROXY once, so a program of its own has to. The test
 // program runs itself.
 func TestLoopbackInUpperCaseNeedsNoProxy(t *testing.T) {
