@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"net"
 	"net/http"
@@ -188,9 +187,7 @@ func isPermanent(err error) bool {
 	if text := err.Error(); text == http.StatusText(http.StatusProxyAuthRequired) || text == http.StatusText(http.StatusForbidden) {
 		return true
 	}
-	return isA[*tls.CertificateVerificationError](err) || isA[x509.UnknownAuthorityError](err) ||
-		isA[x509.HostnameError](err) || isA[x509.CertificateInvalidError](err) ||
-		isA[tls.RecordHeaderError](err) || isA[tls.AlertError](err)
+	return isA[*tls.CertificateVerificationError](err) || isA[tls.RecordHeaderError](err) || isA[tls.AlertError](err)
 }
 
 func isA[E error](err error) bool {
