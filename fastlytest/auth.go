@@ -6,17 +6,17 @@ import (
 	"github.com/fastly-tokens/fastly"
 )
 
-// access is what an endpoint asks of the scopes of a key.
+// access is what the scopes of a key must allow for an endpoint.
 type access int
 
 const (
-	accessSelf  access = iota // look at the key itself
-	accessRead                // look at others
+	accessSelf  access = iota // read the key's own token
+	accessRead                // read other tokens
 	accessWrite               // change anything
 )
 
-// authenticate is the first step of every endpoint but create: it finds out who
-// asks, counts the request and checks the scopes. The order is that of the
+// authenticate is the first step of every endpoint except create: it identifies
+// the user, counts the request and checks the scopes. The order is that of the
 // responses: 401 before 429 before 403.
 func (st *state) authenticate(c *call, need access) *problem {
 	if p := st.useKey(c); p != nil {
@@ -31,8 +31,8 @@ func (st *state) authenticate(c *call, need access) *problem {
 	return checkScopes(c.key.Scopes, need)
 }
 
-// useKey sets c.key and its user if the request has an API key, and refuses one
-// that is not valid. An empty header is none.
+// useKey sets c.key and its user if the request has an API key, and rejects an
+// invalid one. An empty header counts as none.
 func (st *state) useKey(c *call) *problem {
 	keys := c.header.Values("Fastly-Key")
 	if len(keys) == 0 || len(keys) == 1 && keys[0] == "" {
@@ -42,7 +42,7 @@ func (st *state) useKey(c *call) *problem {
 	switch {
 	case len(keys) > 1, t == nil, !t.DeletedAt.IsZero():
 		return errUnauthorized
-	case t.expired(c.now):
+	case t.Expired(c.now):
 		return expiredKey(t)
 	}
 	c.key, c.user = t, t.user
@@ -52,8 +52,8 @@ func (st *state) useKey(c *call) *problem {
 	return nil
 }
 
-// checkScopes grants what is known of the documented scopes, and nothing to
-// others.
+// checkScopes grants what the documented scopes are known to allow, and nothing
+// to other scopes.
 func checkScopes(scopes fastly.Scopes, need access) *problem {
 	read := scopes.Has(fastly.ScopeGlobalRead)
 	switch {

@@ -2,10 +2,10 @@ package fastlytest
 
 import "github.com/fastly-tokens/fastly"
 
-// Client returns a client of the server that uses [Server.Key]. To create
-// tokens it takes a login in the request, or [WithoutSudo]. The options come on
-// top: they may say otherwise, another base URL or another way of
-// authentication included. Client panics if one is bad.
+// Client returns a client of the server that uses [Server.Key]. To create tokens,
+// the request needs a Username and a Password, or the server [WithoutSudo]. The
+// options take precedence, also over the base URL and the authentication. Client
+// panics if one is invalid.
 func (s *Server) Client(opts ...fastly.Option) *fastly.Client {
 	own := fastly.WithBaseURL(s.URL)
 	key := fastly.WithAPIKey(s.key.Reveal())
@@ -13,7 +13,7 @@ func (s *Server) Client(opts ...fastly.Option) *fastly.Client {
 	if err == nil {
 		return c
 	}
-	// A client has one way of authentication: opts may have brought theirs.
+	// A client has one way of authentication, which opts may have set.
 	if c, err := fastly.NewClient(append([]fastly.Option{own}, opts...)...); err == nil {
 		return c
 	}

@@ -12,8 +12,8 @@ import (
 const maxActiveTokens = 100 // of one user
 
 func (st *state) createToken(c *call) (response, *problem) {
-	// What the API does with them is not known: ignored, they could make a
-	// wider token than was asked for.
+	// How the API handles these is unknown. If they were ignored, the token could
+	// have more rights than requested.
 	if c.query != "" {
 		return response{}, newProblem(http.StatusBadRequest, "Fields are sent in the body, not in the query")
 	}
@@ -36,8 +36,8 @@ func (st *state) createToken(c *call) (response, *problem) {
 	return jsonResponse(createdJSON(t.TokenCreatedResponse)), nil
 }
 
-// authenticateCreate finds out who asks for a token, one-time password
-// included.
+// authenticateCreate identifies the user who creates a token, and checks the
+// one-time password.
 func (st *state) authenticateCreate(c *call, form url.Values) *problem {
 	if p := st.useKey(c); p != nil {
 		return p
@@ -58,8 +58,8 @@ func (st *state) authenticateCreate(c *call, form url.Values) *problem {
 	return p
 }
 
-// createByKey is for a request with a key, whatever it has beside that: it
-// takes a confirmed key of global scope. Logins have to be those of its user.
+// createByKey authenticates a request with a key: it must be confirmed and of
+// global scope. Logins beside it must be those of its user.
 func (st *state) createByKey(c *call, logins ...login) *problem {
 	if p := st.count(c); p != nil {
 		return p
@@ -81,8 +81,8 @@ func (st *state) createByKey(c *call, logins ...login) *problem {
 	return nil
 }
 
-// createByLogin is for a request without a key: a login in the form and nothing
-// else, or HTTP Basic.
+// createByLogin authenticates a request without a key: by a login in the form and
+// nothing else, or by HTTP Basic.
 func (st *state) createByLogin(c *call, byForm, basic login) *problem {
 	l := byForm
 	switch {
@@ -108,8 +108,8 @@ func (st *state) createByLogin(c *call, byForm, basic login) *problem {
 	return st.count(c)
 }
 
-// parseCreate reads what token a form asks for. Ignored, a field that is not
-// known could make a wider token than was asked for, so it is refused.
+// parseCreate reads which token a form requests. It rejects unknown fields: if
+// they were ignored, the token could have more rights than requested.
 func parseCreate(form url.Values, now time.Time) (t fastly.TokenResponse, p *problem) {
 	for field := range form {
 		switch field {
@@ -140,8 +140,8 @@ func parseCreate(form url.Values, now time.Time) (t fastly.TokenResponse, p *pro
 	return t, nil
 }
 
-// parseScopes reads one or more scopes: the documented ones and those that old
-// accounts have.
+// parseScopes reads one or more scopes: documented ones, and those of old
+// accounts.
 func parseScopes(text string) (scopes fastly.Scopes, p *problem) {
 	for name := range strings.SplitSeq(text, " ") {
 		switch scope := fastly.Scope(name); scope {
@@ -155,7 +155,7 @@ func parseScopes(text string) (scopes fastly.Scopes, p *problem) {
 			return nil, errScope
 		}
 	}
-	if len(scopes) == 0 { // not the default: it was not left out
+	if len(scopes) == 0 { // only a missing field means the default
 		return nil, errScope
 	}
 	return scopes, nil

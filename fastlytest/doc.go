@@ -13,62 +13,62 @@
 // The server starts with one user, [Server.User], a superuser whose token of
 // global scope is [Server.Key]; [Server.AddUser] and [Server.AddToken] add
 // others. It authenticates, checks scopes and ownership, expires tokens, limits
-// rates and refuses what the API refuses, with the API's messages and headers.
+// rates and rejects what the API rejects, with the API's messages and headers.
 // It serves any client, in any language: point one at [Server].URL and give it
 // the key.
 //
 //	POST   /tokens                  create, by login or by a confirmed key
 //	GET    /tokens                  the tokens of the key's user
 //	DELETE /tokens                  revoke in bulk, all or none
-//	GET    /tokens/self             the key itself
-//	DELETE /tokens/self
-//	GET    /tokens/{id}
-//	DELETE /tokens/{id}
+//	GET    /tokens/self             the key's own token
+//	DELETE /tokens/self             revoke it
+//	GET    /tokens/{id}             one token
+//	DELETE /tokens/{id}             revoke it
 //	GET    /customer/{id}/tokens    all tokens of a customer, for its superusers
 //	POST   /sudo                    confirm the key by password, for five minutes
 //
-// Lists come in no promised order, and never in that of creation; [Server.Tokens]
-// keeps that one.
+// Lists are in no particular order, and never in order of creation; those of
+// [Server.Tokens] are.
 //
 // # Creating tokens
 //
-// As at the API a key alone creates no token. A create takes one of
+// As with the API, a key alone can't create a token. A create needs one of
 //
 //   - username and password in the form, and no Fastly-Key, Authorization or
 //     Cookie header: [fastly.CreateTokenRequest] with Username and Password;
 //   - user name and password by HTTP Basic, and no Fastly-Key header;
 //   - the key of a token of global scope that POST /sudo has confirmed.
 //
-// Without that it is a 403 ([fastly.ErrSudoRequired]). [WithoutSudo] lets keys
-// create tokens, for tests about something else. Revokes never need POST /sudo.
+// Otherwise the response is a 403 ([fastly.ErrSudoRequired]). With [WithoutSudo]
+// a key can create tokens, for tests about something else. Revokes never need
+// POST /sudo.
 //
-// Where it is not known what the API makes of a request, the server refuses it
-// rather than make a wider token than was asked for: fields in the query, fields
-// that are not known, and an empty scope are each a 400.
+// Where it is unknown how the API handles a request, the server rejects it rather
+// than create a token with more rights than requested: fields in the query,
+// unknown fields and an empty scope are each a 400.
 //
 // # Time
 //
-// Everything dated goes by the server's clock: [WithClock] sets it and
+// All dates come from the server's clock: [WithClock] sets it and
 // [Server.Advance] moves it, so that a test sees a token expire or a rate limit
-// window end without waiting. Pauses ([WithLatency], [Fault].Delay) are real
+// window end without waiting. Pauses ([WithLatency], [Fault].Delay) take real
 // time.
 //
 // # Faults
 //
-// What goes wrong between a client and the API is what a client's tests are
-// for. [Server.Inject] breaks connections before and after the request is
-// processed, stalls, cuts bodies short, responds with errors, garbage and
-// redirects:
+// [Server.Inject] makes things go wrong: it closes connections before or after
+// the request is processed, stalls, truncates bodies, and responds with errors,
+// garbage or redirects:
 //
-//	// The token is created, and the client never hears of it.
+//	// The token is created, but the client gets no response.
 //	srv.Inject(fastlytest.Fault{Kind: fastlytest.CutAfter, Method: "POST"})
 //
-// They mean the same over HTTP/1 and over unencrypted HTTP/2
+// Faults work the same over HTTP/1 and over unencrypted HTTP/2
 // ([net/http.Protocols.SetUnencryptedHTTP2]), which the server speaks on the
 // same port.
 //
 // # Secrets
 //
-// [Server.Requests] keeps keys and passwords as they came, readable. Use the
-// server with made-up credentials only.
+// [Server.Requests] keeps keys and passwords in readable form. Use the server
+// with made-up credentials only.
 package fastlytest

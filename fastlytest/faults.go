@@ -7,26 +7,26 @@ import (
 	"time"
 )
 
-// FaultKind says what goes wrong. The empty one is nothing.
+// FaultKind says what goes wrong. The empty string means nothing.
 type FaultKind string
 
-// The kinds of faults. "Processed" means that the server did what it was asked
-// to: a create has made its token, whatever the client gets to see. Where a
+// The kinds of faults. "Processed" means that the server did what the request
+// says: a create has made its token, whether or not the client sees it. Where a
 // fault closes the connection, over HTTP/2 it resets the stream.
 //
 // Go's http.Transport retries a GET by itself when a kept-alive HTTP/1
-// connection closes with no response, so a client in Go may not notice a single
-// CutBefore or CutAfter of one.
+// connection closes without a response, so a Go client may not notice a single
+// CutBefore or CutAfter of a GET.
 const (
-	// CutBefore closes the connection with no response; not processed.
+	// CutBefore closes the connection without a response; not processed.
 	CutBefore FaultKind = "cut before"
-	// CutAfter closes the connection with no response; processed.
+	// CutAfter closes the connection without a response; processed.
 	CutAfter FaultKind = "cut after"
 	// CutMiddle sends the right status and headers and the first bytes of the
 	// body ([Fault].Keep), and closes the connection; processed. A response
-	// that has no body is made a 200 that promises one.
+	// without a body becomes a 200 that promises one.
 	CutMiddle FaultKind = "cut middle"
-	// Stall sends nothing until the client leaves, the server closes, or
+	// Stall sends nothing until the client disconnects, the server closes, or
 	// [Fault].Delay, unless 0, has passed; not processed.
 	Stall FaultKind = "stall"
 	// StallAfter is Stall, but processed.
@@ -37,63 +37,64 @@ const (
 	Status FaultKind = "status"
 	// StatusAfter is Status, but processed.
 	StatusAfter FaultKind = "status after"
-	// Garbage is a 200 with [Fault].Header and Body, by default the HTML of a
-	// captive portal, without the API's own headers; processed.
+	// Garbage responds with a 200 with [Fault].Header and Body, by default the
+	// HTML of a captive portal, without the API's own headers; processed.
 	Garbage FaultKind = "garbage"
-	// Endless is a 200 with JSON that never ends: tokens where the response is
-	// a list, else an object with one string; processed.
+	// Endless responds with a 200 with JSON that never ends: tokens if the
+	// response is a list, else an object with one string; processed.
 	Endless FaultKind = "endless"
-	// Redirect is [Fault].Status, 307 if 0, with [Fault].Location, without the
-	// API's own headers; not processed.
+	// Redirect responds with [Fault].Status, 307 if 0, and [Fault].Location,
+	// without the API's own headers; not processed.
 	Redirect FaultKind = "redirect"
-	// Delay responds as ever, but processes the request only after
-	// [Fault].Delay, and not at all if the client has left by then.
+	// Delay responds as usual, but processes the request only after
+	// [Fault].Delay, and not at all if the client has disconnected by then.
 	Delay FaultKind = "delay"
 )
 
-// Fault is something that goes wrong with some requests. [Server.Inject] makes
-// it happen.
+// Fault is something that goes wrong with some requests. [Server.Inject] adds
+// one.
 type Fault struct {
 	Kind FaultKind
-	// Times is how many requests it happens to; 0 is 1, negative is no end.
+	// Times is the number of requests that it affects; 0 means 1, a negative
+	// number means no limit.
 	Times int
-	// Every spares requests: 3 makes it happen to the third matching one, the
-	// sixth and so on. 0 and 1 are each.
+	// Every skips requests: 3 affects every third matching request. 0 and 1
+	// affect each.
 	Every int
-	// Method limits it to requests of a method. Empty is any.
+	// Method limits it to requests with this method. Empty means any.
 	Method string
-	// Path limits it to a path, compared as sent, or to those that begin with
-	// what comes before a * at its end, as in "/tokens/*". Empty is any.
+	// Path limits it to a path, compared as sent. With a * at the end, as in
+	// "/tokens/*", it is a prefix. Empty means any.
 	Path string
 	// Status is the status code of Status and StatusAfter, 503 if 0, and of
 	// Redirect, 307 if 0.
 	Status int
 	// Header is added to the response of Status, StatusAfter, Garbage and
-	// Redirect, and wins over the API's own headers; a name with no values
-	// takes one away. A Content-Type that is not in it is made to fit the
-	// body. With a Content-Encoding in it the body is sent as it is.
+	// Redirect, and replaces the API's own headers; a name without values
+	// removes one. Without a Content-Type, one that fits the body is set. With a
+	// Content-Encoding, the body is sent as it is.
 	Header http.Header
-	// Body is that of Status, StatusAfter, Garbage and Redirect. If empty,
+	// Body is the body of Status, StatusAfter, Garbage and Redirect. If empty,
 	// Status and StatusAfter send the API's own for the status, and a 429 its
 	// rate limit headers.
 	Body string
-	// Location is where Redirect leads.
+	// Location is the target of Redirect.
 	Location string
-	// Delay is that of the kind Delay, and the limit of the stalling ones.
-	// It is real time.
+	// Delay is the delay of the kind Delay, and the longest time that the
+	// stalling kinds stall. It is real time.
 	Delay time.Duration
-	// Keep is how many bytes of the body CutMiddle and StallMiddle send; 0 is
+	// Keep is how many bytes of the body CutMiddle and StallMiddle send; 0 means
 	// half of them. They are bytes on the wire: of the compressed body if the
-	// client asked for one. The client is told that there are more even if
-	// those are all.
+	// client asked for compression. The client is told to expect more even if
+	// these are all.
 	Keep int
 }
 
-// Inject adds a fault. With several, the first one added that matches a request
-// and is due happens to it; those after it neither happen nor count that
-// request. A fault that has happened Times times is gone. Inject panics if the
-// fault is not usable: an unknown Kind, a Status that no response can have, a
-// Redirect without Location, or a negative Every, Delay or Keep.
+// Inject adds a fault. If there are several, the first one added that matches a
+// request and is due affects it; later ones don't count that request. A fault
+// that has affected Times requests is removed. Inject panics if the fault is
+// invalid: an unknown Kind, a Status that no response can have, a Redirect
+// without Location, or a negative Every, Delay or Keep.
 func (s *Server) Inject(f Fault) {
 	if reason := f.unusable(); reason != "" {
 		panic("fastlytest: Inject: " + reason)
@@ -104,8 +105,8 @@ func (s *Server) Inject(f Fault) {
 	s.faults = append(s.faults, &pending{Fault: f})
 }
 
-// ClearFaults takes all faults away. Requests that one has already happened to
-// stay as they are.
+// ClearFaults removes all faults. Requests that one has already affected, such as
+// stalled ones, stay as they are.
 func (s *Server) ClearFaults() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -139,8 +140,8 @@ type pending struct {
 
 type faults []*pending
 
-// next counts a request and returns the fault that happens to it; none has the
-// empty Kind.
+// next counts a request and returns the fault that affects it, with an empty Kind
+// if none does.
 func (fs *faults) next(method, path string) Fault {
 	for i, p := range *fs {
 		if !p.matches(method, path) || !p.due() {
@@ -154,7 +155,7 @@ func (fs *faults) next(method, path string) Fault {
 	return Fault{}
 }
 
-// due counts a matching request and reports whether the fault happens to it.
+// due counts a matching request and reports whether the fault affects it.
 func (p *pending) due() bool {
 	p.seen++
 	return p.seen%max(p.Every, 1) == 0
@@ -170,7 +171,7 @@ func (f *Fault) matches(method, path string) bool {
 	return f.Path == "" || f.Path == path
 }
 
-// captivePortal is what a network that wants a login first says to everything.
+// captivePortal is what a network that requires a login sends for every request.
 const captivePortal = `<!DOCTYPE html>
 <html><head><title>Welcome to the network</title></head>
 <body><h1>Please sign in to use this network</h1></body></html>
@@ -181,13 +182,13 @@ func (f *Fault) response(now time.Time) response {
 	resp := response{status: f.Status, header: http.Header{}, body: []byte(f.Body)}
 	switch f.Kind {
 	case Garbage:
-		resp.foreign = true
+		resp.notAPI = true
 		resp.status = http.StatusOK
 		if f.Body == "" {
 			resp.body = []byte(captivePortal)
 		}
 	case Redirect:
-		resp.foreign = true
+		resp.notAPI = true
 		if f.Status == 0 {
 			resp.status = http.StatusTemporaryRedirect
 		}

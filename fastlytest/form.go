@@ -20,8 +20,8 @@ func mediaType(h http.Header, want string) (params map[string]string, ok bool) {
 	return params, err == nil && got == want
 }
 
-// parseForm reads a body of form fields. No body is no fields, and old programs
-// send no Content-Type.
+// parseForm reads a body of form fields, without a Content-Type as well: old
+// programs send none.
 func parseForm(h http.Header, body []byte) (url.Values, *problem) {
 	if len(body) == 0 {
 		return nil, nil
@@ -42,14 +42,14 @@ func parseForm(h http.Header, body []byte) (url.Values, *problem) {
 	return form, nil
 }
 
-// rfc3339 is the form of a time; its ranges are left to package time, but for
-// those of the offset. Package time alone would let "T2:04:05,5Z" through.
+// rfc3339 is the form of a time. Package time checks the ranges, except that of
+// the offset, but accepts other forms, such as "T2:04:05,5Z".
 var rfc3339 = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$`)
 
-// parseTime reads a time to the second. It has to have four digits of year in
-// UTC, too.
+// parseTime reads a time, to the second. Its year must have four digits in UTC,
+// too.
 func parseTime(s string) (time.Time, bool) {
-	s = strings.ToUpper(s) // RFC 3339 section 5.6: t and z will do
+	s = strings.ToUpper(s) // RFC 3339 section 5.6 allows t and z
 	if !rfc3339.MatchString(s) {
 		return time.Time{}, false
 	}

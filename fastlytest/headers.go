@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// apiHeader is what every response of the API carries, whatever its status.
+// apiHeader returns the header fields of every response of the API.
 func apiHeader(status int, arrived, now time.Time) http.Header {
 	return http.Header{
 		"Cache-Control":             {"no-store"},
@@ -27,7 +27,7 @@ func apiHeader(status int, arrived, now time.Time) http.Header {
 	}
 }
 
-// setRateLimit tells what is left of the hour, and when it ends.
+// setRateLimit reports how many requests are left in the hour, and when it ends.
 func setRateLimit(h http.Header, remaining int, hour time.Time) {
 	h.Set("Fastly-RateLimit-Remaining", strconv.Itoa(remaining))
 	h.Set("Fastly-RateLimit-Reset", strconv.FormatInt(hour.Add(time.Hour).Unix(), 10))

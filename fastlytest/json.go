@@ -86,8 +86,7 @@ func createdJSON(t fastly.TokenCreatedResponse) wireCreated {
 	}
 }
 
-// stamp is a time of a token as the API writes it; nil, null in JSON, is the
-// zero time.
+// stamp returns a time of a token as the API writes it: null for the zero time.
 func stamp(t time.Time) *string {
 	if t.IsZero() {
 		return nil
@@ -110,7 +109,7 @@ func notNil(s []string) []string {
 	return s
 }
 
-// lastOrNull is the legacy service_id: the last of several services.
+// lastOrNull returns the legacy service_id: the last of several services.
 func lastOrNull(services []string) *string {
 	if len(services) == 0 {
 		return nil

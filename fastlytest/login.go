@@ -6,12 +6,11 @@ import (
 	"strings"
 )
 
-// login is a user name and a password that a request carries. It is zero if
-// there are none.
+// login is the user name and password of a request; zero if it has none.
 type login struct{ name, password string }
 
-// checkUser refuses a login of somebody else, and a wrong password. What is
-// empty is not checked.
+// checkUser rejects another user's login, and a wrong password. Empty fields are
+// not checked.
 func (l login) checkUser(u *user) *problem {
 	if l.name != "" && l.name != u.Login {
 		return errGrant
@@ -22,8 +21,8 @@ func (l login) checkUser(u *user) *problem {
 	return u.checkPassword(l.password)
 }
 
-// basicLogin returns the login of HTTP Basic authentication. An empty pair is
-// none: generated clients send it with every create.
+// basicLogin returns the login of HTTP Basic authentication. An empty pair counts
+// as none: generated clients send it with every create.
 func basicLogin(h http.Header) (login, *problem) {
 	values := h.Values("Authorization")
 	if len(values) != 1 {

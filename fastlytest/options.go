@@ -20,11 +20,11 @@ func WithClock(now func() time.Time) Option {
 }
 
 // WithRateLimit sets how many non-read requests a user may make in each hour of
-// the clock. The default is 1000; with 0 each one is refused, and a negative
-// number makes [NewServer] panic.
+// the clock. The default is 1000; 0 allows none, and a negative number makes
+// [NewServer] panic.
 //
-// The count begins again on the hour, as the API's does, so a test that uses up
-// the limit by the real clock fails if the hour ends meanwhile. Give the server
+// The count starts again on the hour, as the API's does, so a test that uses up
+// the limit by the real clock fails if the hour happens to end. Give the server
 // a clock that stands still, and move it with [Server.Advance]:
 //
 //	noon := time.Date(2030, 1, 2, 12, 0, 0, 0, time.UTC)
@@ -32,25 +32,25 @@ func WithClock(now func() time.Time) Option {
 //		fastlytest.WithRateLimit(2),
 //		fastlytest.WithClock(func() time.Time { return noon }),
 //	)
-//	// Two requests that are not reads; the third is a 429.
-//	srv.Advance(time.Hour) // the next two
+//	// After two non-read requests, the third is a 429.
+//	srv.Advance(time.Hour) // allows two more
 func WithRateLimit(perHour int) Option {
 	return func(o *options) { o.perHour = perHour }
 }
 
-// WithLatency makes each response wait for d, in real time, after its request
-// was processed. The default is no wait; a negative d makes [NewServer] panic.
+// WithLatency delays each response by d, in real time, after its request was
+// processed. The default is no delay; a negative d makes [NewServer] panic.
 func WithLatency(d time.Duration) Option {
 	return func(o *options) { o.latency = d }
 }
 
-// WithoutSudo lets a key create tokens that POST /sudo has not confirmed, for
-// tests about something else. The API refuses that: see [NewServer].
+// WithoutSudo lets a key create tokens without a POST /sudo, for tests about
+// something else. The API does not allow that: see [NewServer].
 func WithoutSudo() Option {
 	return func(o *options) { o.withoutSudo = true }
 }
 
-// newOptions panics if an option is unusable.
+// newOptions panics if an option is invalid.
 func newOptions(opts []Option) options {
 	o := options{clock: time.Now, perHour: 1000}
 	for _, opt := range opts {

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// problem is a response that refuses. The JSON is the API's.
+// problem is a response that rejects a request, in the API's JSON.
 type problem struct {
 	Status int    `json:"-"`
 	Msg    string `json:"msg"`
@@ -26,7 +26,7 @@ var (
 	errGrant            = reject("invalid_grant", "The username or password is wrong")
 	errLocked           = reject("account_locked", "The account is locked")
 	errScope            = reject("invalid_scope", "The scope is not one of global, purge_select, purge_all, global:read")
-	// Clients look for it in msg, others in code, scripts for the text.
+	// Some clients look for the code in msg, others in code, and scripts for the text.
 	errOTP = &problem{
 		Status: http.StatusBadRequest,
 		Msg:    "2fa.verify",
@@ -40,7 +40,7 @@ var (
 	}
 )
 
-// messages are those of the API where it has one of its own.
+// messages are those of the API that differ from the name of the status.
 var messages = map[int]string{
 	http.StatusBadRequest:          "Bad request",
 	http.StatusUnauthorized:        "Provided credentials are missing or invalid",
@@ -58,7 +58,7 @@ func newProblem(status int, detail string) *problem {
 	return &problem{Status: status, Msg: msg, Detail: detail}
 }
 
-// reject is a 400 with one of the codes of the credential endpoints.
+// reject returns a 400 with one of the API's codes.
 func reject(code, detail string) *problem {
 	p := newProblem(http.StatusBadRequest, detail)
 	p.Code = code

@@ -6,26 +6,26 @@ import (
 	"time"
 )
 
-// Request is a request as the server got it, and what became of it.
+// Request is a request as the server got it, and its outcome.
 type Request struct {
-	Time       time.Time // when it came, by the server's clock
+	Time       time.Time // of arrival, by the server's clock
 	RemoteAddr string    // the client's end of the connection, "ip:port"
 	Method     string
 	Path       string // as sent, escapes and all
 	Query      string // as sent, without the question mark
-	// Header is as net/http gives it to a handler: Host and
-	// Transfer-Encoding are not in it.
+	// Header is as net/http passes it to a handler, without Host and
+	// Transfer-Encoding.
 	Header http.Header
 	Body   []byte // at most the first MiB
-	// Status is the status code of the response, 0 as long as there is none. A
-	// client that has its response finds it here.
+	// Status is the status code of the response, 0 until there is one. It is set
+	// before the client gets the response.
 	Status int
-	Fault  FaultKind // what was done to it; empty: nothing
+	Fault  FaultKind // that affected it; empty: none
 }
 
 // Requests returns the requests since the start or the last
-// [Server.ResetRequests], in the order they came, the refused and faulted ones
-// too.
+// [Server.ResetRequests], in order of arrival, including rejected and faulty
+// ones.
 func (s *Server) Requests() []Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -38,15 +38,15 @@ func (s *Server) Requests() []Request {
 	return all
 }
 
-// ResetRequests forgets the requests that came so far.
+// ResetRequests forgets the requests so far.
 func (s *Server) ResetRequests() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.requests = nil
 }
 
-// record notes the request and picks its fault, in one step so that faults fall
-// in the order of the record.
+// record records the request and picks its fault, in one step, so that faults
+// follow the order of the record.
 func (s *Server) record(r *http.Request, body []byte, arrived time.Time) (*Request, Fault) {
 	rec := &Request{
 		Time:       arrived,

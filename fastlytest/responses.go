@@ -11,16 +11,16 @@ import (
 	"github.com/fastly-tokens/fastly"
 )
 
-// response is what goes back to the client: a body or, if not nil, a list.
+// response is what the client gets: a body or, if not nil, a list.
 type response struct {
 	status int
-	header http.Header // wins over those that every response has
+	header http.Header // replaces what every response has
 	body   []byte
 	list   []fastly.TokenResponse
-	// foreign is that it comes from something between the client and the API,
+	// notAPI is set if it comes from something between the client and the API,
 	// such as a captive portal: it has none of the API's headers, is never
 	// compressed, and has a Content-Length.
-	foreign bool
+	notAPI bool
 }
 
 func jsonHeader() http.Header { return http.Header{"Content-Type": {"application/json"}} }
@@ -29,7 +29,7 @@ func jsonResponse(v any) response {
 	return response{status: http.StatusOK, header: jsonHeader(), body: mustMarshal(v)}
 }
 
-// mustMarshal is for values that always marshal.
+// mustMarshal marshals values for which that never fails.
 func mustMarshal(v any) []byte {
 	b, err := json.Marshal(v)
 	if err != nil {
@@ -38,7 +38,8 @@ func mustMarshal(v any) []byte {
 	return b
 }
 
-// withBody is resp, with a body that can be cut short if resp has none.
+// withBody returns resp, or one with a body that can be truncated if resp has
+// none.
 func (resp response) withBody() response {
 	if resp.list == nil && len(resp.body) == 0 {
 		with := jsonResponse(map[string]string{"status": "ok"})
@@ -48,27 +49,27 @@ func (resp response) withBody() response {
 	return resp
 }
 
-// encoded is a response as it goes over the wire.
+// encoded is a response as it is sent.
 type encoded struct {
 	status int
 	header http.Header
 	body   []byte
 }
 
-// encode completes the response to r, which arrived then.
+// encode completes the response to r, which arrived at the given time.
 func (resp response) encode(r *http.Request, arrived, now time.Time) encoded {
 	e := encoded{resp.status, http.Header{}, resp.body}
 	if resp.list != nil {
 		e.body = mustMarshal(listJSON(resp.list))
 	}
-	if resp.foreign {
+	if resp.notAPI {
 		e.header.Set("Content-Length", strconv.Itoa(len(e.body)))
 	} else {
 		e.header = apiHeader(resp.status, arrived, now)
 	}
 	e.header.Set("Date", now.Format(http.TimeFormat))
 	maps.Copy(e.header, resp.header)
-	if !resp.foreign && len(e.body) > 0 && acceptsGzip(r.Header) && e.header["Content-Encoding"] == nil {
+	if !resp.notAPI && len(e.body) > 0 && acceptsGzip(r.Header) && e.header["Content-Encoding"] == nil {
 		e.header.Set("Content-Encoding", "gzip")
 		e.body = gzipped(e.body)
 	}
@@ -77,17 +78,16 @@ func (resp response) encode(r *http.Request, arrived, now time.Time) encoded {
 
 func (e encoded) write(w http.ResponseWriter) {
 	e.writeHeader(w)
-	// An error means that the client left, which is its own business.
-	_, _ = w.Write(e.body)
+	_, _ = w.Write(e.body) // an error means that the client has disconnected
 }
 
-// writePart sends the first bytes of a response that promises more: keep of the
-// body, half of it if keep is 0.
+// writePart sends the first bytes of the body of a response that promises more:
+// keep bytes, or half of them if keep is 0.
 func (e encoded) writePart(w http.ResponseWriter, r *http.Request, keep int) {
 	if keep == 0 {
 		keep = len(e.body) / 2
 	}
-	if !r.ProtoAtLeast(1, 1) { // where nothing else tells an end from a cut
+	if !r.ProtoAtLeast(1, 1) { // nothing else shows that the body is truncated
 		e.header.Set("Content-Length", strconv.Itoa(max(len(e.body), keep+1)))
 	}
 	e.writeHeader(w)
@@ -95,8 +95,8 @@ func (e encoded) writePart(w http.ResponseWriter, r *http.Request, keep int) {
 	flush(w)
 }
 
-// writeEndless sends a body without end: a list of tokens or an object with one
-// long string.
+// writeEndless sends an endless body: a list of tokens, or an object with one
+// string.
 func (e encoded) writeEndless(w http.ResponseWriter, list bool, closing <-chan struct{}) {
 	start, more := []byte(`{"name":"`), bytes.Repeat([]byte("endless "), 4<<10)
 	if list {
@@ -125,9 +125,8 @@ func (e encoded) writeHeader(w http.ResponseWriter) {
 	maps.Copy(w.Header(), e.header)
 	w.WriteHeader(e.status)
 	if len(e.body) > 0 {
-		flush(w) // net/http would count a short body, which the API does not
+		flush(w) // else net/http gives a short body a Content-Length; the API doesn't
 	}
 }
 
-// flush sends what was written so far.
 func flush(w http.ResponseWriter) { _ = http.NewResponseController(w).Flush() }

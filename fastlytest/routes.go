@@ -1,6 +1,7 @@
 package fastlytest
 
 import (
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -9,7 +10,7 @@ import (
 // endpoint processes a call. It returns a response or a problem.
 type endpoint func(*state, *call) (response, *problem)
 
-// resource is the endpoints of one path, by method.
+// resource holds the endpoints of one path, by method.
 type resource map[string]endpoint
 
 var (
@@ -31,7 +32,7 @@ var (
 )
 
 // route returns the resource at an escaped path and the ID in it. Nothing is
-// unescaped or cleaned: a path that would need it is none of the API's.
+// unescaped or cleaned: the API has no path that would need it.
 func route(path string) (res resource, id string) {
 	switch path {
 	case "/tokens":
@@ -53,16 +54,9 @@ func route(path string) (res resource, id string) {
 }
 
 // allow is the value of the Allow header.
-func (res resource) allow() string {
-	methods := make([]string, 0, len(res))
-	for m := range res {
-		methods = append(methods, m)
-	}
-	slices.Sort(methods)
-	return strings.Join(methods, ", ")
-}
+func (res resource) allow() string { return strings.Join(slices.Sorted(maps.Keys(res)), ", ") }
 
-// process does what a call asks and makes its response.
+// process processes a call and returns its response.
 func (st *state) process(c *call) response {
 	res, id := route(c.path)
 	if res == nil {

@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-// maxBody bounds the body of a request; the response to more is a 413.
+// maxBody bounds the body of a request; a longer one is a 413.
 const maxBody = 1 << 20
 
-// serve takes one request through its lifecycle: read, recorded, matched with a
-// fault, processed, responded to.
+// serve reads and records a request, processes it, and responds, each as the
+// fault that matches the request allows.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	s.serving.RLock()
 	defer s.serving.RUnlock()
@@ -57,8 +57,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	s.sleep(r.Context(), s.opts.latency)
 
-	// Before the first byte, so that a client that has its response finds it
-	// recorded.
+	// Before the first byte, so that it is recorded once the client has it.
 	s.setStatus(rec, resp.status)
 	out := resp.encode(r, arrived, s.now())
 	switch {
@@ -68,7 +67,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	case f.Kind == StallMiddle:
 		out.writePart(w, r, f.Keep)
 		s.hang(r.Context(), f.Delay)
-	case f.Kind == Endless && r.Method != http.MethodHead: // HEAD: writes never block
+	case f.Kind == Endless && r.Method != http.MethodHead: // to a HEAD, writes never block
 		out.writeEndless(w, resp.list != nil, s.closing)
 		panic(http.ErrAbortHandler)
 	default:
@@ -76,7 +75,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// process does what the request asks, whose body was read with readErr.
+// process processes the request. readErr is the error of reading its body.
 func (s *Server) process(r *http.Request, body []byte, readErr error) response {
 	if tooLarge := (*http.MaxBytesError)(nil); errors.As(readErr, &tooLarge) {
 		return newProblem(http.StatusRequestEntityTooLarge, "The body is larger than 1 MiB").response()
@@ -98,8 +97,8 @@ func (s *Server) process(r *http.Request, body []byte, readErr error) response {
 	return s.state.process(c)
 }
 
-// sleep waits for d. It ends the request if the client leaves or the server
-// closes first.
+// sleep waits for d. If the client disconnects or the server closes first, it
+// ends the request.
 func (s *Server) sleep(ctx context.Context, d time.Duration) {
 	if d <= 0 {
 		return
@@ -115,8 +114,8 @@ func (s *Server) sleep(ctx context.Context, d time.Duration) {
 	panic(http.ErrAbortHandler)
 }
 
-// hang keeps the client waiting, for limit unless that is 0, and then ends the
-// request with no further word.
+// hang keeps the client waiting, for at most limit unless that is 0, and then
+// ends the request without a response.
 func (s *Server) hang(ctx context.Context, limit time.Duration) {
 	if limit > 0 {
 		s.sleep(ctx, limit)

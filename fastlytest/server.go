@@ -11,15 +11,15 @@ import (
 )
 
 // Server is an in-memory Fastly Tokens API. [NewServer] makes one; the zero
-// value is of no use. Its methods are safe for concurrent use.
+// value is not usable. Its methods are safe for concurrent use.
 type Server struct {
-	// URL is the base of the API, such as http://127.0.0.1:34567, with no
-	// slash at the end. It speaks HTTP/1 and unencrypted HTTP/2 (RFC 9113
-	// section 3.3). It is not to be changed.
+	// URL is the base URL of the API, such as http://127.0.0.1:34567, without a
+	// slash at the end. The server speaks HTTP/1 and unencrypted HTTP/2 (RFC 9113
+	// section 3.3) there. Do not change it.
 	URL string
 
 	opts    options
-	offset  atomic.Int64 // what Advance added up to, in nanoseconds
+	offset  atomic.Int64 // total of Advance, in nanoseconds
 	http    *httptest.Server
 	closing chan struct{}
 	once    sync.Once
@@ -37,12 +37,12 @@ type Server struct {
 }
 
 // NewServer starts a server. Call [Server.Close] when done with it. It panics
-// if it cannot listen on the loopback interface or an option is unusable.
+// if it cannot listen on the loopback interface or an option is invalid.
 //
-// As at the API a key alone creates no token: POST /tokens by key is refused
-// with a 403, unless POST /sudo has confirmed that key in the last five
-// minutes. Create tokens by user name and password, as in the package example,
-// or add them with [Server.AddToken]; [WithoutSudo] switches that off.
+// As with the API, a key alone can't create a token: POST /tokens by key is a
+// 403 unless POST /sudo has confirmed that key in the last five minutes. Create
+// tokens by user name and password, as in the package example, or add them with
+// [Server.AddToken]. [WithoutSudo] switches the check off.
 func NewServer(opts ...Option) *Server {
 	o := newOptions(opts)
 	s := &Server{opts: o, closing: make(chan struct{}), state: newState(o)}
@@ -66,9 +66,9 @@ func NewServer(opts ...Option) *Server {
 	return s
 }
 
-// Close stops the server, at once: requests that are being served, stalled ones
-// too, lose their connection. When it returns no goroutine of the server is
-// left. Closing again does nothing.
+// Close stops the server immediately: requests being served, even stalled ones,
+// lose their connection. When it returns, no goroutine of the server is left.
+// Closing again does nothing.
 func (s *Server) Close() {
 	s.once.Do(func() {
 		close(s.closing)
@@ -82,11 +82,11 @@ func (s *Server) Close() {
 	defer s.serving.Unlock()
 }
 
-// Advance moves the server's clock forward by d, on top of what the clock of
-// [WithClock] does.
+// Advance moves the server's clock forward by d, in addition to the progress of
+// the clock of [WithClock].
 func (s *Server) Advance(d time.Duration) { s.offset.Add(int64(d)) }
 
-// now is the server's time. It calls code of the user, so not under mu.
+// now is the server's time. It calls the user's code, so don't hold mu.
 func (s *Server) now() time.Time {
 	return s.opts.clock().Add(time.Duration(s.offset.Load())).UTC()
 }
@@ -95,18 +95,18 @@ func (s *Server) now() time.Time {
 // first token, of global scope.
 func (s *Server) Key() fastly.Secret { return s.key }
 
-// User returns the default user, a superuser of the default customer, as it is
-// now.
+// User returns the current state of the default user, a superuser of the default
+// customer.
 func (s *Server) User() User {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.owner.User
 }
 
-// AddUser adds a user and returns it complete: an empty ID, Login or Password
-// is made up, and an empty CustomerID is that of the default user. It panics if
-// the ID or login is taken, an ID is not 1 to 64 letters and digits, or
-// TOTPSecret is not base32.
+// AddUser adds a user and returns it with all fields set: an empty ID, Login or
+// Password is generated, and an empty CustomerID becomes that of the default
+// user. It panics if the ID or login is taken, an ID is not 1 to 64 letters and
+// digits, or TOTPSecret is not base32.
 func (s *Server) AddUser(u User) User {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -116,12 +116,12 @@ func (s *Server) AddUser(u User) User {
 	return s.state.addUser(u).User
 }
 
-// AddToken gives the user a token and returns it complete. An empty ID or
-// AccessToken is made up, no Scopes means global, and a zero CreatedAt is the
-// server's time; UserID and CustomerID are always those of the user. Times are
-// cut to the second. A token may be added expired (ExpiresAt), revoked
-// (DeletedAt) or confirmed by POST /sudo (SudoExpiresAt), and beyond the 100
-// active tokens a user can create. AddToken panics if there is no such user,
+// AddToken gives the user a token and returns it with all fields set. An empty ID
+// or AccessToken is generated, no Scopes means global, and a zero CreatedAt
+// becomes the server's time; UserID and CustomerID are always those of the user.
+// Times are truncated to the second. The token may be expired (ExpiresAt),
+// revoked (DeletedAt) or confirmed by POST /sudo (SudoExpiresAt), and the limit
+// of 100 active tokens does not apply. AddToken panics if there is no such user,
 // the ID or access token is taken, or the ID is not 1 to 64 letters and digits.
 func (s *Server) AddToken(userID string, t fastly.TokenCreatedResponse) fastly.TokenCreatedResponse {
 	now := s.now()
@@ -134,9 +134,9 @@ func (s *Server) AddToken(userID string, t fastly.TokenCreatedResponse) fastly.T
 	return s.state.addToken(u, t, now).view()
 }
 
-// Tokens returns every token there ever was, in order of creation: active,
+// Tokens returns every token that ever existed, in order of creation: active,
 // expired and revoked (DeletedAt is set) ones, with their access tokens. The
-// lists that clients get have no such order.
+// lists that clients get are in another order.
 func (s *Server) Tokens() []fastly.TokenCreatedResponse {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -147,8 +147,8 @@ func (s *Server) Tokens() []fastly.TokenCreatedResponse {
 	return all
 }
 
-// Token returns the token with the ID, whatever became of it, and whether there
-// ever was one.
+// Token returns the token with the ID, even if it is expired or revoked, and
+// whether it ever existed.
 func (s *Server) Token(id string) (t fastly.TokenCreatedResponse, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

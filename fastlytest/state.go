@@ -5,12 +5,13 @@ import (
 	"hash/fnv"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/fastly-tokens/fastly"
 )
 
-// state is what the API knows. It does no locking.
+// state is what the API knows. Its methods do no locking.
 type state struct {
 	opts    options
 	users   map[string]*user // by ID
@@ -78,22 +79,18 @@ func (st *state) addToken(u *user, t fastly.TokenCreatedResponse, now time.Time)
 	return added
 }
 
-// activeTokens returns the tokens that keep wants and that are neither revoked
+// activeTokens returns the tokens that keep selects and that are neither revoked
 // nor expired, in order of creation.
 func (st *state) activeTokens(now time.Time, keep func(*token) bool) (active []*token) {
 	for _, t := range st.tokens {
-		if t.DeletedAt.IsZero() && !t.expired(now) && keep(t) {
+		if t.DeletedAt.IsZero() && !t.Expired(now) && keep(t) {
 			active = append(active, t)
 		}
 	}
 	return active
 }
 
-func (t *token) expired(now time.Time) bool {
-	return !t.ExpiresAt.IsZero() && !now.Before(t.ExpiresAt)
-}
-
-// view is a copy.
+// view returns a copy that shares nothing with t.
 func (t *token) view() fastly.TokenCreatedResponse {
 	view := t.TokenCreatedResponse
 	view.Scopes = slices.Clone(view.Scopes)
@@ -101,7 +98,7 @@ func (t *token) view() fastly.TokenCreatedResponse {
 	return view
 }
 
-// toSecond is the precision of the API's times.
+// toSecond truncates t to the precision of the API's times.
 func toSecond(t time.Time) time.Time {
 	if t.IsZero() {
 		return time.Time{}
@@ -111,18 +108,10 @@ func toSecond(t time.Time) time.Time {
 
 const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
-// wellFormed reports whether s can be an ID. The API makes them of 22 letters
-// and digits; any length up to 64 is let through, so that tests can use
-// readable ones.
+// wellFormed reports whether s can be an ID. The API's have 22 letters and
+// digits; any length up to 64 is accepted, so that tests can use readable ones.
 func wellFormed(s string) bool {
-	for i := range len(s) {
-		switch c := s[i]; {
-		case '0' <= c && c <= '9', 'A' <= c && c <= 'Z', 'a' <= c && c <= 'z':
-		default:
-			return false
-		}
-	}
-	return len(s) >= 1 && len(s) <= 64
+	return s != "" && len(s) <= 64 && strings.Trim(s, base62) == ""
 }
 
 func randomID() string { return random(22, base62) }
@@ -153,7 +142,7 @@ type call struct {
 	ip     string
 
 	id      string // of the token or customer that the path names
-	user    *user  // who asks; nil until known
-	key     *token // that it is asked with; nil: none
+	user    *user  // who sends it; nil until known
+	key     *token // that authenticates it; nil: none
 	counted bool   // it is subject to the rate limit
 }

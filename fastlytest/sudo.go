@@ -9,8 +9,8 @@ import (
 // sudoPeriod is how long POST /sudo confirms a token.
 const sudoPeriod = 5 * time.Minute
 
-// confirmPassword is POST /sudo. It confirms the token that it is sent with, by
-// the password of its user.
+// confirmPassword is POST /sudo: with the user's password, it confirms the token
+// that authenticates the request.
 func (st *state) confirmPassword(c *call) (response, *problem) {
 	if p := st.authenticate(c, accessWrite); p != nil {
 		return response{}, p
@@ -40,8 +40,8 @@ func (st *state) confirmPassword(c *call) (response, *problem) {
 	return jsonResponse(map[string]string{"expiry_time": until.Format("2006-01-02T15:04:05+00:00")}), nil
 }
 
-// parseSudo reads a JSON object or a form. Other fields are ignored: clients
-// send those of the create that is to follow.
+// parseSudo reads a JSON object or a form. It ignores other fields: clients send
+// those of the create that follows.
 func parseSudo(h http.Header, body []byte) (fields map[string]string, p *problem) {
 	names := []string{"username", "password", "expiry_time"}
 	fields = map[string]string{}

@@ -43,15 +43,15 @@ func (st *state) listCustomer(c *call) (response, *problem) {
 	if p := st.authenticate(c, accessRead); p != nil {
 		return response{}, p
 	}
-	// Which other customers exist is not for this one to know.
+	// Nor does the response show whether another customer exists.
 	if !c.user.Superuser || c.user.CustomerID != c.id {
 		return response{}, errForbidden
 	}
 	return st.list(c, func(t *token) bool { return t.CustomerID == c.id })
 }
 
-// list returns the active tokens that keep wants. What it takes is a snapshot,
-// to be marshaled when the lock is gone.
+// list returns the active tokens that keep selects: a snapshot, which is
+// marshaled without the lock.
 func (st *state) list(c *call, keep func(*token) bool) (response, *problem) {
 	if p := c.noBody(); p != nil {
 		return response{}, p
@@ -65,9 +65,9 @@ func (st *state) list(c *call, keep func(*token) bool) (response, *problem) {
 	return response{status: http.StatusOK, header: jsonHeader(), list: list}, nil
 }
 
-// shuffle takes tokens out of their order of creation, which the API's lists do
-// not have. The same tokens always come in the same order, so that a program
-// that relies on one fails each time.
+// shuffle changes the order of tokens, because the API's lists are not in order of
+// creation. The same tokens are always in the same order, so that a program that
+// relies on that of creation fails each time.
 func shuffle(tokens []*token) {
 	created := slices.Clone(tokens)
 	slices.SortFunc(tokens, func(a, b *token) int { return cmp.Compare(a.rank, b.rank) })
@@ -109,8 +109,8 @@ func revoke(c *call, tokens ...*token) response {
 	return response{status: http.StatusNoContent, header: http.Header{}}
 }
 
-// find returns a token that the user may read and revoke. An expired one can
-// still be found; of those of other customers nothing is let out.
+// find returns a token that the user may read and revoke, even if it is expired.
+// For tokens of other customers it does not show that they exist.
 func (st *state) find(c *call, id string) (*token, *problem) {
 	t := st.byID[id]
 	switch {
@@ -122,8 +122,8 @@ func (st *state) find(c *call, id string) (*token, *problem) {
 	return t, nil
 }
 
-// noBody refuses a body where the API takes none. Its Content-Type alone does
-// no harm: generated clients send one.
+// noBody rejects a body where the API accepts none. A Content-Type alone is
+// accepted, because generated clients send one.
 func (c *call) noBody() *problem {
 	if len(c.body) > 0 {
 		return newProblem(http.StatusBadRequest, "This request takes no body")

@@ -13,8 +13,8 @@ import (
 const totpStep = 30 * time.Second
 
 // TOTP returns the six digits that an authenticator with the base32 secret
-// shows at the time (RFC 6238: HMAC-SHA-1, 30 seconds). Lower case, spaces and
-// a lack of padding in the secret do not matter. It panics if the secret is not
+// shows at the given time (RFC 6238: HMAC-SHA-1, 30 seconds). The secret may be
+// in lower case, contain spaces and lack padding. It panics if the secret is not
 // base32.
 func TOTP(secret string, at time.Time) string {
 	mac := hmac.New(sha1.New, mustDecodeSecret(secret))
@@ -37,8 +37,8 @@ func mustDecodeSecret(secret string) []byte {
 	return key
 }
 
-// validOTP reports whether the header values hold the one-time password that
-// the user wants, if it wants one.
+// validOTP reports whether the header values hold a right one-time password, if
+// the user needs one.
 func (u *User) validOTP(values []string, now time.Time) bool {
 	if u.OTP == "" && u.TOTPSecret == "" {
 		return true

@@ -4,8 +4,8 @@ import "time"
 
 const maxFailures = 10 // wrong passwords in a row that lock a user
 
-// User is someone with an account. The zero value, filled in by
-// [Server.AddUser], is a plain user of the default customer.
+// User is a user of an account. [Server.AddUser] turns the zero value into a
+// plain user of the default customer.
 type User struct {
 	ID         string
 	CustomerID string
@@ -14,16 +14,16 @@ type User struct {
 	// Superuser may read, list and revoke the tokens of everyone of the same
 	// customer.
 	Superuser bool
-	// OTP is a one-time password that is always right. A user with it, or with
-	// TOTPSecret, has two-factor authentication: each create wants a
-	// Fastly-OTP header.
+	// OTP is a one-time password that is always right. A user with an OTP or a
+	// TOTPSecret has two-factor authentication: each create needs a Fastly-OTP
+	// header.
 	OTP string
 	// TOTPSecret is the base32 secret of time-based one-time passwords; see
-	// [TOTP]. Codes of the server's time and of 30 seconds before and after it
-	// are right.
+	// [TOTP]. The codes of the server's time and of 30 seconds before and after
+	// it are right.
 	TOTPSecret string
-	// Locked users can neither create tokens nor POST /sudo; their tokens go
-	// on working. The tenth wrong password in a row locks a user.
+	// Locked users can neither create tokens nor POST /sudo; their tokens still
+	// work. The tenth wrong password in a row locks a user.
 	Locked bool
 }
 
@@ -77,10 +77,9 @@ func (u *user) checkPassword(password string) *problem {
 	return nil
 }
 
-// count takes one request from what is left of the hour, and reports whether
-// there was one.
+// count counts a request of the hour, and reports whether the limit allows it.
 func (u *user) count(now time.Time, perHour int) bool {
-	// Never back: requests overtake each other on their way here.
+	// Never back to an earlier hour: requests may overtake each other.
 	if hour := now.Truncate(time.Hour); hour.After(u.hour) {
 		u.hour, u.used = hour, 0
 	}
