@@ -11,17 +11,17 @@ import (
 	"github.com/fastly-tokens/fastly"
 )
 
-// use sets the client that uses New, nil for none. It can revoke the old token
-// where that is Client's own key, which can't see that it is revoked, and itself
-// where it is of another user.
+// use sets the client that uses New, nil for none. It also revokes: if the old
+// token is Client's own key, Client can't see whether its revoke succeeded; and a
+// new token of another user is not Client's to revoke.
 func (x *run) use(fresh *fastly.Client) {
 	x.clients = []*fastly.Client{x.Client}
-	if fresh != nil && (x.foreign || mayClean(x.Old.Scopes)) {
+	if fresh != nil && (x.otherUser || mayClean(x.Old.Scopes)) {
 		x.clients = append(x.clients, fresh)
 	}
 }
 
-// connect returns a client that uses the key. close closes its connections.
+// connect returns a client that uses the key, until close.
 func (x *run) connect(key fastly.Secret) (*fastly.Client, error) {
 	connect := x.Connect
 	if connect == nil {
@@ -42,7 +42,7 @@ func (x *run) close() {
 	}
 }
 
-// checkNew makes sure that New works and is what the old token is.
+// checkNew checks that New works and has the rights of the old token.
 func (x *run) checkNew(ctx context.Context, key fastly.Secret, expires time.Time) error {
 	client, err := x.connect(key)
 	if err != nil {
@@ -55,11 +55,11 @@ func (x *run) checkNew(ctx context.Context, key fastly.Secret, expires time.Time
 			return true, fmt.Errorf("the new token %s does not work: %w", x.New.ID, err)
 		}
 		if t.UserID != x.Old.UserID {
-			x.foreign = true
+			x.otherUser = true
 			x.use(client)
 		}
 		if what := difference(t, &x.Old, expires); what != "" || t.ID != x.New.ID {
-			return false, fmt.Errorf("the new token %s is not like the old one %s: %s", x.New.ID, x.Old.ID, cmp.Or(what, "the API takes it for token "+t.ID))
+			return false, fmt.Errorf("the new token %s is not like the old one %s: %s", x.New.ID, x.Old.ID, cmp.Or(what, "the API says that it is token "+t.ID))
 		}
 		x.New = *t
 		return false, nil
@@ -73,7 +73,7 @@ func (x *run) confirm(ctx context.Context) (bool, error) {
 		return key != "", err
 	}
 	if x.keyErr != nil {
-		return false, fmt.Errorf("the client's key does not work, nor does token %s if it is that one's: run again with the new token as the key: %w", x.Old.ID, x.keyErr)
+		return false, fmt.Errorf("the client's key does not work; if it is token %s, run again with the new token as the key: %w", x.Old.ID, x.keyErr)
 	}
 	t, err := x.Client.Tokens.GetToken(ctx, x.New.ID)
 	if errors.Is(err, fastly.ErrNotFound) {
@@ -82,7 +82,7 @@ func (x *run) confirm(ctx context.Context) (bool, error) {
 	return err == nil && !t.Expired(time.Now()), err
 }
 
-// held returns the key in the place of the handover if it is New's and works,
+// held returns the key at the destination of the handover if it is New's and works,
 // else "".
 func (x *run) held(ctx context.Context) (fastly.Secret, error) {
 	key, err := x.Handover.Get(ctx)
@@ -91,7 +91,7 @@ func (x *run) held(ctx context.Context) (fastly.Secret, error) {
 	}
 	client, err := x.connect(key)
 	if errors.Is(err, fastly.ErrInvalidArgument) {
-		return "", nil // anything but a token
+		return "", nil // it is not a token
 	}
 	if err != nil {
 		return "", err
@@ -107,7 +107,7 @@ func (x *run) held(ctx context.Context) (fastly.Secret, error) {
 	switch {
 	case x.confirmed:
 		return key, nil
-	case refused(err):
+	case rejected(err):
 		return "", nil
 	}
 	return "", err
@@ -129,26 +129,26 @@ func (x *run) expiry() (time.Time, error) {
 	return time.Now().Add(lifetime).UTC().Truncate(time.Second), nil
 }
 
-// mayClean reports whether a key with the scopes may list and revoke tokens, as
-// far as the scopes are documented.
+// mayClean reports whether a key with the scopes may be able to list and revoke
+// tokens. Undocumented scopes may.
 func mayClean(scopes fastly.Scopes) bool {
 	return slices.ContainsFunc(scopes, func(s fastly.Scope) bool {
 		return s != fastly.ScopePurgeSelect && s != fastly.ScopePurgeAll && s != fastly.ScopeGlobalRead
 	})
 }
 
-// difference says in what a new token is not like the old one, "" if it is. It
-// may expire earlier than asked for: an account can limit lifetimes.
+// difference says how a new token differs from the old one, "" if it doesn't. It
+// may expire earlier than requested: an account can limit lifetimes.
 func difference(t, old *fastly.TokenResponse, expires time.Time) string {
 	switch {
 	case t.UserID != old.UserID:
-		return "it is of another user"
+		return "it belongs to another user"
 	case !slices.Equal(sorted(t.Scopes), sorted(old.Scopes)):
 		return fmt.Sprintf("it has scopes %q, not %q", t.Scopes, old.Scopes)
 	case !slices.Equal(sorted(t.Services), sorted(old.Services)):
 		return fmt.Sprintf("it is for the services %q, not %q (none means all)", t.Services, old.Services)
 	case !expires.IsZero() && (t.ExpiresAt.IsZero() || t.ExpiresAt.After(expires.Add(time.Minute))):
-		return "it expires later than asked for"
+		return "it expires later than requested"
 	}
 	return ""
 }

@@ -11,10 +11,10 @@ import (
 )
 
 const (
-	// cleanupTimeout bounds what goes on although the caller's context ended.
+	// cleanupTimeout bounds what continues after the caller's context has ended.
 	cleanupTimeout = time.Minute
-	// looks is how often the API is asked for what it may show with a delay,
-	// such as a token whose create was cut off. The first pause is doubled
+	// looks is how often to ask the API for something that it may show with a
+	// delay, such as a token whose create was cut off. The first pause doubles
 	// after each look.
 	looks      = 4
 	firstPause = 250 * time.Millisecond
@@ -22,20 +22,20 @@ const (
 
 // cleaner finds and revokes the tokens with a name that nobody holds.
 type cleaner struct {
-	name    string
-	clients []*fastly.Client // that list and revoke, the best first
-	keep    []string         // IDs of tokens with the name that somebody may hold
-	lost    int              // creates whose token, if there is one, was not found
-	left    []string         // IDs of tokens to revoke
-	foreign bool             // left may be of a user whose tokens the API hides: its 404 proves nothing
-	revoked []string
+	name      string
+	clients   []*fastly.Client // that list and revoke, the best first
+	keep      []string         // IDs of tokens with the name that somebody may hold
+	lost      int              // creates whose token, if any, was not found
+	left      []string         // IDs of tokens to revoke
+	otherUser bool             // left may be of a user whose tokens the API hides: its 404 proves nothing
+	revoked   []string
 }
 
-// clean reports whether nothing is left to revoke, for all that is known.
+// clean reports whether nothing is left to revoke, as far as is known.
 func (c *cleaner) clean() bool { return c.lost == 0 && len(c.left) == 0 }
 
-// sweep revokes every token with the name but those to keep. It looks until that
-// went well and no token is lost, at most n times, even if ctx has ended.
+// sweep revokes every token with the name except those to keep. It looks until
+// that succeeds and no token is lost, at most n times, even if ctx has ended.
 func (c *cleaner) sweep(ctx context.Context, n int) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
 	defer cancel()
@@ -65,33 +65,28 @@ func (c *cleaner) look(ctx context.Context) error {
 	return err
 }
 
-// revoke makes sure that a token does not work any more.
+// revoke makes sure that a token no longer works.
 func (c *cleaner) revoke(ctx context.Context, id string) error {
 	err := c.each(func(client *fastly.Client) error {
 		err := client.Tokens.RevokeToken(ctx, id)
-		if errors.Is(err, fastly.ErrNotFound) && !c.foreign {
+		if errors.Is(err, fastly.ErrNotFound) && !c.otherUser {
 			return nil
 		}
 		return err
 	})
 	if err == nil {
-		c.gone(id)
+		c.left = slices.DeleteFunc(c.left, func(left string) bool { return left == id })
+		c.revoked = append(c.revoked, id)
 	}
 	return err
 }
 
-// gone notes that a token does not work any more.
-func (c *cleaner) gone(id string) {
-	c.left = slices.DeleteFunc(c.left, func(left string) bool { return left == id })
-	c.revoked = append(c.revoked, id)
-}
-
-// each calls f with one client after the other until it succeeds.
+// each calls f with one client after another until it succeeds.
 func (c *cleaner) each(f func(*fastly.Client) error) error {
-	all := errors.New("there is no client to clean up with")
-	if len(c.clients) > 0 {
-		all = nil
+	if len(c.clients) == 0 {
+		return errors.New("there is no client to clean up with")
 	}
+	var all error
 	for _, client := range c.clients {
 		err := f(client)
 		if err == nil {
@@ -102,8 +97,8 @@ func (c *cleaner) each(f func(*fastly.Client) error) error {
 	return all
 }
 
-// repeat calls f, with a pause between calls, until it says that another call is
-// of no use, at most n times. It returns the last error.
+// repeat calls f up to n times, with a pause between calls, until it says not to
+// call it again. It returns the last error.
 func repeat(ctx context.Context, n int, f func() (again bool, err error)) error {
 	for pause := firstPause; ; pause *= 2 {
 		again, err := f()
@@ -128,8 +123,8 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// refused reports whether err is the API's refusal of the key.
-func refused(err error) bool {
+// rejected reports whether the API rejected the key.
+func rejected(err error) bool {
 	return errors.Is(err, fastly.ErrUnauthorized) || errors.Is(err, fastly.ErrForbidden)
 }
 

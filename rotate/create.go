@@ -13,25 +13,25 @@ import (
 // maxCreates bounds the creates of one Create and of one run of a Rotation.
 const maxCreates = 3
 
-// Create creates a token with a known outcome. It sends req, with a marker at
-// the end of the name, by client. If the response is lost or cannot be read
-// whole, it looks for that name with cleanup, revokes what it finds, and creates
-// anew, at most three times. The error is nil only with a complete token in
-// hand, when no other token of its name can be found.
+// Create creates a token with a known outcome. It sends req with client, after
+// adding a marker to the end of the name. If the response is lost or incomplete,
+// it looks for that name with cleanup, revokes the tokens that it finds, and
+// creates another one, at most three in all. The error is nil only if Create
+// returns a complete token and finds no other token with its name.
 //
-// Client may be one that can do nothing else (see
-// [fastly.WithoutAuthentication]). Cleanup lists and revokes: its key must have
-// global scope and be of the user that the new token is for. A nil cleanup makes
-// Create stop at the first unknown outcome.
+// The client may be one that can do nothing else (see
+// [fastly.WithoutAuthentication]). The cleanup client lists and revokes: its key
+// must have global scope and belong to the user of the new token. If cleanup is
+// nil, Create stops at the first unknown outcome.
 //
 // The error is a [*CreateError], which says what exists, unless an argument is
-// nil ([fastly.ErrInvalidArgument]). As with CreateToken, the response is not
-// nil next to an error if an access token was read that may work: it could not
-// be revoked, nobody looked because cleanup is nil, or the token is good and
-// there may be another one. Keep it or revoke it.
+// nil ([fastly.ErrInvalidArgument]). As with CreateToken, the response may be
+// non-nil together with an error. It then holds an access token that may work:
+// the token could not be revoked, or not looked for because cleanup is nil, or it
+// is complete but there may be another one. Keep it or revoke it.
 //
-// Looking and revoking take at most one minute after each create, and go on
-// when ctx has ended; creating does not.
+// Looking and revoking take at most one minute after each create, and continue
+// after ctx has ended; creating does not.
 func Create(ctx context.Context, client *fastly.Client, req *fastly.CreateTokenRequest, cleanup *fastly.Client) (*fastly.TokenCreatedResponse, error) {
 	if ctx == nil || client == nil || req == nil {
 		return nil, fmt.Errorf("rotate: Create needs a context, a client and a request: %w", fastly.ErrInvalidArgument)
@@ -44,7 +44,7 @@ func Create(ctx context.Context, client *fastly.Client, req *fastly.CreateTokenR
 	}
 	created, err := c.create(ctx, client, &marked)
 	if err == nil && c.lost > 0 {
-		// A slow create may have made its token by now.
+		// The token of a lost create may have appeared by now.
 		c.keep = []string{created.ID}
 		err = c.sweep(ctx, 1)
 	}
@@ -54,8 +54,8 @@ func Create(ctx context.Context, client *fastly.Client, req *fastly.CreateTokenR
 	return created, &CreateError{Name: c.name, Left: c.left, Unknown: c.lost > 0, Err: err}
 }
 
-// create sends req until a response was read whole, and revokes what the others
-// have made. A response next to an error is one whose token may work.
+// create sends req until a response is complete, and revokes the tokens of the
+// other attempts. Together with an error, the response is of a token that may work.
 func (c *cleaner) create(ctx context.Context, client *fastly.Client, req *fastly.CreateTokenRequest) (*fastly.TokenCreatedResponse, error) {
 	for try := 1; ; try++ {
 		created, err := client.Tokens.CreateToken(ctx, req)
@@ -92,11 +92,11 @@ type CreateError struct {
 	// that you do not hold belong to nobody.
 	Name string
 	// Left holds the IDs of tokens with this name that were created and could
-	// not be revoked, for all that is known.
+	// not be revoked, as far as is known.
 	Left []string
 	// Unknown reports whether there may be another token with this name: a
-	// create had no usable response, and no token was found since, or nobody
-	// looked.
+	// create had no usable response, and its token was not found or not looked
+	// for.
 	Unknown bool
 	// Err is the reason. It matches fastly.ErrOutcomeUnknown if a create had no
 	// usable response, even if nothing is left of it: test Left and Unknown.

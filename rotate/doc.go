@@ -12,12 +12,12 @@
 //	result, err := r.Run(ctx)
 //
 // A service that reads its key with [fastly.KeyFile] from the file that
-// [WriteFile] replaces takes the new token without a restart. During the grace
+// [WriteFile] replaces uses the new token without a restart. During the grace
 // period both tokens work, for requests in flight.
 //
 // # Steps of a rotation
 //
-// Each state is in the journal before the step that follows it, so a run after
+// The journal records each state before the step that follows it, so a run after
 // a crash continues where the last one stopped:
 //
 //	StateUnchanged   read the old token
@@ -28,16 +28,16 @@
 //	StateDone
 //
 // A failure before the handover is undone: the new token is revoked, and the
-// old one stays in use. Whatever stops a run, the place of the handover holds a
-// token that works, or the old token still works.
+// old one stays in use. Whatever stops a run, the destination of the handover
+// holds a token that works, or the old token still works.
 //
 // # Markers
 //
-// A create whose response was lost may have made a token that nobody holds.
-// Names make it possible to find: each token that this package creates has a
-// random marker at the end of its name, such as "deploy [r-K3QZ7MPX2A]". A
-// token with the marker of a finished rotation that is not the one handed over
-// belongs to nobody. [BaseName] removes the marker.
+// A create whose response was lost may have made a token that nobody holds. So
+// that it can be found by its name, each token that this package creates has a
+// random marker at the end of the name, such as "deploy [r-K3QZ7MPX2A]". A token
+// with the marker of a finished rotation that was not the one handed over belongs
+// to nobody. [BaseName] removes the marker.
 //
 // # Secrets
 //

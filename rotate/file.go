@@ -23,8 +23,8 @@ func (d disk) do(operation string, f func() error) error {
 	return f()
 }
 
-// read returns the file's content, nil if there is no file in an existing
-// directory. Anything else than a file of at most limit bytes is an error.
+// read returns the file's content, or nil if its directory has no such file.
+// Anything other than a regular file of at most limit bytes is an error.
 func (d disk) read(path string, limit int64) (text []byte, err error) {
 	err = d.do("read", func() error {
 		info, err := os.Lstat(path)
@@ -47,9 +47,9 @@ func (d disk) read(path string, limit int64) (text []byte, err error) {
 	return text, err
 }
 
-// replace puts a file with mode 0600 and the content in the place of path, whole
-// or not at all. Replaced says whether it did, even if err says that this may
-// not outlive a crash of the machine.
+// replace replaces the file at path by one with the content and mode 0600, whole
+// or not at all. replaced says whether it did; with an error, a crash of the
+// machine may undo that.
 func (d disk) replace(path string, content []byte) (replaced bool, err error) {
 	if info, err := os.Lstat(path); err == nil && !info.Mode().IsRegular() {
 		return false, fmt.Errorf("%s is not a regular file", path)
@@ -80,14 +80,14 @@ func (d disk) replace(path string, content []byte) (replaced bool, err error) {
 		return true, d.do("sync directory", func() error { return syncDir(dir) })
 	}
 	if removeErr := os.Remove(f.Name()); errors.Is(removeErr, fs.ErrNotExist) {
-		return true, err // renamed after all, as a network file system may do
+		return true, err // a network file system may rename and fail
 	} else if removeErr != nil {
 		err = fmt.Errorf("%w; then: %w", err, removeErr)
 	}
 	return false, err
 }
 
-// removeAll removes what replace left at a crash: it may hold a token.
+// removeAll removes what replace left behind in a crash, which may hold a token.
 func removeAll(dir, prefix string) error {
 	entries, err := os.ReadDir(dir)
 	for _, entry := range entries {
@@ -107,8 +107,7 @@ func (d disk) remove(path string) error {
 	return d.do("sync directory", func() error { return syncDir(filepath.Dir(path)) })
 }
 
-// syncDir makes sure that a new name, or the lack of an old one, outlives a
-// crash of the machine.
+// syncDir makes a rename or a removal survive a crash of the machine.
 func syncDir(dir string) error {
 	if runtime.GOOS == "windows" || runtime.GOOS == "plan9" || runtime.GOOS == "js" {
 		return nil // directories can't be synced there

@@ -137,7 +137,7 @@ func TestErrorAfterTheLastStepSaysThatTheRotationIsFinished(t *testing.T) {
 			result, err := w.rotate(t)
 
 			assert.Equal(t, rotate.StateDone, result.State)
-			assert.ErrorContains(t, err, "the rotation is finished all the same: token "+result.New.ID+" is in use")
+			assert.ErrorContains(t, err, "the rotation is finished nevertheless: token "+result.New.ID+" is in use")
 			w.look(t)
 			assert.Len(t, w.tokens, 1)
 		})

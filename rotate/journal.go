@@ -12,42 +12,42 @@ import (
 	"github.com/fastly-tokens/fastly"
 )
 
-// Journal keeps the state of one rotation between runs, and lets one run at a
-// time have it. [FileJournal] and [MemoryJournal] are the usual ones; another
-// may keep it in a database. The record holds no secret.
+// Journal keeps the state of one rotation between runs, for one run at a time.
+// [FileJournal] and [MemoryJournal] are the usual ones; another could use a
+// database. The record holds no secret.
 //
 // A run calls Lock, then Save any number of times, then Unlock.
 type Journal interface {
 	// Lock locks the journal and returns its record, empty if there is none. If
-	// another run has it, the error matches ErrLocked. Lock does not wait for
-	// the other run. The lock ends when its process ends.
+	// another run has the lock, Lock does not wait, and its error matches
+	// ErrLocked. The lock ends when its process ends.
 	Lock(ctx context.Context) (record []byte, err error)
 	// Save replaces the record: when it returns nil, the new record survives a
-	// crash. An empty record removes it. After an error either record may be
-	// there, but whole.
+	// crash. An empty record removes the old one. After an error, the journal
+	// holds either record, whole.
 	Save(ctx context.Context, record []byte) error
 	// Unlock unlocks the journal.
 	Unlock() error
 }
 
-// ErrLocked is matched by the error of a run while another one has the journal.
+// ErrLocked is matched by the error of a run if another run has the journal.
 var ErrLocked = errors.New("rotate: another run has the journal")
 
 // recordVersion changes when older programs can't read the record.
 const recordVersion = 1
 
 // record is what the journal holds of a rotation. Each state is written before
-// the step that follows it. Without a rotation there is no record.
+// the step that follows it. There is no record if no rotation is unfinished.
 type record struct {
 	Version int                  `json:"version"`
 	State   State                `json:"state"`
 	Old     fastly.TokenResponse `json:"old"`
-	// Own says that Old is the key of the Client that the rotation began with.
+	// Own says that Old was the key of Client when the rotation began.
 	Own  bool                 `json:"own,omitempty"`
 	Name string               `json:"name"`
 	New  fastly.TokenResponse `json:"new,omitzero"`
 	// Kept are IDs of new tokens that may have been handed over. They are
-	// revoked once another one is.
+	// revoked after another one was handed over.
 	Kept     []string  `json:"kept,omitempty"`
 	RevokeAt time.Time `json:"revoke_at,omitzero"`
 }
@@ -61,7 +61,7 @@ func (x *run) load(text []byte) error {
 	unfinished := []State{StateCreating, StateHanding, StateHandedOver}
 	if err := json.Unmarshal(text, &r); err != nil || r.Version != recordVersion || r.Old.ID == "" || !marker.MatchString(r.Name) ||
 		!slices.Contains(unfinished, r.State) || r.State != StateCreating && r.New.ID == "" {
-		return errors.New("the journal holds something else than a rotation that this version understands")
+		return errors.New("the journal holds something other than a rotation that this version understands")
 	}
 	x.record = r
 	return nil
@@ -85,8 +85,8 @@ func (x *run) save(ctx context.Context) error {
 	return nil
 }
 
-// MemoryJournal returns a journal that lives as long as the process: for
-// rotations that a crash may leave unfinished.
+// MemoryJournal returns a journal in memory: for rotations that a crash may leave
+// unfinished.
 func MemoryJournal() Journal { return &memoryJournal{} }
 
 type memoryJournal struct {

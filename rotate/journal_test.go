@@ -51,7 +51,7 @@ func TestJournalOfAnythingElseIsLeftAlone(t *testing.T) {
 
 			result, err := w.rotation(t).Run(t.Context())
 
-			assert.ErrorContains(t, err, "the journal holds something else", name)
+			assert.ErrorContains(t, err, "the journal holds something other", name)
 			assert.Equal(t, rotate.StateUnknown, result.State, name)
 			assert.Equal(t, record, string(w.record), name)
 			assert.Equal(t, []string{"lock", "unlock"}, w.ops, name)

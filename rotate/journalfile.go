@@ -6,13 +6,13 @@ import (
 	"sync"
 )
 
-// maxRecord bounds what is read of a journal: more is no record.
+// maxRecord bounds what is read of a journal: a longer one holds no record.
 const maxRecord = 1 << 20
 
-// FileJournal returns a journal in the file at path, which is there only while
-// a rotation is unfinished. Its directory must exist. The file is replaced
-// atomically, has mode 0600, and is locked by means of a second file, path with
-// ".lock" at its end, which stays.
+// FileJournal returns a journal in the file at path, which exists only while a
+// rotation is unfinished. Its directory must exist. The file is replaced
+// atomically and has mode 0600. A second file, path with ".lock" appended, is its
+// lock, and is not removed.
 //
 // The lock ends with the process: it is flock(2) on Linux, macOS and the BSDs,
 // and exclusive access on Windows. On other systems it is the existence of the

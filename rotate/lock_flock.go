@@ -23,6 +23,6 @@ func lockFile(path string) (unlock func() error, err error) {
 		return nil, also(err, f.Close())
 	}
 	// Closing is not enough: a child process that is being started has the file
-	// open until it executes its program, and holds the lock.
+	// open, and holds the lock, until it executes its program.
 	return func() error { return also(syscall.Flock(fd, syscall.LOCK_UN), f.Close()) }, nil
 }

@@ -5,11 +5,11 @@ import (
 	"syscall"
 )
 
-// errSharing is ERROR_SHARING_VIOLATION: another handle excludes this one.
+// errSharing is ERROR_SHARING_VIOLATION: another handle has exclusive access.
 const errSharing = syscall.Errno(32)
 
-// lockFile opens the file at path, which it creates, so that nobody else can,
-// until unlock or the end of the process.
+// lockFile creates the file at path and opens it for exclusive access, until
+// unlock or the end of the process.
 func lockFile(path string) (unlock func() error, err error) {
 	name, err := syscall.UTF16PtrFromString(path)
 	if err != nil {

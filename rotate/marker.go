@@ -8,17 +8,17 @@ import (
 )
 
 // maxName is the length in bytes of the longest name that is created. The API
-// documents no limit: this is what a database column of the usual size takes.
+// documents no limit; this is a common size of database columns.
 const maxName = 255
 
-// marker has 50 bits: enough to tell apart the 100 tokens that a user may have.
+// marker has 50 random bits, enough to tell the at most 100 tokens of a user apart.
 var marker = regexp.MustCompile(` ?\[r-[A-Z2-7]{10}\]$`)
 
 // BaseName returns a token's name without the marker that this package puts at
 // its end. A name without a marker is returned as it is.
 func BaseName(name string) string { return marker.ReplaceAllString(name, "") }
 
-// mark returns the name with a new marker, cut if that makes it too long.
+// mark returns the name with a new marker, truncated if that makes it too long.
 func mark(name string) string {
 	suffix := " [r-" + rand.Text()[:10] + "]"
 	name = BaseName(name)

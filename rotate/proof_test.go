@@ -232,7 +232,7 @@ func (p *prover) prove(t *testing.T, n int, of func(op string) []trouble) {
 //   - two troubles of these, with the faults that a rotation can tell apart;
 //   - three faults that a rotation can tell apart.
 //
-// Before each operation and after each run the place of the handover has to hold
+// Before each operation and after each run the destination of the handover has to hold
 // a token that works, no token may be wider than the old one, and no secret may
 // be shown. After each run the result has to be true. In the end, after more
 // runs, the new token has to be the only one.

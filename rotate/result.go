@@ -17,19 +17,19 @@ const (
 	// StateUnknown is the state when the journal could not be locked or read.
 	// The run did nothing.
 	StateUnknown State = iota
-	// StateUnchanged means that the old token is in use, and that no other was
+	// StateUnchanged means that the old token is in use, and no other token was
 	// left behind. There is nothing to finish.
 	StateUnchanged
 	// StateCreating means that the old token works as before. Tokens with the
-	// name Result.Name may exist, which are to be revoked.
+	// name Result.Name may exist, and must be revoked.
 	StateCreating
-	// StateHanding means that the new token may have been handed over. It and
-	// the old one both work.
+	// StateHanding means that the new token may have been handed over. Both
+	// tokens work.
 	StateHanding
-	// StateHandedOver means that the new token is in use. The old one is to be
+	// StateHandedOver means that the new token is in use. The old one must be
 	// revoked, at Result.RevokeAt or later.
 	StateHandedOver
-	// StateDone means that the new token is in use, and the only one left.
+	// StateDone means that the new token is in use, and all others are revoked.
 	StateDone
 )
 
@@ -43,7 +43,7 @@ func (s State) String() string {
 	return stateNames[s]
 }
 
-// MarshalText returns what String does.
+// MarshalText returns the same as String.
 func (s State) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // UnmarshalText reads what MarshalText returns; anything else is an error.
@@ -58,15 +58,15 @@ func (s *State) UnmarshalText(text []byte) error {
 
 // Result is the outcome of a [Rotation.Run].
 type Result struct {
-	// State is how far the rotation has come. Only in StateUnchanged and
-	// StateDone is there nothing left to do.
+	// State is how far the rotation has come. Nothing is left to do in
+	// StateUnchanged and StateDone.
 	State State
 	// Old is the token to replace. Its ID is empty if it was not read.
 	Old fastly.TokenResponse
-	// New is the token that was handed over, or may have been. Its ID is empty
+	// New is the token that was, or may have been, handed over. Its ID is empty
 	// in the states before that.
 	New fastly.TokenResponse
-	// Name is that of all tokens that this rotation creates. It has a marker of
+	// Name is the name of all tokens that this rotation creates, with a marker of
 	// its own.
 	Name string
 	// RevokeAt is the end of the grace period. It is zero before the handover.
@@ -74,9 +74,9 @@ type Result struct {
 	// Revoked holds the IDs of the tokens that this run revoked, or found
 	// revoked, in order.
 	Revoked []string
-	// Left holds the IDs of the tokens that a later run is to revoke: the old
-	// one after the handover, and new ones that could not be revoked, for all
-	// that is known.
+	// Left holds the IDs of the tokens that a later run must revoke: the old one
+	// after the handover, and new ones that could not be revoked, as far as is
+	// known.
 	Left []string
 }
 
@@ -96,7 +96,7 @@ func (e *Error) Error() string {
 // Unwrap returns Err.
 func (e *Error) Unwrap() error { return e.Err }
 
-// sentence says what is so.
+// sentence describes the state, and says what to do.
 func (r *Result) sentence() string {
 	left := strings.Join(r.Left, ", ")
 	switch r.State {
@@ -106,9 +106,9 @@ func (r *Result) sentence() string {
 		if left != "" {
 			left = ", such as " + left
 		}
-		return fmt.Sprintf("token %s works as before; tokens named %q may exist that are to be revoked%s; run again to finish", r.Old.ID, r.Name, left)
+		return fmt.Sprintf("token %s works as before; tokens named %q may exist and must be revoked%s; run again to finish", r.Old.ID, r.Name, left)
 	case StateHanding:
-		return fmt.Sprintf("token %s may have been handed over, and works, as token %s does; run again to finish", r.New.ID, r.Old.ID)
+		return fmt.Sprintf("token %s may have been handed over; it and token %s both work; run again to finish", r.New.ID, r.Old.ID)
 	case StateHandedOver:
 		when := ""
 		if r.RevokeAt.After(time.Now()) {
@@ -116,13 +116,13 @@ func (r *Result) sentence() string {
 		}
 		return fmt.Sprintf("token %s is handed over; still to be revoked%s: %s; run again to finish", r.New.ID, when, left)
 	case StateDone:
-		return fmt.Sprintf("the rotation is finished all the same: token %s is in use, token %s is revoked; to run again is safe", r.New.ID, r.Old.ID)
+		return fmt.Sprintf("the rotation is finished nevertheless: token %s is in use, token %s is revoked; running again is safe", r.New.ID, r.Old.ID)
 	default:
 		return "this run did nothing"
 	}
 }
 
-// result says what is so now.
+// result returns the current state.
 func (x *run) result() Result {
 	r := Result{
 		State: x.State, Old: x.Old, New: x.New, Name: x.Name,

@@ -19,13 +19,13 @@ func TestErrorSaysWhatIsSoAndWhatToDo(t *testing.T) {
 	for want, result := range map[string]rotate.Result{
 		"rotate: bad luck; this run did nothing": {},
 		"rotate: bad luck; nothing has changed":  {State: rotate.StateUnchanged, Old: old},
-		`rotate: bad luck; token OLD works as before; tokens named "n [r-K3QZ7MPX2A]" may exist that are to be revoked; run again to finish`: {
+		`rotate: bad luck; token OLD works as before; tokens named "n [r-K3QZ7MPX2A]" may exist and must be revoked; run again to finish`: {
 			State: rotate.StateCreating, Old: old, Name: "n [r-K3QZ7MPX2A]",
 		},
-		`rotate: bad luck; token OLD works as before; tokens named "n" may exist that are to be revoked, such as A, B; run again to finish`: {
+		`rotate: bad luck; token OLD works as before; tokens named "n" may exist and must be revoked, such as A, B; run again to finish`: {
 			State: rotate.StateCreating, Old: old, Name: "n", Left: []string{"A", "B"},
 		},
-		"rotate: bad luck; token NEW may have been handed over, and works, as token OLD does; run again to finish": {
+		"rotate: bad luck; token NEW may have been handed over; it and token OLD both work; run again to finish": {
 			State: rotate.StateHanding, Old: old, New: fresh, Left: []string{"OLD"},
 		},
 		"rotate: bad luck; token NEW is handed over; still to be revoked: A, OLD; run again to finish": {
@@ -35,7 +35,7 @@ func TestErrorSaysWhatIsSoAndWhatToDo(t *testing.T) {
 			State: rotate.StateHandedOver, Old: old, New: fresh, Left: []string{"OLD"},
 			RevokeAt: time.Date(2222, 1, 2, 3, 4, 5, 0, time.UTC),
 		},
-		"rotate: bad luck; the rotation is finished all the same: token NEW is in use, token OLD is revoked; to run again is safe": {
+		"rotate: bad luck; the rotation is finished nevertheless: token NEW is in use, token OLD is revoked; running again is safe": {
 			State: rotate.StateDone, Old: old, New: fresh,
 		},
 	} {

@@ -14,20 +14,20 @@ import (
 // other field has a zero value that works. The fields must not change during a
 // run.
 type Rotation struct {
-	// Client reads and revokes. Its key must have global scope and be of the
+	// Client reads and revokes. Its key must have global scope and belong to the
 	// same user as the old token; it may be the old token itself, or a key that
 	// follows the handover ([fastly.KeyFile]).
 	Client *fastly.Client
 	// TokenID is the token to replace. Empty means Client's own.
 	TokenID string
-	// Lifetime is that of the new token. Zero means the same as the old one's,
-	// from its creation to its expiry, or no expiry.
+	// Lifetime is that of the new token. Zero means that of the old one, from
+	// its creation to its expiry, or no expiry.
 	Lifetime time.Duration
 
 	// Login returns the credentials of a create, of the same user as Client. It
-	// is called once per run that creates. Nil means that Creator creates by
-	// key, which needs a key with sudo: without it the API responds
-	// fastly.ErrSudoRequired, and nothing has changed.
+	// is called once for each run that creates. Nil means that Creator creates by
+	// key, which must be confirmed by POST /sudo: otherwise Run fails with
+	// fastly.ErrSudoRequired and changes nothing.
 	Login func(context.Context) (Login, error)
 	// Creator sends the creates. Nil means Client.
 	Creator *fastly.Client
@@ -37,19 +37,19 @@ type Rotation struct {
 	// another base URL, as in tests, a proxy or another retry policy.
 	Connect func(key fastly.Secret) (*fastly.Client, error)
 
-	// Handover gives the new token to whoever uses it. See [WriteFile].
+	// Handover passes the new token to its user. See [WriteFile].
 	Handover Handover
-	// Grace is how long the old token works on after the handover. It counts
-	// from the handover and survives a crash. Zero means none. The old token is
-	// never revoked before its end, but may be later: by a run, not by itself.
+	// Grace is how long the old token still works after the handover, even after
+	// a crash. Zero means no grace period. The old token does not expire at its
+	// end: a run revokes it then or later.
 	Grace time.Duration
 	// NoWait makes Run return in StateHandedOver, without an error, instead of
 	// waiting for the end of the grace period. A later run revokes the old
 	// token: call Run again when Result.RevokeAt has passed.
 	NoWait bool
 
-	// Journal remembers how far the rotation has come, and keeps two runs
-	// apart. See [FileJournal].
+	// Journal records the progress of the rotation, and prevents two runs at the
+	// same time. See [FileJournal].
 	Journal Journal
 	// Logger logs each step at info level, without secrets. Nil logs nothing.
 	Logger *slog.Logger
@@ -59,22 +59,22 @@ type Rotation struct {
 type Login struct {
 	Username string
 	Password fastly.Secret
-	// OTP returns the current one-time password, for each attempt anew. Nil
-	// means that none is sent.
+	// OTP returns the current one-time password. It is called for each attempt.
+	// Nil means that none is sent.
 	OTP func(context.Context) (fastly.Secret, error)
 }
 
-// Run does one rotation, or finishes the one that the journal holds: call Run in
-// the same way again until the state is StateDone or StateUnchanged. For a run
-// that finishes, TokenID may name the old token or the new one. It is an error if
-// the journal holds a rotation of another token.
+// Run performs one rotation, or finishes the one that the journal holds: call Run
+// with the same fields again until the state is StateDone or StateUnchanged. To
+// finish a rotation, TokenID may name the old token or the new one. It is an
+// error if the journal holds a rotation of another token.
 //
-// The Result is complete next to an error, too, which is then an [*Error] with
-// the same Result. Result.State says what was achieved and what is left to do.
+// The Result is complete even if there is an error, which is an [*Error] with the
+// same Result. Result.State says what was achieved and what is left to do.
 //
-// When ctx ends, Run creates and hands over nothing more and does not revoke
-// the old token; it only revokes a new token that nobody has, for at most one
-// minute. That, and the writing of the journal, goes on although ctx has ended.
+// When ctx ends, Run stops creating and handing over, and does not revoke the old
+// token. It still writes the journal, and spends at most one minute on revoking a
+// new token that nobody holds.
 //
 // Run is safe for concurrent use; of runs with the same journal all but one
 // fail with [ErrLocked].

@@ -231,7 +231,7 @@ func TestRotationRefusesWhatItCannotFinish(t *testing.T) {
 				r.Client = w.client(t, w.Key())
 				r.TokenID = other(w).ID
 			},
-			"of another user than the key", nil,
+			"belongs to another user than the key", nil,
 		},
 		"no known lifetime": {
 			func(_ *testing.T, w *world, r *rotate.Rotation) {
@@ -304,7 +304,7 @@ func TestNewTokenThatIsNotLikeTheOldOneIsRevoked(t *testing.T) {
 		"never expires":   {func(t *fastly.TokenResponse) { t.ExpiresAt = time.Time{} }, "expires later"},
 		"expires later":   {func(t *fastly.TokenResponse) { t.ExpiresAt = t.ExpiresAt.Add(time.Hour) }, "expires later"},
 		"another user":    {func(t *fastly.TokenResponse) { t.UserID = "7i6HN3TK9wS159v2gPAZ8A" }, "another user"},
-		"another token":   {func(t *fastly.TokenResponse) { t.ID = "7i6HN3TK9wS159v2gPAZ8A" }, "takes it for"},
+		"another token":   {func(t *fastly.TokenResponse) { t.ID = "7i6HN3TK9wS159v2gPAZ8A" }, "says that it is"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -512,7 +512,7 @@ func TestPlaceThatDoesNotHoldWhatWasPutThereKeepsTheOldTokenWorking(t *testing.T
 
 			result, err := r.Run(t.Context())
 
-			assert.ErrorContains(t, err, "the place of the handover", name)
+			assert.ErrorContains(t, err, "the destination of the handover", name)
 			assert.Equal(t, rotate.StateHanding, result.State, name)
 			w.look()
 			assert.True(t, w.works(w.old.ID), name)
@@ -543,7 +543,7 @@ func TestPlaceThatLosesTheTokenDuringTheGracePeriodKeepsTheOldOneWorking(t *test
 
 		result, err := r.Run(t.Context())
 
-		assert.ErrorContains(t, err, "is not in the place of the handover any more")
+		assert.ErrorContains(t, err, "is no longer at the destination of the handover")
 		assert.Equal(t, rotate.StateHandedOver, result.State)
 		w.look()
 		assert.Len(t, w.tokens, 2)
@@ -648,7 +648,7 @@ func TestNewTokenOfAnotherCustomerIsRevokedOrSaidToBeLeft(t *testing.T) {
 
 			result, err := r.Run(t.Context())
 
-			assert.ErrorContains(t, err, "of another user")
+			assert.ErrorContains(t, err, "belongs to another user")
 			alive := w.alive(stranger.ID)
 			require.Len(t, alive, left)
 			require.Len(t, result.Left, left)

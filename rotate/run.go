@@ -16,15 +16,13 @@ type run struct {
 	*Rotation
 	record
 	cleaner
-	// me is the token of Client. It is nil if the API refused the key, which
-	// keyErr then says.
+	// me is the token of Client. It is nil if the API rejected the key, with
+	// keyErr.
 	me        *fastly.TokenResponse
 	keyErr    error
 	connected []*fastly.Client // with keys of new tokens
-	// renewed: New is of this run.
-	renewed bool
-	// confirmed: the place of the handover holds New, and New works.
-	confirmed bool
+	renewed   bool             // this run has created New
+	confirmed bool             // the destination of the handover holds New, and New works
 }
 
 // start reads the old token, or continues where an earlier run stopped.
@@ -33,8 +31,8 @@ func (x *run) start(ctx context.Context) error {
 	switch {
 	case err == nil:
 		x.me = me
-	case x.State != StateUnchanged && refused(err):
-		// It may be the old token, which an earlier run has revoked.
+	case x.State != StateUnchanged && rejected(err):
+		// An earlier run may have revoked the key, if it is the old token.
 		x.keyErr = err
 	default:
 		return err
@@ -46,7 +44,7 @@ func (x *run) start(ctx context.Context) error {
 	return x.resume(ctx)
 }
 
-// begin starts a rotation with the journal empty.
+// begin starts a rotation, with an empty journal.
 func (x *run) begin(ctx context.Context) error {
 	old := x.me
 	if x.TokenID != "" && x.TokenID != old.ID {
@@ -58,7 +56,7 @@ func (x *run) begin(ctx context.Context) error {
 	x.Old = *old
 	switch {
 	case old.UserID != x.me.UserID:
-		return fmt.Errorf("token %s is of another user than the key: only that user can create a token in its place", old.ID)
+		return fmt.Errorf("token %s belongs to another user than the key: only that user can create its replacement", old.ID)
 	case len(old.Scopes) == 0:
 		return fmt.Errorf("the API does not say what scopes token %s has", old.ID)
 	case !mayClean(x.me.Scopes):
@@ -69,7 +67,7 @@ func (x *run) begin(ctx context.Context) error {
 	}
 	if x.Handover.Get != nil {
 		if _, err := x.Handover.Get(ctx); err != nil {
-			return fmt.Errorf("the place of the handover: %w", err)
+			return fmt.Errorf("the destination of the handover: %w", err)
 		}
 	}
 	x.record = record{Old: *old, Own: old.ID == x.me.ID, Name: mark(old.Name), State: StateUnchanged}
@@ -99,7 +97,7 @@ func (x *run) resume(ctx context.Context) error {
 			return err
 		}
 		if key != "" {
-			// It may not outlive a crash of the machine yet.
+			// It may not be on disk yet.
 			token := &fastly.TokenCreatedResponse{TokenResponse: x.New, AccessToken: key}
 			if err := x.Handover.Put(ctx, token); err != nil {
 				return err
@@ -126,11 +124,11 @@ func (x *run) checkSame() error {
 	}
 	known := append([]string{x.Old.ID, x.New.ID}, x.Kept...)
 	switch {
-	case id == "" && x.Own: // the key is refused, as the old token would be
+	case id == "" && x.Own: // the key is rejected, as the old token would be
 	case !slices.Contains(known, id):
 		return fmt.Errorf("the journal holds an unfinished rotation of token %s: finish that one first, or use another journal", x.Old.ID)
 	case x.me != nil && x.me.UserID != x.Old.UserID:
-		return fmt.Errorf("token %s is of another user than the key", x.Old.ID)
+		return fmt.Errorf("token %s belongs to another user than the key", x.Old.ID)
 	}
 	return nil
 }
@@ -160,7 +158,7 @@ func (x *run) renew(ctx context.Context) error {
 		return x.giveUp(ctx, err)
 	}
 	x.New = created.TokenResponse
-	x.foreign = x.New.UserID != "" && x.New.UserID != x.Old.UserID
+	x.otherUser = x.New.UserID != "" && x.New.UserID != x.Old.UserID
 	x.log(ctx, "created a token", "token", x.New.ID, "name", x.Name)
 	if err := x.checkNew(ctx, created.AccessToken, expires); err != nil {
 		return x.undo(ctx, err)
@@ -182,26 +180,26 @@ func (x *run) renew(ctx context.Context) error {
 	if x.Handover.Get != nil {
 		switch key, err := x.Handover.Get(ctx); {
 		case err != nil:
-			return fmt.Errorf("the place of the handover: %w", err)
+			return fmt.Errorf("the destination of the handover: %w", err)
 		case key != created.AccessToken:
-			return errors.New("the place of the handover does not hold the token that was put there")
+			return errors.New("the destination of the handover does not hold the token that was put there")
 		}
 	}
 	x.renewed, x.confirmed = true, true
 	return x.handedOver(ctx)
 }
 
-// undo revokes New, which nobody has.
+// undo revokes New, which nobody holds.
 func (x *run) undo(ctx context.Context, cause error) error {
 	x.left = append(x.left, x.New.ID)
 	cause = also(cause, x.sweep(ctx, looks))
-	x.New, x.confirmed, x.foreign = fastly.TokenResponse{}, false, false
+	x.New, x.confirmed, x.otherUser = fastly.TokenResponse{}, false, false
 	x.use(nil)
 	return x.giveUp(ctx, cause)
 }
 
-// giveUp ends a rotation that was not handed over, and forgets it if nothing of
-// it is left.
+// giveUp ends a rotation before the handover, and forgets it if no token of it is
+// left.
 func (x *run) giveUp(ctx context.Context, cause error) error {
 	if x.clean() && len(x.Kept) == 0 {
 		x.State = StateUnchanged
@@ -211,7 +209,7 @@ func (x *run) giveUp(ctx context.Context, cause error) error {
 	return also(cause, x.save(ctx))
 }
 
-// handedOver notes that New is in use.
+// handedOver records that New is in use.
 func (x *run) handedOver(ctx context.Context) error {
 	x.State, x.RevokeAt = StateHandedOver, time.Now().Add(x.Grace).UTC().Round(0)
 	x.log(ctx, "handed over the new token", "token", x.New.ID)
@@ -221,7 +219,7 @@ func (x *run) handedOver(ctx context.Context) error {
 	return x.finish(ctx)
 }
 
-// finish revokes what New replaces, after the grace period.
+// finish revokes the tokens that New replaces, after the grace period.
 func (x *run) finish(ctx context.Context) error {
 	for wait := time.Until(x.RevokeAt); wait > 0; wait = time.Until(x.RevokeAt) {
 		if x.NoWait {
@@ -240,14 +238,14 @@ func (x *run) finish(ctx context.Context) error {
 		}
 		if !inUse {
 			if x.keyErr != nil || x.renewed {
-				return also(fmt.Errorf("token %s is not in the place of the handover any more, or does not work", x.New.ID), x.keyErr)
+				return also(fmt.Errorf("token %s is no longer at the destination of the handover, or does not work", x.New.ID), x.keyErr)
 			}
-			x.log(ctx, "the new token is not in use any more: replacing it", "token", x.New.ID)
+			x.log(ctx, "the new token is no longer in use: replacing it", "token", x.New.ID)
 			x.Kept = append(x.Kept, x.New.ID)
 			return x.renew(ctx)
 		}
 	}
-	// The old one last: it may be the key that revokes the others.
+	// The old token last: it may be the key that revokes the others.
 	x.keep = []string{x.New.ID}
 	if err := x.sweep(ctx, looks); err != nil {
 		return err

@@ -41,7 +41,7 @@ var errCrash = errors.New("crash")
 type setup struct {
 	name   string
 	own    bool // the client's key is the old token
-	get    bool // the place of the handover can be read
+	get    bool // the destination of the handover can be read
 	login  bool
 	grace  time.Duration
 	noWait bool
@@ -238,7 +238,7 @@ func (w *world) rotated() bool {
 // broken says what is wrong with the world, nil if nothing is.
 func (w *world) broken() error {
 	if !slices.ContainsFunc(w.tokens, func(t fastly.TokenCreatedResponse) bool { return t.AccessToken == w.place }) {
-		return errors.New("the place of the handover holds no token that works")
+		return errors.New("the destination of the handover holds no token that works")
 	}
 	secrets := []string{w.user.Password, w.admin.AccessToken.Reveal()}
 	for _, t := range w.tokens {
