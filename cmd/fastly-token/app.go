@@ -19,13 +19,13 @@ import (
 
 // Exit codes. exec adds those of its command.
 const (
-	exitFailed    = 1   // a finding or a failure
-	exitUsage     = 2   // usage, credentials that are missing included
-	exitLookInto  = 3   // something exists that needs looking into
-	exitSignalled = 128 // and the signal's number: 130 is Ctrl-C
+	exitFailed   = 1   // a finding or a failure
+	exitUsage    = 2   // wrong usage, or missing credentials
+	exitLookInto = 3   // something exists that needs looking into
+	exitSignaled = 128 // plus the signal's number: 130 is Ctrl-C
 )
 
-// app is what the program runs in. Tests replace it.
+// app is the environment of the program. Tests replace it.
 type app struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
@@ -33,10 +33,10 @@ type app struct {
 	now            func() time.Time
 	signals        <-chan os.Signal
 	resetSignals   func()      // makes the next signal end the process
-	keysSignal     func() bool // is there a terminal whose Ctrl-C reaches child processes, too?
+	keysSignal     func() bool // reports whether a terminal sends Ctrl-C to child processes, too
 	options        []fastly.Option
 
-	started bool // a command: arguments and flags are as it wants them
+	started bool // the command runs: its arguments and flags are valid
 
 	interrupt context.CancelCauseFunc // ends the context of the command
 	mu        sync.Mutex
@@ -79,8 +79,8 @@ func (a *app) run(args []string) int {
 	return a.finish(ctx, cmd.CommandPath(), err)
 }
 
-// handleSignals sets what happens on a signal. When it returns, what was set
-// before is over.
+// handleSignals sets what happens on a signal. When it returns, the handler set
+// before is not running.
 func (a *app) handleSignals(handle func(os.Signal)) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -97,7 +97,7 @@ func (a *app) getenv(name string) string {
 	return ""
 }
 
-// width is how many columns stdout has; 0 means that nothing limits them.
+// width returns how many columns stdout has; 0 means no limit.
 func (a *app) width() int {
 	if f, ok := a.stdout.(*os.File); ok {
 		if width, _, err := term.GetSize(int(f.Fd())); err == nil {
@@ -111,7 +111,7 @@ func (a *app) width() int {
 	return width
 }
 
-// say writes one line to stderr, for a person. That it can't be written is no
+// say writes one line to stderr, for a person. It ignores errors, which are no
 // reason to stop half-way.
 func (a *app) say(format string, args ...any) {
 	_, _ = fmt.Fprintf(a.stderr, "fastly-token: "+format+"\n", args...)
@@ -145,11 +145,11 @@ func (a *app) finish(ctx context.Context, command string, err error) int {
 	case errors.As(err, &left):
 		a.say("%s", explain(err))
 		return exitLookInto
-	case errors.As(err, &output) && errors.Is(output, syscall.EPIPE): // nobody reads, and so nobody is told
+	case errors.As(err, &output) && errors.Is(output, syscall.EPIPE): // nobody reads the output
 		return exitFailed
 	case wasInterrupted:
 		text := interrupted.Error()
-		if errors.As(err, new(*rotate.Error)) { // which says how far it had come
+		if errors.As(err, new(*rotate.Error)) { // which says how far it got
 			text += ": " + explain(err)
 		}
 		a.say("%s", text)
@@ -168,7 +168,7 @@ func (a *app) finish(ctx context.Context, command string, err error) int {
 	return exitFailed
 }
 
-// exitError ends the program with nothing more to say.
+// exitError ends the program without a message.
 type exitError int
 
 func (c exitError) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
@@ -211,7 +211,7 @@ func (i interruption) Error() string {
 
 func (i interruption) code() int {
 	if number, ok := i.sig.(syscall.Signal); ok {
-		return exitSignalled + int(number)
+		return exitSignaled + int(number)
 	}
 	return exitFailed
 }

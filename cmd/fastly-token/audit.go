@@ -11,7 +11,7 @@ import (
 	"github.com/fastly-tokens/fastly"
 )
 
-// audit is what the command was asked for.
+// audit is one run of the command.
 type audit struct {
 	*app
 	client   *fastly.Client
@@ -123,16 +123,16 @@ func (au *audit) checkFlags() error {
 	case au.out != "" && !au.format.metrics:
 		return usagef("--out is for --metrics")
 	case au.yes && !au.revoke:
-		return usagef("--yes is the response to the question of --revoke-unused, which is not there")
+		return usagef("--yes is for --revoke-unused")
 	case au.revoke && au.rules.ignored[unused]:
 		return usagef("--revoke-unused and --ignore unused exclude each other")
 	case au.revoke && !au.yes && !au.isTerminal():
-		return usagef("--revoke-unused asks first, and there is no terminal to ask at: add --yes if you are sure")
+		return usagef("--revoke-unused asks for confirmation, which needs a terminal: add --yes if you are sure")
 	}
 	return nil
 }
 
-// revokeUnused revokes what was found unused, and returns how many that were.
+// revokeUnused revokes the unused tokens, and returns how many it revoked.
 func (au *audit) revokeUnused(ctx context.Context, rep report) (gone int, err error) {
 	doomed := au.doomed(rep)
 	if len(doomed) > 0 && !au.yes {
@@ -144,7 +144,7 @@ func (au *audit) revokeUnused(ctx context.Context, rep report) (gone int, err er
 			au.say("nothing was revoked")
 			return 0, nil
 		}
-		// The decision may have taken a while, and a token been used meanwhile.
+		// The answer may have taken a while, and a token may have been used since.
 		tokens, err := listTokens(ctx, au.client, au.customer)
 		if err != nil {
 			return 0, err
@@ -165,7 +165,7 @@ func (au *audit) revokeUnused(ctx context.Context, rep report) (gone int, err er
 	results := revokeAll(ctx, au.client, ids)
 	for i := range results {
 		results[i].Name = names[results[i].ID]
-		if results[i].Result == notFound { // whoever did it
+		if results[i].Result == notFound { // somebody else has revoked it
 			results[i].err = nil
 		}
 		if results[i].err == nil {
@@ -184,8 +184,7 @@ func (au *audit) revokeUnused(ctx context.Context, rep report) (gone int, err er
 	return gone, err
 }
 
-// doomed are the unused tokens. The one that the program uses is never among
-// them.
+// doomed returns the unused tokens, but never the one that the program uses.
 func (au *audit) doomed(rep report) []finding {
 	var doomed []finding
 	for _, f := range rep.Tokens {
@@ -201,7 +200,7 @@ func (au *audit) confirm(ctx context.Context, doomed []finding) (bool, error) {
 	for _, f := range doomed {
 		au.say("  %s  %s", escape(f.ID), escape(f.Name))
 	}
-	au.say("a revoked token can't be brought back; type yes to revoke %d", len(doomed))
+	au.say("a revoked token can't be restored; type yes to revoke %d", len(doomed))
 	typed, err := au.ask(ctx, "> ", true)
 	if errors.Is(err, errNothingTyped) {
 		return false, nil

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// printTable prints the report for a person: what was found is marked with an
-// exclamation mark where it stands, and coloured on a terminal.
+// printTable prints the report for a person. An exclamation mark, and color on a
+// terminal, shows each finding in its column.
 func (au *audit) printTable(rep report) error {
 	st := au.styles()
 	mark := func(f *finding, text string, paint style, ks ...kind) cell {
@@ -45,8 +45,7 @@ func (au *audit) printTable(rep report) error {
 	return au.print(text + "\n")
 }
 
-// groupByUser brings the tokens of each user together, in an order that else
-// stays as it is.
+// groupByUser groups the tokens by user, and otherwise keeps their order.
 func groupByUser(tokens []finding) []finding {
 	var users []string
 	byUser := map[string][]finding{}
@@ -128,10 +127,9 @@ func date(t time.Time) string {
 	return stamp(t)
 }
 
-// csvCell is text from the network as a spreadsheet and a terminal may have it.
-// A spreadsheet takes what begins like a formula for one, quoted or not; an
-// apostrophe before it makes it text
-// (https://owasp.org/www-community/attacks/CSV_Injection).
+// csvCell makes text from the network safe for spreadsheets and terminals. A
+// spreadsheet evaluates what begins like a formula, even in quotes, unless an
+// apostrophe comes first (https://owasp.org/www-community/attacks/CSV_Injection).
 func csvCell(s string) string {
 	s = escape(s)
 	if strings.IndexAny(strings.TrimLeft(s, " "), "=+-@＝＋－＠") == 0 {

@@ -15,8 +15,8 @@ import (
 	"github.com/fastly-tokens/fastly/rotate"
 )
 
-// minSecret is the length from which a secret is looked for in other variables:
-// tokens have 32 characters, and "x" is in every other word.
+// minSecret is the length of the shortest secret to look for in other variables.
+// Tokens have 32 characters; a shorter secret may be part of any word.
 const minSecret = 12
 
 // findable are the API tokens of the environment and the secrets, except for
@@ -46,16 +46,21 @@ func (a *app) childEnv(secrets ...fastly.Secret) (env []string) {
 		}
 	}
 	if len(held) > 0 {
-		a.say("not passed on, for they hold credentials: %s", strings.Join(held, " "))
+		a.say("not passed on, because they hold credentials: %s", strings.Join(held, " "))
 	}
 	return env
+}
+
+// holdsAny reports whether text contains one of the secrets.
+func holdsAny(text string, secrets []string) bool {
+	return slices.ContainsFunc(secrets, func(secret string) bool { return strings.Contains(text, secret) })
 }
 
 // runCommand runs the command to its end, passes the signals on to it, and
 // returns its exit code.
 func (x *execution) runCommand(token fastly.Secret, signals <-chan os.Signal) int {
 	env := x.childEnv(x.login.password)
-	// Nothing but a signal or itself ends the command, so no context does.
+	// Only a signal may end the command early, so its context never ends.
 	cmd := exec.CommandContext(context.Background(), x.command[0], x.command[1:]...) // #nosec G204 -- to run a given command is what it is for
 	cmd.Env = slices.Concat(env, []string{x.variable + "=" + token.Reveal()})
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = x.stdin, x.stdout, x.stderr
@@ -71,8 +76,8 @@ func (x *execution) runCommand(token fastly.Secret, signals <-chan os.Signal) in
 		select {
 		case sig := <-signals:
 			if early--; early < 0 && fromKeys && (sig == os.Interrupt || sig == syscall.SIGQUIT) {
-				// The terminal has sent it to the command, too, and many
-				// programs take a second one for "at once".
+				// The terminal has sent it to the command, too, and for many
+				// programs a second one means "immediately".
 				fromKeys = false
 				continue
 			}
@@ -89,23 +94,23 @@ func (x *execution) runCommand(token fastly.Secret, signals <-chan os.Signal) in
 	}
 }
 
-// processCode is what a shell would report.
+// processCode returns the exit code that a shell would report.
 func processCode(state *os.ProcessState) int {
 	if status, ok := state.Sys().(syscall.WaitStatus); ok && status.Signaled() {
-		return exitSignalled + int(status.Signal())
+		return exitSignaled + int(status.Signal())
 	}
 	return state.ExitCode()
 }
 
-// patience is what a command that was asked to end is given.
+// patience is how long a command may run after it was asked to end.
 const patience = 10 * time.Second
 
-// hand gives the token to the command on its standard input. An exit code of 0
-// means that it took the token, another one that it did not, and an end by force
-// that nobody knows.
+// hand passes the token to the command on standard input. Exit code 0 means that
+// the command took the token, any other that it did not. If the command was
+// killed, it may have taken the token.
 func (r *rotation) hand(ctx context.Context, created *fastly.TokenCreatedResponse) error {
-	// The token is in the pipe, and the pipe at its end, before the command
-	// starts: if this program dies, the command still reads a whole token.
+	// The pipe holds the whole token, and is closed for writing, before the command
+	// starts: even if this program dies, the command reads all of it.
 	stdin, err := filledPipe(created.AccessToken)
 	if err != nil {
 		return err
@@ -121,7 +126,7 @@ func (r *rotation) hand(ctx context.Context, created *fastly.TokenCreatedRespons
 	}
 	cmd.WaitDelay = patience
 	err = cmd.Run()
-	_ = stdin.Close() // the command has its own
+	_ = stdin.Close() // the command has a copy
 	switch state := cmd.ProcessState; {
 	case err == nil:
 		return nil
@@ -131,8 +136,8 @@ func (r *rotation) hand(ctx context.Context, created *fastly.TokenCreatedRespons
 	return fmt.Errorf("the command did not take the token: %w", err)
 }
 
-// filledPipe returns the end to read of a pipe that holds the token. It is much
-// shorter than what a pipe holds without a reader (512 bytes at least, by POSIX).
+// filledPipe returns the read end of a pipe that holds the token, which is much
+// shorter than the 512 bytes that POSIX guarantees a pipe to hold.
 func filledPipe(token fastly.Secret) (*os.File, error) {
 	reader, writer, err := os.Pipe()
 	if err != nil {

@@ -16,8 +16,7 @@ import (
 	"github.com/fastly-tokens/fastly/rotate"
 )
 
-// cleanUpTime bounds a revoke that must not be cut short by what ended the
-// program's work.
+// cleanUpTime bounds a revoke that runs although the program is interrupted.
 const cleanUpTime = 30 * time.Second
 
 func (a *app) createCommand() *cobra.Command {
@@ -28,12 +27,12 @@ func (a *app) createCommand() *cobra.Command {
 for a machine. The one-time password is asked for only if the account has
 two-factor authentication.
 
-The API shows the access token once, so say where it is to go: to a new file
+The API shows the access token once, so say where it goes: to a new file
 (--out), which only you can read and which holds no line break, or to standard
 output (--print), which then gets nothing else.
 
-The name of the token ends in random letters, which tell it from all others. If
-the response is lost, the text says which name to look for.`,
+The name of the token ends in random letters, which make it unique. If the
+response is lost, the error says which name to look for.`,
 		Example: `  fastly-token create --scope purge_all --ttl 30d --out deploy-token
   fastly-token create --print | secret-store put fastly`,
 		Args: noArgs,
@@ -65,31 +64,31 @@ the response is lost, the text says which name to look for.`,
 			return err
 		}
 		if more := excess(req, created); more != "" {
-			err = errors.Join(err, &leftError{fmt.Errorf("token %s is not what was asked for: %s", created.ID, more)})
+			err = errors.Join(err, &leftError{fmt.Errorf("token %s is not what was requested: %s", created.ID, more)})
 		}
-		// Whatever else went wrong, there is a token, and it is kept.
+		// The token exists, whatever else went wrong, so keep it.
 		return errors.Join(err, a.keep(cmd.Context(), created, d, *asJSON))
 	}
 	return a.needs(credentials{login: &l}, cmd)
 }
 
-// destination is where an access token is to go.
+// destination is where an access token goes.
 type destination struct {
 	out          string
 	force, print bool
 }
 
-// check makes sure, before there is a token, that it has somewhere to go.
+// check makes sure, before a token is created, that it can be stored.
 func (d *destination) check(asJSON bool) error {
 	switch {
 	case d.out == "" && !d.print:
-		return usagef("say where the access token is to go, for the API shows it only once: --out FILE, or --print")
+		return usagef("say where the access token goes, which the API shows only once: --out FILE, or --print")
 	case d.out != "" && d.print:
 		return usagef("--out and --print exclude each other")
 	case d.force && d.print:
 		return usagef("--force is for --out")
 	case d.print && asJSON:
-		return usagef("--json is for --out: with --print there is nothing but the access token")
+		return usagef("--json is for --out: --print prints only the access token")
 	case d.print:
 		return nil
 	}
@@ -111,7 +110,7 @@ func (d *destination) check(asJSON bool) error {
 	return nil
 }
 
-// checkWritable finds out whether files can be made in the directory.
+// checkWritable checks that files can be created in the directory.
 func checkWritable(dir string) error {
 	f, err := os.CreateTemp(dir, ".fastly-token-*")
 	if err != nil {
@@ -120,7 +119,7 @@ func checkWritable(dir string) error {
 	return errors.Join(f.Close(), os.Remove(f.Name()))
 }
 
-// keep puts the access token where it is to go, or revokes it.
+// keep stores the access token at its destination, or revokes it.
 func (a *app) keep(ctx context.Context, created *fastly.TokenCreatedResponse, d destination, asJSON bool) error {
 	if d.print {
 		if err := a.print(created.AccessToken.Reveal() + "\n"); err != nil {
@@ -129,7 +128,7 @@ func (a *app) keep(ctx context.Context, created *fastly.TokenCreatedResponse, d 
 		a.say("created token %s, named %q", escape(created.ID), escape(created.Name))
 		return nil
 	}
-	// The token is to be on disk even if the program is being interrupted.
+	// Write the token to disk even if the program is being interrupted.
 	if err := rotate.WriteFile(d.out).Put(context.WithoutCancel(ctx), created); err != nil {
 		if !errors.Is(err, rotate.ErrMaybeHandedOver) {
 			return a.giveBack(ctx, created, err)
@@ -155,5 +154,5 @@ func (a *app) giveBack(ctx context.Context, created *fastly.TokenCreatedResponse
 		id := cmp.Or(escape(created.ID), "of unknown ID")
 		return &leftError{fmt.Errorf("%w; token %s, named %q, exists and nobody holds it: revoke it (%w)", reason, id, created.Name, err)}
 	}
-	return fmt.Errorf("%w; it was revoked again", reason)
+	return fmt.Errorf("%w; the token was revoked", reason)
 }

@@ -26,8 +26,8 @@ const (
 	varOTP      = "FASTLY_OTP_FILE"
 )
 
-// credentialVars are those that lead to credentials, which is why the commands
-// that the program starts don't get them.
+// credentialVars lead to credentials, so the commands that the program starts
+// don't get them.
 var credentialVars = []string{varToken, varKey, varUsername, varPassword, varOTP}
 
 // key returns the API token of the environment, and the variable it is in.
@@ -54,7 +54,7 @@ func (a *app) clientOf(key fastly.Secret) (*fastly.Client, error) {
 	return a.newClient(fastly.WithAPIKey(key.Reveal()))
 }
 
-// loginClient returns a client with no credentials: the requests have them.
+// loginClient returns a client without credentials, for creates by login.
 func (a *app) loginClient() (*fastly.Client, error) {
 	return a.newClient(fastly.WithoutAuthentication())
 }
@@ -73,13 +73,13 @@ func (a *app) newClient(opts ...fastly.Option) (*fastly.Client, error) {
 	return client, err
 }
 
-// credentials are what a command can't do without.
+// credentials are those that a command needs.
 type credentials struct {
 	key   bool
 	login *login // nil: none
 }
 
-// check names what is missing. It asks for nothing yet.
+// check returns an error that names what is missing. It does not prompt.
 func (a *app) check(c credentials) error {
 	var missing []string
 	if key, _ := a.key(); c.key && key == "" {
@@ -100,8 +100,8 @@ func (a *app) check(c credentials) error {
 	return &usageError{err: err, complete: true}
 }
 
-// needs makes cmd check the credentials before its arguments, and lets
-// [app.finish] tell a mistake in those from a failure.
+// needs makes cmd check the credentials before its arguments, and record for
+// [app.finish] that the arguments are valid.
 func (a *app) needs(c credentials, cmd *cobra.Command) *cobra.Command {
 	args, run := cmd.Args, cmd.RunE
 	cmd.Args = func(cmd *cobra.Command, words []string) error {
@@ -126,7 +126,7 @@ func (a *app) needs(c credentials, cmd *cobra.Command) *cobra.Command {
 	return cmd
 }
 
-// noArgs is [cobra.NoArgs] in other words: it is no command that is unknown.
+// noArgs is [cobra.NoArgs] without the words "unknown command".
 func noArgs(_ *cobra.Command, args []string) error {
 	if len(args) > 0 {
 		return fmt.Errorf("unexpected argument %q", args[0])
@@ -134,9 +134,8 @@ func noArgs(_ *cobra.Command, args []string) error {
 	return nil
 }
 
-// noneEmpty rejects flags without a value. They come from a variable of a script
-// that is not set, and to ignore them would widen what was asked for: a token for
-// every service, for example.
+// noneEmpty rejects flags without a value: they come from an unset variable of a
+// script, and to ignore them could widen the request, to a token for every service.
 func noneEmpty(fs *pflag.FlagSet) (err error) {
 	fs.Visit(func(f *pflag.Flag) {
 		if text := f.Value.String(); err == nil && (text == "" || text == "[]") {
@@ -146,12 +145,11 @@ func noneEmpty(fs *pflag.FlagSet) (err error) {
 	return err
 }
 
-// login is how the user of a command proves who is asking.
+// login is the login of a command: its flags, and what read has returned.
 type login struct {
 	nameFlag, passwordFlag, otpFlag string
-	// byKey: not at all, the key is enough.
-	byKey bool
-	// What read has returned.
+	byKey                           bool // use the key instead
+
 	name     string
 	password fastly.Secret
 }
@@ -164,7 +162,7 @@ func (l *login) flags(fs *pflag.FlagSet) {
 
 // byKeyFlag adds the flag of commands that need a key anyway.
 func (l *login) byKeyFlag(fs *pflag.FlagSet) {
-	fs.BoolVar(&l.byKey, "by-key", false, "create with the token of $"+varToken+" instead of a login; it takes a POST to /sudo first")
+	fs.BoolVar(&l.byKey, "by-key", false, "create with the token of $"+varToken+" instead of a login; needs a POST to /sudo first")
 }
 
 func (l *login) username(a *app) string     { return cmp.Or(l.nameFlag, a.getenv(varUsername)) }
@@ -174,8 +172,8 @@ func (l *login) otpFile(a *app) string      { return cmp.Or(l.otpFlag, a.getenv(
 // asksForCode reports whether one-time passwords are typed.
 func (l *login) asksForCode(a *app) bool { return l.otpFile(a) == "" && a.isTerminal() }
 
-// read returns user name and password. The first time it asks for what no flag
-// and no variable has.
+// read returns the user name and password. The first time, it prompts for what
+// neither a flag nor a variable provides.
 func (l *login) read(ctx context.Context, a *app) (username string, password fastly.Secret, err error) {
 	if l.name == "" {
 		if l.name = l.username(a); l.name == "" {
@@ -213,8 +211,8 @@ func (l *login) code(ctx context.Context, a *app) (fastly.Secret, error) {
 // maxSecret bounds a password, a code or a user name.
 const maxSecret = 4 << 10
 
-// readSecret reads a file that has a secret and perhaps a line break at its end,
-// or a line of standard input.
+// readSecret reads a secret from a file, without a line break at its end, or from
+// a line of standard input.
 func (a *app) readSecret(ctx context.Context, path, what string) (fastly.Secret, error) {
 	// A pipe, named or not, may have nothing to read yet.
 	text, err := await(ctx, func() (string, error) {

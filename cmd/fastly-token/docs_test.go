@@ -27,10 +27,9 @@ const docPath = "../../docs/tool.md"
 
 const docHead = `# fastly-token
 
-The command-line tool: what it says about itself, and a session of each command.
-All of this is output of the program, with constants for what differs in each
-run. A test compares it, and ` + "`go test ./cmd/fastly-token -run TestDocs -update`" + `
-writes it.
+The command-line tool: its help, and a session of each command. All of it is
+output of the program. A test compares this file with the program, and
+` + "`go test ./cmd/fastly-token -run TestDocs -update`" + ` rewrites it.
 
     go install ./cmd/fastly-token # in a checkout: it is not published yet
 
@@ -43,7 +42,7 @@ func TestDocsShowWhatTheProgramDoes(t *testing.T) {
 	d := newDocs(t)
 	d.text.WriteString(docHead)
 	d.text.WriteString("\n## Commands\n")
-	d.help("help")
+	d.session([]string{"help"})
 
 	d.section("whoami")
 	d.session([]string{"whoami"}, []string{"whoami", "--require", "purge_all:" + serviceA, "--valid-for", "7d", "--json"})
@@ -89,7 +88,7 @@ func TestDocsShowWhatTheProgramDoes(t *testing.T) {
 	d.session([]string{"revoke", "8bCzMi6QoHr3VgLs0xFu1P"}, []string{"revoke", "1mYtGb5RqNu0WkAe4vZh9J", "0000000000000000000000"})
 
 	d.section("serve")
-	d.serve()
+	d.session([]string{"serve"}, []string{"serve", "--json"})
 
 	d.section("completion")
 	d.session([]string{"--version"})
@@ -107,7 +106,7 @@ func TestDocsShowWhatTheProgramDoes(t *testing.T) {
 	require.Len(t, gotLines, len(wantLines), "docs/tool.md has not all that the program shows: run this test with -update")
 }
 
-// docs is the document and what its sessions run against.
+// docs is the document and the site that its sessions run against.
 type docs struct {
 	*site
 	start      time.Time
@@ -149,10 +148,8 @@ func newDocs(t *testing.T) *docs {
 
 func (d *docs) section(command string) {
 	d.text.WriteString("\n## " + command + "\n")
-	d.help(command, "--help")
+	d.session([]string{command, "--help"})
 }
-
-func (d *docs) help(args ...string) { d.session(args) }
 
 // session runs commands, and writes what a terminal would show.
 func (d *docs) session(commands ...[]string) {
@@ -188,13 +185,8 @@ func (d *docs) run(args []string) {
 	}
 }
 
-// serve is a session of the command that does not end by itself.
-func (d *docs) serve() {
-	d.session([]string{"serve"}, []string{"serve", "--json"})
-}
-
-// String is the document, with constants in the place of what is made up or
-// depends on the time.
+// String returns the document, with constants instead of what is random or depends
+// on the time.
 func (d *docs) String() string {
 	text := strings.ReplaceAll(d.text.String(), d.dir+string(filepath.Separator), "")
 	for i, token := range d.Tokens()[9:] {

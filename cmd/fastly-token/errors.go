@@ -9,10 +9,10 @@ import (
 	"github.com/fastly-tokens/fastly/rotate"
 )
 
-// explain is the text of err in one line and in the words of this program: the
-// library's hints name fields and functions, where its user has flags. Hints
-// follow a semicolon. Those that name something in Go are left out, for hintFor
-// has the program's own.
+// explain returns the text of err in one line, in the words of this program: the
+// library's hints name Go fields and functions, and the program's users have
+// flags. Each hint follows a semicolon. Those that name something in Go are left
+// out; hintFor has the program's own.
 func explain(err error) string {
 	text := strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' }), "; ")
 	text = libraryPrefix.ReplaceAllString(text, "$1")
@@ -28,10 +28,10 @@ func explain(err error) string {
 	return escape(strings.Join(parts, "; "))
 }
 
-// libraryPrefix is what the errors of the packages begin with.
+// libraryPrefix matches the prefixes of the packages' errors.
 var libraryPrefix = regexp.MustCompile(`(^|: |; )(?:(?:fastly|rotate): )+`)
 
-// words puts flags in the place of what they set.
+// words replaces names of the library with those of the program.
 var words = strings.NewReplacer(
 	"set Lifetime", "give it one by --ttl",
 	"use another journal", "use another --state file",
@@ -42,8 +42,8 @@ var words = strings.NewReplacer(
 	"WithBasicAuth for credentials", "--username and --password-file",
 )
 
-// goName finds names of the library. IDs and names of tokens, which can look
-// like anything, are not to be found.
+// goName matches names of the library, each in full: the ID or name of a token can
+// look like anything.
 var goName = regexp.MustCompile(`\b(?:CreateTokenRequest|OTPFunc|RetryPolicy|MaxWait|NewClient|` +
 	`Scope(?:Global|PurgeSelect|PurgeAll|GlobalRead)|(?:BulkRevokeTokens|CreateToken|RevokeToken|GetToken|ListTokensUser|ListTokensCustomer|(?:Get|Revoke)TokenCurrent)\b|` +
 	`With(?:APIKey|APIKeyFunc|BasicAuth|BaseURL|HTTPClient|InsecurePlainHTTP|RetryPolicy|Transport|outAuthentication))|` +

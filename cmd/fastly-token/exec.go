@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -16,8 +15,7 @@ import (
 	"github.com/fastly-tokens/fastly"
 )
 
-// Exit codes of exec beside those of its command, as env(1) and timeout(1) have
-// them.
+// Exit codes of exec beside those of its command, as in env(1) and timeout(1).
 const (
 	exitNotExecutable = 126
 	exitNotFound      = 127
@@ -33,14 +31,14 @@ key.
 
 The token is created by login. With --by-key it is created with the token of the
 environment, which the API accepts for five minutes after a POST to /sudo. The
-token of the environment has to be of the same user and to have the scope
-global, because it revokes the new one.
+token of the environment must belong to the same user and have the scope global,
+because it revokes the new one.
 
 The command finds its token in FASTLY_API_TOKEN, or in the variable of --env. Of
-the variables that this program reads it gets FASTLY_API_URL alone, and none
-that holds the environment's token or the password. (Processes of the same user
-can read each other's memory: this keeps a key from leaking by accident. It does
-not stop a command that is out to get it.)
+the variables that this program reads, the command gets only FASTLY_API_URL, and
+none that holds the environment's token or the password. (This keeps a key from
+leaking by accident. It does not stop a malicious command: processes of the same
+user can read each other's memory.)
 
 The token is revoked however the command ends. SIGINT, SIGTERM, SIGHUP and
 SIGQUIT are passed on to the command. A terminal sends it Ctrl-C directly, so
@@ -67,7 +65,7 @@ the token can't be revoked, it is 3 instead of 0.`,
 		case !variableName.MatchString(x.variable):
 			return usagef("--env is not the name of an environment variable")
 		case t.ttl == 0:
-			return usagef("--ttl has to be a second at least: the token is to expire by itself")
+			return usagef("--ttl must be at least a second, so that the token expires by itself")
 		}
 		x.command = command
 		if x.req, err = t.request(a.now()); err != nil {
@@ -80,7 +78,7 @@ the token can't be revoked, it is 3 instead of 0.`,
 
 var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
-// execution is what the command was asked for.
+// execution is one run of the command.
 type execution struct {
 	*app
 	login    login
@@ -91,7 +89,7 @@ type execution struct {
 }
 
 func (x *execution) run(ctx context.Context) (err error) {
-	if _, err := exec.LookPath(x.command[0]); err != nil { // not to cost a token
+	if _, err := exec.LookPath(x.command[0]); err != nil { // before a token is created
 		x.say("%v", err)
 		return exitError(commandCode(err))
 	}
@@ -105,7 +103,7 @@ func (x *execution) run(ctx context.Context) (err error) {
 	case err != nil:
 		return err
 	case !current.Scopes.Has(fastly.ScopeGlobal):
-		return fmt.Errorf("the token of the environment has the scope %s: to revoke another one takes the scope global", current.Scopes)
+		return fmt.Errorf("the token of the environment has the scope %s, but revoking another one takes the scope global", current.Scopes)
 	}
 	token, err := x.createToken(ctx, x.client, x.req, &x.login, x.client)
 	if err != nil {
@@ -115,20 +113,20 @@ func (x *execution) run(ctx context.Context) (err error) {
 		return err
 	}
 	if token.UserID != current.UserID {
-		problem := errors.New("the login and the token of the environment are of different users")
+		problem := errors.New("the login and the token of the environment belong to different users")
 		if x.client.Tokens.RevokeToken(ctx, token.ID) == nil {
 			return problem
 		}
-		return x.giveBack(ctx, token, problem) // which the token of the environment may not even see
+		return x.giveBack(ctx, token, problem) // the token of the environment may not even see it
 	}
 	if more := excess(x.req, token); more != "" {
-		return errors.Join(errors.New("the new token is not what was asked for: "+more), x.revoke(token))
+		return errors.Join(errors.New("the new token is not what was requested: "+more), x.revoke(token))
 	}
 	signals := make(chan os.Signal, 16)
 	x.handleSignals(func(sig os.Signal) {
 		select {
 		case signals <- sig:
-		default: // so many of them that the command need not get this one
+		default: // the command has enough to handle
 		}
 	})
 	if ctx.Err() != nil {
@@ -149,7 +147,7 @@ func (x *execution) run(ctx context.Context) (err error) {
 	return exitError(code)
 }
 
-// revoke revokes the token, whatever ended the command.
+// revoke revokes the token, even after an interruption.
 func (x *execution) revoke(token *fastly.TokenCreatedResponse) error {
 	ctx, cancel := context.WithTimeout(context.Background(), cleanUpTime)
 	defer cancel()
@@ -166,14 +164,4 @@ func commandCode(err error) int {
 		return exitNotFound
 	}
 	return exitNotExecutable
-}
-
-// holdsAny reports whether text has one of the secrets in it.
-func holdsAny(text string, secrets []string) bool {
-	for _, secret := range secrets {
-		if strings.Contains(text, secret) {
-			return true
-		}
-	}
-	return false
 }

@@ -57,7 +57,7 @@ func TestExecGivesTheCommandATokenOfItsOwn(t *testing.T) {
 	assert.ElementsMatch(t, []string{varToken + "=" + token.AccessToken.Reveal(), varURL + "=" + s.URL, "FASTLY_SERVICE_ID=abc"}, fastlyVars)
 	assert.NotContains(t, stdout.String(), s.Key().Reveal())
 	assert.NotContains(t, stdout.String(), s.User().Password)
-	assert.Contains(t, o.err, "not passed on, for they hold credentials: COPY PW\n")
+	assert.Contains(t, o.err, "not passed on, because they hold credentials: COPY PW\n")
 	assert.Contains(t, o.err, "revoked token "+token.ID)
 }
 
@@ -142,7 +142,7 @@ func TestExecNeedsAKeyThatCanRevoke(t *testing.T) {
 		s.logIn(s.AddUser(fastlytest.User{CustomerID: tc.customer}))
 		o = s.run("exec", "--scope", tc.scope, "--", "touch", filepath.Join(s.dir, "ran"))
 		assert.Equal(t, tc.code, o.code, tc)
-		assert.Contains(t, o.err, "of different users")
+		assert.Contains(t, o.err, "belong to different users")
 		assert.NoFileExists(t, filepath.Join(s.dir, "ran"))
 		if tc.code == exitFailed {
 			s.assertRevoked()

@@ -10,7 +10,7 @@ import (
 // idForm is the form of the IDs of tokens, services and customers.
 var idForm = regexp.MustCompile(`^[A-Za-z0-9]{1,64}$`)
 
-// oneID wants one argument.
+// oneID allows exactly one argument.
 func oneID(_ *cobra.Command, args []string) error {
 	if len(args) != 1 {
 		return fmt.Errorf("want the ID of one token, and not %d arguments", len(args))

@@ -13,7 +13,7 @@ import (
 	"github.com/fastly-tokens/fastly"
 )
 
-const customerFlag = "`ID` of the customer whose tokens are meant, \"self\" for your own; takes a superuser (default the tokens of your user)"
+const customerFlag = "`ID` of the customer whose tokens to use, or \"self\" for your own; needs a superuser (default the tokens of your user)"
 
 func (a *app) listCommand() *cobra.Command {
 	cmd := &cobra.Command{
@@ -55,14 +55,14 @@ func (a *app) listCommand() *cobra.Command {
 	return a.needs(credentials{key: true}, cmd)
 }
 
-// tokenColumns are those of the tables of tokens. With them, 80 columns are
-// enough for whole IDs.
+// tokenColumns are the columns of tables of tokens. An 80-column terminal shows
+// whole IDs with them.
 var tokenColumns = []column{
 	{title: "ID", min: 8, id: true}, {title: "NAME", min: 8}, {title: "EXPIRES"}, {title: "LAST USED"},
 	{title: "SCOPE", min: 8}, {title: "SERVICES"},
 }
 
-// userGroup is the line above the tokens of a user, in a list of several users.
+// userGroup returns the line above a user's tokens in a list of several users.
 func userGroup(t *fastly.TokenResponse, customer string) string {
 	if customer == "" {
 		return ""
@@ -70,8 +70,8 @@ func userGroup(t *fastly.TokenResponse, customer string) string {
 	return "user " + escape(t.UserID)
 }
 
-// listTokens returns the tokens of the client's user, or of the customer, by
-// user, name and ID: the API promises no order.
+// listTokens returns the tokens of the client's user, or of the customer, sorted
+// by user, name and ID: the API promises no order.
 func listTokens(ctx context.Context, client *fastly.Client, customer string) (tokens []fastly.TokenResponse, err error) {
 	if customer == "" {
 		tokens, err = client.Tokens.ListTokensUser(ctx)
@@ -101,7 +101,7 @@ func listCustomer(ctx context.Context, client *fastly.Client, customer string) (
 	}
 	tokens, err := client.Tokens.ListTokensCustomer(ctx, customer)
 	if errors.Is(err, fastly.ErrForbidden) {
-		err = fmt.Errorf("%w; --customer takes the token of a superuser of that customer", err)
+		err = fmt.Errorf("%w; --customer needs the token of a superuser of that customer", err)
 	}
 	return tokens, err
 }

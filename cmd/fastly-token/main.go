@@ -1,4 +1,4 @@
-// Fastly-token looks at, makes, watches, rotates and revokes the API tokens of a
+// Fastly-token shows, creates, audits, rotates and revokes the API tokens of a
 // Fastly account:
 //
 //	go install github.com/fastly-tokens/fastly/cmd/fastly-token@latest
@@ -18,14 +18,13 @@ func main() {
 	signals := make(chan os.Signal, 16)
 	caught := []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT}
 	for _, sig := range caught {
-		// What is ignored from the start (by nohup, say) stays ignored.
+		// A signal that is ignored from the start (by nohup, say) stays ignored.
 		if !signal.Ignored(sig) {
 			signal.Notify(signals, sig)
 		}
 	}
-	// An output that nobody reads any more must not end the program before it
-	// has cleaned up. Unlike an ignored signal, this one is not passed down to
-	// the commands that it starts.
+	// A SIGPIPE must not end the program before it has cleaned up. If it were
+	// ignored instead, the commands that the program starts would ignore it, too.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	a := &app{
 		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,

@@ -43,7 +43,7 @@ func label(text string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(escape(text)) + `"`
 }
 
-// replaceFile replaces a file as a whole, so that no reader sees half of it.
+// replaceFile replaces a file atomically.
 func replaceFile(path string, content []byte, mode os.FileMode) error {
 	if info, err := os.Lstat(path); err == nil && !info.Mode().IsRegular() { // not /dev/null, of all files
 		return usagef("--out: %q is not a regular file", path)

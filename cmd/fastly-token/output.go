@@ -13,11 +13,11 @@ import (
 	"github.com/fastly-tokens/fastly"
 )
 
-// jsonFlag is the flag of all commands that print.
+// jsonFlag adds the flag of all commands that print.
 func jsonFlag(fs *pflag.FlagSet) *bool { return fs.Bool("json", false, "print JSON") }
 
-// printJSON prints v as JSON. What a terminal might act on is escaped, which
-// means the same in JSON.
+// printJSON prints v as JSON, with characters escaped that a terminal might
+// interpret.
 func (a *app) printJSON(v any) error {
 	text, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
@@ -38,7 +38,7 @@ func (a *app) printJSON(v any) error {
 	return a.print(b.String() + "\n")
 }
 
-// describe is a token in full, a line for each thing that is known about it.
+// describe returns everything known about a token, one line for each field.
 func (a *app) describe(t *fastly.TokenResponse) string {
 	var columns []column
 	var cells []cell

@@ -27,8 +27,8 @@ func (a *app) isTerminal() bool {
 	return ok
 }
 
-// ask asks at the terminal. Without echo what is typed is not shown, and the
-// terminal shows it again when ask returns, also if ctx has ended.
+// ask prompts at the terminal. Without echo, the terminal does not show what is
+// typed; when ask returns, echo is on again, even if ctx has ended.
 func (a *app) ask(ctx context.Context, prompt string, echo bool) (string, error) {
 	fd, _ := a.terminal()
 	state, err := term.GetState(fd)
@@ -79,8 +79,8 @@ func await(ctx context.Context, read func() (string, error)) (string, error) {
 
 var errNothingTyped = errors.New("nothing was typed")
 
-// restore gives the terminal the state it had before [term.ReadPassword], which
-// may be just about to change it.
+// restore restores the state that the terminal had before [term.ReadPassword],
+// which may be just about to change it.
 func restore(fd int, before *term.State) {
 	for range 200 {
 		if now, err := term.GetState(fd); err != nil || *now != *before {
@@ -91,8 +91,7 @@ func restore(fd int, before *term.State) {
 	_ = term.Restore(fd, before) // nothing else to try
 }
 
-// readLine reads a line and nothing after it, for what follows may be meant for
-// somebody else.
+// readLine reads a line and nothing after it: the rest may be for somebody else.
 func readLine(r io.Reader) (string, error) {
 	var line []byte
 	buf := make([]byte, 1)

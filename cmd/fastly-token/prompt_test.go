@@ -161,9 +161,9 @@ func TestAuditAsksBeforeItRevokes(t *testing.T) {
 	}
 }
 
-func TestColourIsForTerminalsThatWantIt(t *testing.T) {
+func TestColorIsForTerminalsThatWantIt(t *testing.T) {
 	t.Parallel()
-	for variable, colour := range map[string]bool{"X=1": true, "NO_COLOR=1": false, "NO_COLOR=": true, "TERM=dumb": false} {
+	for variable, color := range map[string]bool{"X=1": true, "NO_COLOR=1": false, "NO_COLOR=": true, "TERM=dumb": false} {
 		s := newSite(t)
 		stock(s)
 		s.env = append(s.env, variable)
@@ -174,6 +174,6 @@ func TestColourIsForTerminalsThatWantIt(t *testing.T) {
 		require.NoError(t, p.Start())
 		assert.Equal(t, exitFailed, p.end(s))
 		require.Eventually(t, func() bool { return strings.Contains(tm.shown.String(), "reach every service") }, 30*time.Second, time.Millisecond)
-		assert.Equal(t, colour, strings.Contains(tm.shown.String(), "\x1b[31mnever!\x1b[0m"), "%s: %q", variable, tm.shown.String())
+		assert.Equal(t, color, strings.Contains(tm.shown.String(), "\x1b[31mnever!\x1b[0m"), "%s: %q", variable, tm.shown.String())
 	}
 }

@@ -27,17 +27,17 @@ type tokenFlags struct {
 	ttl      duration
 }
 
-// add adds the flags. What the fields hold already are their defaults.
+// add adds the flags, with the values of the fields as their defaults.
 func (t *tokenFlags) add(cmd *cobra.Command) {
 	fs := cmd.Flags()
-	fs.StringVar(&t.name, "name", t.name, "`name` of the token; something random follows it, which tells it from all others")
+	fs.StringVar(&t.name, "name", t.name, "`name` of the token; random letters follow it, which make it unique")
 	fs.StringSliceVar(&t.scopes, "scope", t.scopes, "`scope` of the token: "+strings.Join(knownScopes, ", ")+"; may be repeated")
 	fs.StringSliceVar(&t.services, "service", nil, "`ID` of a service that the token is limited to; may be repeated (default every service)")
 	fs.Var(&t.ttl, "ttl", "how long the token works, a `time` such as 12h or 90d")
 	_ = cmd.RegisterFlagCompletionFunc("scope", cobra.FixedCompletions(knownScopes, cobra.ShellCompDirectiveNoFileComp)) // the flag is there
 }
 
-// request is what to ask of the API.
+// request returns the request for the token.
 func (t *tokenFlags) request(now time.Time) (*fastly.CreateTokenRequest, error) {
 	req := &fastly.CreateTokenRequest{Name: t.name, Scopes: fastly.ParseScopes(strings.Join(t.scopes, " ")), Services: t.services}
 	if t.ttl > 0 {
@@ -62,11 +62,11 @@ func (t *tokenFlags) request(now time.Time) (*fastly.CreateTokenRequest, error) 
 	return req, nil
 }
 
-// maxCodes is how many one-time passwords are tried: the API locks accounts.
+// maxCodes is how many one-time passwords to try: the API locks accounts.
 const maxCodes = 3
 
-// createToken creates a token by the login, if there is one, else by the
-// client's own key. A one-time password is asked for when the API wants one.
+// createToken creates a token by the login or, with --by-key, by the client's own
+// key. It asks for a one-time password only if the API does.
 func (a *app) createToken(ctx context.Context, client *fastly.Client, req *fastly.CreateTokenRequest, l *login, cleanup *fastly.Client) (*fastly.TokenCreatedResponse, error) {
 	if !l.byKey {
 		var err error
@@ -86,14 +86,14 @@ func (a *app) createToken(ctx context.Context, client *fastly.Client, req *fastl
 		case len(failed.Left) > 0 || failed.Unknown:
 			err = &leftError{err}
 		case !errors.Is(err, fastly.ErrOutcomeUnknown):
-			err = failed.Err // nothing was created, and there is nothing to say about it
+			err = failed.Err // nothing was created
 		}
 	}
 	return created, err
 }
 
-// withCode calls do with no source of one-time passwords, and again with one if
-// the API asks for them: at a terminal the user has a few tries.
+// withCode calls do without a source of one-time passwords, and again with one if
+// the API asks for it. At a terminal the user has a few tries.
 func (l *login) withCode(a *app, do func(code func(context.Context) (fastly.Secret, error)) error) error {
 	err := do(nil)
 	for try := 0; errors.Is(err, fastly.ErrOTPRequired) && !l.byKey; try++ {
@@ -108,7 +108,7 @@ func (l *login) withCode(a *app, do func(code func(context.Context) (fastly.Secr
 	return err
 }
 
-// excess says in what a token goes beyond the request, if it does.
+// excess says how a token exceeds the request, "" if it doesn't.
 func excess(req *fastly.CreateTokenRequest, token *fastly.TokenCreatedResponse) string {
 	for _, scope := range token.Scopes {
 		if !req.Scopes.Has(scope) {

@@ -20,11 +20,11 @@ func (a *app) revokeCommand() *cobra.Command {
 		Use:   "revoke (ID... | --self)",
 		Short: "Revoke tokens by their IDs, or the current one",
 		Long: `Revokes tokens by their IDs, or with --self the token of the environment. A
-revoked token can't be brought back.
+revoked token can't be restored.
 
-Several are revoked by one request, all or none. If the API refuses that,
-because one of them does not exist, for example, they are revoked one by one.
-The exit code is 1 if any of them was not there or could not be revoked.`,
+One request revokes several tokens, all or none. If the API rejects it, because
+one of them does not exist, for example, they are revoked one by one. The exit
+code is 1 if any of them was not found or could not be revoked.`,
 		Example: `  fastly-token revoke 5sNpEx2UkYf9WdTa6mJv4G 8bCzMi6QoHr3VgLs0xFu1P`,
 		Args:    cobra.ArbitraryArgs,
 	}
@@ -65,18 +65,18 @@ The exit code is 1 if any of them was not there or could not be revoked.`,
 	return a.needs(credentials{key: true}, cmd)
 }
 
-// revocation is what became of a token.
+// revocation is the result for one token.
 type revocation struct {
 	ID     string `json:"id"`
 	Name   string `json:"name,omitempty"`
-	Result string `json:"result"` // one of those below
+	Result string `json:"result"` // revoked, notFound or failed
 	Error  string `json:"error,omitempty"`
 	err    error
 }
 
 const (
 	revoked  = "revoked"
-	notFound = "not found" // no such token, or it is gone already
+	notFound = "not found" // no such token, or it was revoked before
 	failed   = "failed"
 )
 
@@ -91,7 +91,7 @@ func revokeSelf(ctx context.Context, client *fastly.Client) ([]revocation, error
 	return []revocation{{ID: current.ID, Name: current.Name, Result: revoked}}, nil
 }
 
-// revokeAll revokes the tokens, and says of each what became of it.
+// revokeAll revokes the tokens, and returns a result for each.
 func revokeAll(ctx context.Context, client *fastly.Client, ids []string) (results []revocation) {
 	for some := range slices.Chunk(unique(ids), batch) {
 		results = append(results, revokeSome(ctx, client, some)...)
@@ -122,7 +122,7 @@ func revokeSome(ctx context.Context, client *fastly.Client, ids []string) []revo
 			continue
 		}
 		results[i].fail(err)
-		if !isAboutTokens(err) { // the rate limit, say: the others would fail, too
+		if !isAboutTokens(err) { // a rate limit, say: the others would fail, too
 			for j := range results[i+1:] {
 				results[i+1+j].fail(err)
 			}
@@ -132,8 +132,8 @@ func revokeSome(ctx context.Context, client *fastly.Client, ids []string) []revo
 	return results
 }
 
-// isAboutTokens reports whether a revoke failed for the tokens that it was about,
-// so that it may work for others.
+// isAboutTokens reports whether a revoke failed because of its tokens, so that
+// other tokens may be revoked.
 func isAboutTokens(err error) bool {
 	for _, cause := range []error{fastly.ErrBadRequest, fastly.ErrForbidden, fastly.ErrNotFound, fastly.ErrUnprocessable, fastly.ErrOutcomeUnknown} {
 		if errors.Is(err, cause) {
@@ -172,7 +172,7 @@ func revocationLines(results []revocation) string {
 	return b.String()
 }
 
-// afterRevoking reports each error once, and what it means for the exit code.
+// afterRevoking reports each error once, and returns the error for the exit code.
 func (a *app) afterRevoking(results []revocation) error {
 	var texts []string
 	missing := false

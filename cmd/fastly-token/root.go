@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-const about = `Fastly-token looks at, makes, watches, rotates and revokes the API tokens of a
+const about = `Fastly-token shows, creates, audits, rotates and revokes the API tokens of a
 Fastly account.
 
 Credentials come from the environment:
@@ -19,9 +19,9 @@ Credentials come from the environment:
                         two-factor authentication
   FASTLY_API_URL        base URL of the API, if not https://api.fastly.com
 
-Flags take precedence over the variables of the login. What neither provides is
-asked for, if standard input is a terminal. No secret is taken from an argument,
-and none is printed except by "create --print" and "serve".
+Flags take precedence over the variables of the login. If standard input is a
+terminal, the program prompts for what neither provides. It takes no secret from
+an argument, and prints none except with "create --print" and "serve".
 
 Exit codes:
 
@@ -33,7 +33,7 @@ Exit codes:
 
 exec ends with the exit code of its command.`
 
-// root is the program's command, with all others below it.
+// root returns the program's command, with all others below it.
 func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "fastly-token",
@@ -65,7 +65,7 @@ func (a *app) root() *cobra.Command {
 	return root
 }
 
-// version is that of the module, or else of the commit.
+// version returns the version of the module, or else the commit.
 func version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

@@ -22,26 +22,26 @@ func (a *app) rotateCommand() *cobra.Command {
 		Long: `Replaces a token by a new one with the same name, scopes, services and lifetime:
 creates the new one, checks that it works, hands it over, and only then revokes
 the old one. The token is that of the environment, or the one with the given ID,
-which has to be of the same user. The name ends in random letters, which tell
-the new token from all others.
+which must belong to the same user. The name ends in random letters, which make
+it unique.
 
-The new token goes to a file (--out), which is replaced as a whole and which
-only you can read, or to a command, on its standard input. No line break follows
-it. A command must have taken the token if it ends with exit code 0, and must
-not have taken it otherwise. Its environment has no credentials.
+The new token goes to a file (--out), which is replaced atomically and which
+only you can read, or to the standard input of a command. No line break follows
+it. A command must end with exit code 0 if and only if it has taken the token.
+Its environment has no credentials.
 
 The new token is created by login. With --by-key it is created with the token of
 the environment, which the API accepts for five minutes after a POST to /sudo.
 
-With --grace the old token works for a while after the handover. The program
-waits until the end of that, or with --no-wait leaves the revoking to the next
-run.
+With --grace the old token still works for a while after the handover. The
+program waits for the end of that period, or with --no-wait leaves the revoke to
+the next run.
 
 If a step fails, the earlier ones are undone. After a crash or an interruption,
-run it again in the same way: it finishes what it finds unfinished. A state file
-says how far that had come. It holds no secret, and is locked against a second
-run at the same time. It is beside the file of --out, in the user's
-configuration directory for a command, or where --state says.`,
+run the same command again to finish the rotation. A state file records its
+progress. It holds no secret, and prevents a second run at the same time. It is
+beside the file of --out, in the user's configuration directory for a command,
+or where --state says.`,
 		Example: `  fastly-token rotate --out /etc/deploy/fastly-token --grace 10m
   fastly-token rotate 5sNpEx2UkYf9WdTa6mJv4G -- vault kv put kv/fastly token=-`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -60,7 +60,7 @@ configuration directory for a command, or where --state says.`,
 	fs.Var(&r.ttl, "ttl", "`time` for which the new token works, such as 90d (default as long as the old one)")
 	fs.Var(&r.grace, "grace", "`time` for which the old token works after the handover")
 	fs.BoolVar(&r.noWait, "no-wait", false, "do not wait for the end of the grace period: the next run revokes the old token")
-	fs.StringVar(&r.state, "state", "", "`file` that remembers how far an unfinished rotation has come")
+	fs.StringVar(&r.state, "state", "", "`file` that records the progress of an unfinished rotation")
 	r.login.flags(fs)
 	r.login.byKeyFlag(fs)
 	asJSON := jsonFlag(fs)
@@ -78,7 +78,7 @@ configuration directory for a command, or where --state says.`,
 	return a.needs(credentials{key: true, login: &r.login}, cmd)
 }
 
-// rotation is what the command was asked for.
+// rotation is one run of the command.
 type rotation struct {
 	*app
 	login          login
@@ -156,7 +156,7 @@ type rotated struct {
 	Left     []string             `json:"left"`
 }
 
-// rotationError gives the error the exit code of the state that it leaves.
+// rotationError makes an error a leftError if the rotation left something behind.
 func rotationError(err error) error {
 	var failed *rotate.Error
 	if !errors.As(err, &failed) {
@@ -170,20 +170,20 @@ func rotationError(err error) error {
 	return &leftError{err}
 }
 
-// check finds what is wrong before anything has been done.
+// check rejects wrong usage before anything is done.
 func (r *rotation) check() (err error) {
 	switch {
 	case r.out != "" && len(r.command) > 0:
 		return usagef("--out and a command are two ways to hand the token over: use one")
 	case r.out == "" && len(r.command) == 0:
-		return usagef("say where the token is to go: --out FILE, or a command after --")
+		return usagef("say where the token goes: --out FILE, or a command after --")
 	case r.id != "" && !idForm.MatchString(r.id):
 		return usagef("%q is not the ID of a token", r.id)
 	case r.ttl > 0 && time.Duration(r.ttl) < time.Second:
 		return usagef("--ttl is shorter than a second")
 	}
 	if len(r.command) > 0 {
-		// A mistyped command is not to cost a token.
+		// Find a mistyped command before a token is created.
 		if _, err := exec.LookPath(r.command[0]); err != nil {
 			return &usageError{err: err}
 		}

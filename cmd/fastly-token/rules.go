@@ -10,7 +10,7 @@ import (
 	"github.com/fastly-tokens/fastly"
 )
 
-// kind is what may be found about a token.
+// kind is a kind of finding.
 type kind string
 
 const (
@@ -63,7 +63,7 @@ func (s *kindSet) Set(list string) error {
 	return nil
 }
 
-// rules say what a finding is.
+// rules decide what to report.
 type rules struct {
 	expiring, unused duration
 	ignored          kindSet
@@ -79,7 +79,7 @@ type report struct {
 	now time.Time
 }
 
-// finding is a token and what was found about it.
+// finding is a token with its findings.
 type finding struct {
 	fastly.TokenResponse
 	Findings []kind `json:"findings"`
@@ -87,8 +87,8 @@ type finding struct {
 
 func (f *finding) has(k kind) bool { return slices.Contains(f.Findings, k) }
 
-// apply looks at all tokens that still work. current is the ID of the one that
-// the program uses.
+// apply checks all tokens that still work. current is the ID of the one that the
+// program uses.
 func (r *rules) apply(tokens []fastly.TokenResponse, current string, now time.Time) report {
 	rep := report{Tokens: []finding{}, now: now}
 	for i := range tokens {
@@ -105,10 +105,10 @@ func (r *rules) apply(tokens []fastly.TokenResponse, current string, now time.Ti
 	return rep
 }
 
-// find is the decision about one token.
+// find returns the findings about one token.
 func (r *rules) find(t *fastly.TokenResponse, inUse bool, now time.Time) (found []kind) {
-	// One that was never used counts from its creation, or else a new token
-	// would be found unused.
+	// A token that was never used counts from its creation: a new one is not
+	// unused.
 	lastUse := t.LastUsedAt
 	if lastUse.IsZero() {
 		lastUse = t.CreatedAt
@@ -121,7 +121,7 @@ func (r *rules) find(t *fastly.TokenResponse, inUse bool, now time.Time) (found 
 		case expiring:
 			is = t.Expired(now.Add(time.Duration(r.expiring)))
 		case unused:
-			// A token of which no date is known might be in use.
+			// A token without any date might be in use.
 			is = !inUse && !lastUse.IsZero() && now.Sub(lastUse) >= time.Duration(r.unused)
 		case global:
 			is = t.Scopes.Has(fastly.ScopeGlobal)

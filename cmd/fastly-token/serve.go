@@ -9,7 +9,7 @@ import (
 	"github.com/fastly-tokens/fastly/fastlytest"
 )
 
-// served is what a client of the server has to know. All of it is made up.
+// served is what a client of the server needs to know. All of it is made up.
 type served struct {
 	URL       string      `json:"url"`
 	Key       string      `json:"api_token"`
@@ -30,11 +30,10 @@ func (a *app) serveCommand() *cobra.Command {
 		Long: `Runs an in-memory Tokens API on a loopback port until Ctrl-C or SIGTERM, and
 prints its URL and made-up credentials: an API token of global scope, the login
 of its user, who is a superuser, and that of a user with two-factor
-authentication. Nothing is kept, and nothing leaves this machine.
+authentication. Nothing is stored, and nothing leaves this machine.
 
-It is as strict as the API. A create by API token, for example, takes a POST to
-/sudo before, as it does there, unless --without-sudo is given; a create by
-login does not.`,
+It is as strict as the API. For example, a create by API token needs a POST to
+/sudo first, unless --without-sudo is given; a create by login does not.`,
 		Example: `  fastly-token serve --json >api.json &`,
 		Args:    noArgs,
 	}
@@ -59,7 +58,7 @@ login does not.`,
 		}
 		<-cmd.Context().Done()
 		if errors.As(context.Cause(cmd.Context()), new(interruption)) {
-			return nil // that is how it ends
+			return nil // the usual end
 		}
 		return cmd.Context().Err()
 	}

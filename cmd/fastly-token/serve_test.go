@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestServeIsAnAPIOnLoopbackUntilItIsSignalled(t *testing.T) {
+func TestServeIsAnAPIOnLoopbackUntilItIsSignaled(t *testing.T) {
 	t.Parallel()
 	for sig, args := range map[syscall.Signal][]string{syscall.SIGINT: {"--json"}, syscall.SIGTERM: {"--json", "--without-sudo"}} {
 		s := newSite(t)

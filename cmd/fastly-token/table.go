@@ -10,13 +10,13 @@ import (
 // column is a column of a table.
 type column struct {
 	title string
-	// min is how narrow its cells may be cut to; 0: not at all.
+	// min is the least width that its cells may be cut to; 0: they are not cut.
 	min int
-	// id says that no two cells may look alike when they are cut.
+	// id says that different cells must stay different when they are cut.
 	id bool
 }
 
-// cell is text, and how to paint it; nil is plain.
+// cell is a text and its color; nil is plain.
 type cell struct {
 	text  string
 	paint style
@@ -29,7 +29,8 @@ func (c cell) String() string {
 	return c.paint(c.text)
 }
 
-// row is a row of a table. Rows whose groups differ have the group between them.
+// row is a row of a table. Where the group changes, a line with the new one comes
+// first.
 type row struct {
 	cells []cell
 	group string
@@ -37,8 +38,8 @@ type row struct {
 
 const gap = 2 // columns between columns
 
-// table lays out rows in at most the given number of columns; 0 is any. Where
-// not even the narrowest cells fit side by side, each row becomes a block.
+// table formats rows, at most width wide; 0 means no limit. If not even the
+// narrowest cells fit side by side, each row becomes a block.
 func table(columns []column, rows []row, width int, st styles) string {
 	widths := natural(columns, rows)
 	if !shrink(columns, rows, widths, width) {
@@ -53,7 +54,7 @@ func table(columns []column, rows []row, width int, st styles) string {
 	for i, c := range columns {
 		header[i] = st.bold(c.title)
 	}
-	w.AppendRow(header) // not as a header, which is in capitals, colours and all
+	w.AppendRow(header) // not as a header, which would be in capitals, escapes included
 	for _, r := range rows {
 		line := make(prettytable.Row, len(columns))
 		for i, c := range r.cells {
@@ -76,7 +77,7 @@ func table(columns []column, rows []row, width int, st styles) string {
 	return b.String()
 }
 
-// natural is how wide the columns are with nothing cut.
+// natural returns the widths of the columns with nothing cut.
 func natural(columns []column, rows []row) []int {
 	widths := make([]int, len(columns))
 	for i, c := range columns {
@@ -118,7 +119,7 @@ func shrink(columns []column, rows []row, widths []int, width int) bool {
 	return excess <= 0
 }
 
-// floor is how narrow column i may become.
+// floor returns the least width of column i.
 func floor(c column, rows []row, i int) int {
 	least := max(c.min, prettytext.StringWidthWithoutEscSequences(c.title))
 	if !c.id {
@@ -141,7 +142,7 @@ func floor(c column, rows []row, i int) int {
 	}
 }
 
-// blocks is the table with a line for each cell.
+// blocks formats the table with a line for each cell.
 func blocks(columns []column, rows []row, width int, st styles) string {
 	var b strings.Builder
 	group := ""
@@ -158,7 +159,7 @@ func blocks(columns []column, rows []row, width int, st styles) string {
 	return b.String()
 }
 
-// fields is one row with a line for each cell, or more where a cell has more
+// fields formats one row with a line for each cell, or more if a cell has several
 // lines or does not fit.
 func fields(columns []column, cells []cell, width int, st styles) string {
 	titles := 0
@@ -197,7 +198,7 @@ func wrap(text string, room int) string {
 	return strings.Join(lines, "\n")
 }
 
-// fit cuts text to the width; 0 is any.
+// fit cuts text to the width; 0 means no limit.
 func fit(text string, width int) string {
 	if width == 0 {
 		return text

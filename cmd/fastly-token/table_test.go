@@ -55,7 +55,7 @@ func TestWideCharactersAreAligned(t *testing.T) {
 	assert.Equal(t, "A       B\n日本語  x\nabcdef  y\n", table(columns, rows, 80, plain))
 }
 
-func TestColourTakesNoColumns(t *testing.T) {
+func TestColorTakesNoColumns(t *testing.T) {
 	t.Parallel()
 	red := func(s string) string { return "\x1b[31m" + s + "\x1b[0m" }
 	columns := []column{{title: "A"}, {title: "B"}}

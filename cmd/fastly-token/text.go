@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 	"unicode"
-	"unicode/utf8"
 
 	"golang.org/x/term"
 
@@ -18,12 +17,9 @@ import (
 
 const day = 24 * time.Hour
 
-// escape makes text from the network safe to print: what is not printable
-// (control characters, terminal sequences, marks that reorder text) is escaped.
+// escape makes text from the network safe to print: it escapes what is not
+// printable (control characters, terminal sequences, marks that reorder text).
 func escape(s string) string {
-	if utf8.ValidString(s) && strings.IndexFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) < 0 {
-		return s
-	}
 	var b strings.Builder
 	for _, r := range s {
 		if unicode.IsPrint(r) {
@@ -35,13 +31,13 @@ func escape(s string) string {
 	return b.String()
 }
 
-// style colours text, or leaves it as it is.
+// style colors text, or leaves it as it is.
 type style func(text string) string
 
 type styles struct{ bold, dim, red, yellow style }
 
-// styles colours on a terminal, unless the environment objects
-// (https://no-color.org, or a TERM that can't).
+// styles returns colors for a terminal, unless the environment objects
+// (https://no-color.org, or a TERM that can't show them).
 func (a *app) styles() styles {
 	f, ok := a.stdout.(*os.File)
 	on := ok && term.IsTerminal(int(f.Fd())) && a.getenv("NO_COLOR") == "" && a.getenv("TERM") != "dumb"
@@ -56,7 +52,7 @@ func (a *app) styles() styles {
 	return styles{bold: sgr("1"), dim: sgr("2"), red: sgr("31"), yellow: sgr("33")}
 }
 
-// scopesText is the scopes in few columns: the first one, and how many more.
+// scopesText returns the scopes in few columns: the first, and how many more.
 func scopesText(scopes fastly.Scopes) string {
 	switch len(scopes) {
 	case 0:
@@ -67,7 +63,7 @@ func scopesText(scopes fastly.Scopes) string {
 	return fmt.Sprintf("%s +%d", escape(string(scopes[0])), len(scopes)-1)
 }
 
-// servicesText is how many services a token is limited to.
+// servicesText returns how many services a token is limited to.
 func servicesText(services []string) string {
 	if len(services) == 0 {
 		return "every"
@@ -75,7 +71,7 @@ func servicesText(services []string) string {
 	return strconv.Itoa(len(services))
 }
 
-// stamp is a time as the API has it.
+// stamp returns a time as the API writes it.
 func stamp(t time.Time) string {
 	if t.IsZero() {
 		return "never"
@@ -83,7 +79,7 @@ func stamp(t time.Time) string {
 	return t.UTC().Format(time.RFC3339)
 }
 
-// until says how far away t is: "in 8 days", "2 hours ago". The zero time is
+// until returns how far away t is: "in 8 days", "2 hours ago". The zero time is
 // "never".
 func until(t, now time.Time) string { return distance(t, now, true) }
 
@@ -103,7 +99,7 @@ func distance(t, now time.Time, long bool) string {
 	return count(-d, long) + " ago"
 }
 
-// count is a duration in its largest unit, rounded.
+// count returns a duration in its largest unit, rounded.
 func count(d time.Duration, long bool) string {
 	for _, unit := range []struct {
 		name, short string
@@ -131,7 +127,7 @@ func count(d time.Duration, long bool) string {
 	return "" // the last unit has no lower bound
 }
 
-// duration is a flag: a duration that is not negative, in days ("30d") or as
+// duration is a flag: a non-negative duration, in days ("30d") or as
 // [time.ParseDuration] reads it ("36h").
 type duration time.Duration
 
@@ -168,7 +164,7 @@ func (d *duration) Set(s string) error {
 		return nil
 	}
 	n, err := strconv.ParseFloat(days, 64)
-	// Not "n < 0": the comparison has to fail for a NaN, too.
+	// Not "n < 0": a NaN must fail the comparison, too.
 	if err != nil || !(n >= 0 && n <= 36500) {
 		return errDuration
 	}

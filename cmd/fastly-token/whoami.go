@@ -24,15 +24,16 @@ be checked, whatever its scope.
 
 --require is SCOPE or SCOPE:SERVICE, such as purge_select:SU1Z0isxPaozGVKXdv0eY,
 and may be repeated. The scope global covers all others. Without a service, a
-token that is limited to some services is enough. What follows the last colon is
-a service if the scope before it is a documented one, or if it has the 20 to 24
-letters and digits of an ID; else it is part of the scope, as in global:read.`,
+token that is limited to some services is enough. The part after the last colon
+is a service if the scope before it is a documented one, or if it looks like an
+ID (20 to 24 letters and digits). Otherwise it is part of the scope, as in
+global:read.`,
 		Example: `  fastly-token whoami --require purge_all --valid-for 7d`,
 		Args:    noArgs,
 	}
-	require := cmd.Flags().StringArray("require", nil, "`scope[:service]` that the token has to allow; may be repeated")
+	require := cmd.Flags().StringArray("require", nil, "`scope[:service]` that the token must allow; may be repeated")
 	var validFor duration
-	cmd.Flags().Var(&validFor, "valid-for", "`time` for which the token still has to work, such as 7d or 12h")
+	cmd.Flags().Var(&validFor, "valid-for", "`time` for which the token must still work, such as 7d or 12h")
 	asJSON := jsonFlag(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		client, err := a.client()
@@ -71,8 +72,7 @@ letters and digits of an ID; else it is part of the scope, as in global:read.`,
 	return a.needs(credentials{key: true}, cmd)
 }
 
-// requirement is what a token has to allow: a scope, for a service or ("") for
-// whichever it has.
+// requirement is a scope that a token must allow, for a service or ("") for any.
 type requirement struct {
 	scope   fastly.Scope
 	service string
@@ -105,7 +105,7 @@ func parseRequirement(text string) (requirement, error) {
 	return requirement{scope: fastly.Scope(text)}, nil
 }
 
-// unmet says in what the token falls short.
+// unmet returns the requirements that the token does not meet.
 func unmet(t *fastly.TokenResponse, required []requirement, validFor time.Duration, now time.Time) (texts []string) {
 	for _, r := range required {
 		if !t.Allows(r.scope, r.service) {
@@ -114,7 +114,7 @@ func unmet(t *fastly.TokenResponse, required []requirement, validFor time.Durati
 	}
 	if t.Expired(now.Add(validFor)) && validFor > 0 {
 		d := duration(validFor)
-		texts = append(texts, fmt.Sprintf("the token expires %s, %s, and has to work for %s", stamp(t.ExpiresAt), until(t.ExpiresAt, now), d.String()))
+		texts = append(texts, fmt.Sprintf("the token expires %s, %s, and must work for %s", stamp(t.ExpiresAt), until(t.ExpiresAt, now), d.String()))
 	}
 	return texts
 }

@@ -53,8 +53,8 @@ func TestWhoamiIsACheckThatAPurgeOnlyTokenCanRun(t *testing.T) {
 		{[]string{"--require", "purge_select", "--require", "purge_all"}, "does not allow purge_all\n"},
 		{[]string{"--require", "global:read"}, "does not allow global:read\n"},
 		{[]string{"--require", "global:read:" + serviceA}, "does not allow global:read on the service " + serviceA},
-		{[]string{"--valid-for", "7d"}, "in 3 days, and has to work for 7d"},
-		{[]string{"--valid-for", "74h"}, "in 3 days, and has to work for 74h"},
+		{[]string{"--valid-for", "7d"}, "in 3 days, and must work for 7d"},
+		{[]string{"--valid-for", "74h"}, "in 3 days, and must work for 74h"},
 	} {
 		s := newSite(t)
 		purgeOnly(s)
