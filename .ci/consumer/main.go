@@ -1,10 +1,11 @@
-// Command consumer is a program outside the module that uses every name of the
-// public surface, with the types it is documented to have. It only has to
-// compile.
+// Command consumer is a program outside the module that uses every name that
+// package fastly exports, with its documented type. It only has to compile.
 package main
 
 import (
 	"context"
+	"encoding"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"time"
@@ -17,7 +18,9 @@ var (
 	_ func(...fastly.Option) (*fastly.Client, error)                               = fastly.NewClientFromEnv
 	_ func(string) fastly.Option                                                   = fastly.WithAPIKey
 	_ func(func(context.Context) (fastly.Secret, error)) fastly.Option             = fastly.WithAPIKeyFunc
+	_ func(string) func(context.Context) (fastly.Secret, error)                    = fastly.KeyFile
 	_ func(string, string) fastly.Option                                           = fastly.WithBasicAuth
+	_ func() fastly.Option                                                         = fastly.WithoutAuthentication
 	_ func(http.RoundTripper) fastly.Option                                        = fastly.WithTransport
 	_ func(*http.Client) fastly.Option                                             = fastly.WithHTTPClient
 	_ func(string) fastly.Option                                                   = fastly.WithBaseURL
@@ -30,11 +33,28 @@ var (
 	_ func(*fastly.TokensService, context.Context, []string) error                 = (*fastly.TokensService).BulkRevokeTokens
 	_ func(*fastly.TokensService, context.Context, string) error                   = (*fastly.TokensService).RevokeToken
 	_ func(*fastly.TokensService, context.Context) error                           = (*fastly.TokensService).RevokeTokenCurrent
-	_ func(fastly.Scopes) string                                                   = fastly.Scopes.String
+	_ func(fastly.TokenResponse, time.Time) bool                                   = fastly.TokenResponse.Expired
+	_ func(fastly.TokenResponse, fastly.Scope, string) bool                        = fastly.TokenResponse.Allows
+	_ func(string) fastly.Scopes                                                   = fastly.ParseScopes
+	_ fmt.Stringer                                                                 = fastly.Scopes(nil)
+	_ encoding.TextMarshaler                                                       = fastly.Scopes(nil)
+	_ encoding.TextUnmarshaler                                                     = (*fastly.Scopes)(nil)
 	_ func(fastly.Scopes, fastly.Scope) bool                                       = fastly.Scopes.Has
 	_ func(fastly.Secret) string                                                   = fastly.Secret.Reveal
+	_ fmt.Stringer                                                                 = fastly.Secret("")
+	_ fmt.Formatter                                                                = fastly.Secret("")
+	_ slog.LogValuer                                                               = fastly.Secret("")
+	_ encoding.TextMarshaler                                                       = fastly.Secret("")
+	_ encoding.BinaryMarshaler                                                     = fastly.Secret("")
+	_ encoding.BinaryUnmarshaler                                                   = (*fastly.Secret)(nil)
+	_ fmt.Formatter                                                                = (*fastly.Client)(nil)
+	_ fmt.Formatter                                                                = fastly.APIKeyTransport{}
+	_ fmt.Formatter                                                                = fastly.BasicAuthTransport{}
+	_ fmt.Formatter                                                                = fastly.CreateTokenRequest{}
+	_ fmt.Formatter                                                                = fastly.TokenCreatedResponse{}
 	_ http.RoundTripper                                                            = (*fastly.APIKeyTransport)(nil)
 	_ http.RoundTripper                                                            = (*fastly.BasicAuthTransport)(nil)
+	_ interface{ Is(error) bool }                                                  = (*fastly.GenericTokenError)(nil)
 	_ error                                                                        = (*fastly.GenericTokenError)(nil)
 	_ func(*fastly.TokensService, context.Context) ([]fastly.TokenResponse, error) = (*fastly.TokensService).ListTokensUser
 )
@@ -51,12 +71,12 @@ var errs = []error{
 	fastly.ErrBadRequest, fastly.ErrUnauthorized, fastly.ErrForbidden, fastly.ErrNotFound,
 	fastly.ErrUnprocessable, fastly.ErrRateLimited, fastly.ErrServer,
 	fastly.ErrOTPRequired, fastly.ErrInvalidCredentials, fastly.ErrInvalidScope,
-	fastly.ErrAccountLocked, fastly.ErrSudoRequired,
+	fastly.ErrAccountLocked, fastly.ErrSudoRequired, fastly.ErrTokenExpired,
 	fastly.ErrInvalidArgument, fastly.ErrOutcomeUnknown,
 }
 
 func main() {
-	const base string = fastly.DefaultBaseURL
+	const _ string = fastly.DefaultBaseURL
 	now := time.Now()
 	scopes := fastly.Scopes{fastly.ScopeGlobal, fastly.ScopePurgeSelect, fastly.ScopePurgeAll, fastly.ScopeGlobalRead}
 	_ = fastly.Client{Tokens: &fastly.TokensService{}}
@@ -68,7 +88,7 @@ func main() {
 		Host:    "api.fastly.com",
 		Base:    http.DefaultTransport,
 	}
-	_ = fastly.BasicAuthTransport{Username: "u", Password: "p", Host: base, Base: http.DefaultTransport}
+	_ = fastly.BasicAuthTransport{Username: "u", Password: "p", Host: "api.fastly.com", Base: http.DefaultTransport}
 	_ = fastly.TokenCreatedResponse{
 		TokenResponse: fastly.TokenResponse{
 			ID: "i", Name: "n", UserID: "u", CustomerID: "c", Scopes: scopes, Services: []string{"s"},
@@ -80,10 +100,11 @@ func main() {
 	_ = fastly.CreateTokenRequest{
 		Name: "n", Scopes: scopes, Services: []string{"s"}, ExpiresAt: now,
 		Username: "u", Password: "p", OTP: "123456",
+		OTPFunc: func(context.Context) (fastly.Secret, error) { return "123456", nil },
 	}
 	_ = fastly.GenericTokenError{
 		StatusCode: 400, Msg: "m", Detail: "d", Code: "c", Method: http.MethodGet, Path: "/tokens",
-		RateLimit: fastly.RateLimit{}, RetryAfter: time.Second, Body: "b",
+		RateLimit: fastly.RateLimit{}, RetryAfter: time.Second, Header: http.Header{}, Body: "b",
 	}
 	_ = errs
 }
