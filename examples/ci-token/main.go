@@ -1,13 +1,13 @@
-// Ci-token runs one command with an API token of its own, which is limited to a
-// scope and a service, and revoked when the command ends.
+// Ci-token runs one command with its own API token, which is limited to a scope
+// and a service, and revoked when the command ends.
 //
 //	go install ./examples/ci-token
 //	ci-token -service SU1Z0isxPaozGVKXdv0eY -- ./purge.sh
 //
-// The command finds its token in FASTLY_API_TOKEN. The API creates it by login
-// (FASTLY_USERNAME, FASTLY_PASSWORD_FILE or a pipe, FASTLY_OTP_FILE), and the
-// FASTLY_API_TOKEN of ci-token, which needs global scope, revokes it.
-// "fastly-token exec" does the same, and more: it has a prompt, for example.
+// The command finds its token in FASTLY_API_TOKEN. It is created by login
+// (FASTLY_USERNAME, FASTLY_PASSWORD_FILE or a pipe, FASTLY_OTP_FILE), and revoked
+// by the FASTLY_API_TOKEN of ci-token, which needs global scope. "fastly-token
+// exec" does the same, and more: for example, it can prompt for the password.
 //
 // Try it with made-up tokens: go run ./examples/ci-token -demo -- env
 package main
@@ -55,7 +55,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 
 	req := &fastly.CreateTokenRequest{
 		Name: "ci-token", Scopes: fastly.ParseScopes(*scope),
-		ExpiresAt: time.Now().Add(15 * time.Minute), // should all else fail
+		ExpiresAt: time.Now().Add(15 * time.Minute), // in case all else fails
 		Username:  login.Username, Password: login.Password, OTPFunc: login.OTP,
 	}
 	if *service != "" {

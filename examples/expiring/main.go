@@ -1,5 +1,5 @@
 // Expiring lists the API tokens of a user that expire soon, and ends with exit
-// code 1 if there are any: a check for every night.
+// code 1 if there are any, for a nightly check.
 //
 //	go install ./examples/expiring
 //	FASTLY_API_TOKEN=… expiring -days 14
@@ -43,7 +43,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	found := expiring(tokens, time.Now().AddDate(0, 0, *days))
 	w := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
 	for _, t := range found {
-		// %q: a name can be anything, a terminal's escape sequence too.
+		// %q, because a name can hold anything, even terminal escape sequences.
 		fmt.Fprintf(w, "%s\t%s\t%q\t%q\n", t.ExpiresAt.Format(time.DateOnly), t.ID, t.Name, t.Scopes)
 	}
 	if err := w.Flush(); err != nil {
@@ -55,7 +55,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	return nil
 }
 
-// expiring returns the tokens that expire by then, the first one first.
+// expiring returns the tokens that expire by then, in the order of their expiry.
 func expiring(tokens []fastly.TokenResponse, then time.Time) []fastly.TokenResponse {
 	found := slices.DeleteFunc(slices.Clone(tokens), func(t fastly.TokenResponse) bool { return !t.Expired(then) })
 	slices.SortFunc(found, func(a, b fastly.TokenResponse) int {

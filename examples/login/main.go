@@ -1,11 +1,11 @@
 // Login creates an API token by user name and password, the only way that works
-// unattended on a real account, and keeps the access token in a file.
+// unattended on a real account, and writes the access token to a file.
 //
 //	go install ./examples/login
 //	FASTLY_USERNAME=ada@example.com FASTLY_PASSWORD_FILE=password login -scope purge_all -out token
 //	pass fastly | FASTLY_USERNAME=ada@example.com FASTLY_OTP_FILE=code login -out token
 //
-// The password is never typed here: "fastly-token create" has a prompt.
+// It does not prompt for the password; "fastly-token create" does.
 //
 // Try it with a made-up user: go run ./examples/login -demo -out token
 package main
@@ -45,9 +45,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err != nil {
 		return err
 	}
-	// The API shows the access token once, so its place comes first.
+	// The API shows the access token only once, so check its destination first.
 	if _, err := os.Lstat(*out); *out == "" || !errors.Is(err, os.ErrNotExist) {
-		return demo.Usagef("-out has to name a file that does not exist yet")
+		return demo.Usagef("-out must name a file that does not exist yet")
 	}
 
 	created, err := rotate.Create(ctx, account.Client, &fastly.CreateTokenRequest{
@@ -59,12 +59,11 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		OTPFunc:   login.OTP,
 	}, nil)
 	if created == nil || created.AccessToken == "" {
-		return err // which says what may exist all the same
+		return err // which says what may exist nevertheless
 	}
-	// There is a token, whatever else went wrong. It is kept even if ctx has
-	// ended.
+	// The token exists, whatever else went wrong. Keep it even if ctx has ended.
 	if keepErr := rotate.WriteFile(*out).Put(context.WithoutCancel(ctx), created); keepErr != nil {
-		return errors.Join(err, fmt.Errorf("token %s exists, and nobody has it: revoke it: %w", created.ID, keepErr))
+		return errors.Join(err, fmt.Errorf("token %s exists, but nobody holds it: revoke it: %w", created.ID, keepErr))
 	}
 	_, printErr := fmt.Fprintf(stdout, "Token %s (%q, %q) is in %q.\n", created.ID, created.Name, created.Scopes, *out)
 	return errors.Join(err, printErr)

@@ -14,11 +14,11 @@ import (
 	"github.com/fastly-tokens/fastly/rotate"
 )
 
-const whyLogin = `-write creates tokens. The API creates them for a user name and a password; a key
-alone is refused. They are sent to POST /tokens, without the key, and kept nowhere.
+const whyLogin = `-write creates tokens, which takes a user name and a password: a key alone can't.
+They are sent to POST /tokens, without the key, and stored nowhere.
 `
 
-// console asks at a terminal, or else takes a line of its input each time.
+// console prompts at a terminal, and otherwise reads a line of its input each time.
 type console struct {
 	in     io.Reader
 	out    io.Writer // for the prompts
@@ -60,7 +60,7 @@ func (c *console) newCode(ctx context.Context) error {
 	return err
 }
 
-// ask returns a line, or ctx's end.
+// ask returns a line, or an error when ctx ends.
 func (c *console) ask(ctx context.Context, prompt string) (string, error) {
 	if c.typing {
 		if _, err := io.WriteString(c.out, prompt); err != nil {
@@ -87,8 +87,7 @@ func (c *console) ask(ctx context.Context, prompt string) (string, error) {
 	}
 }
 
-// readLine reads no more than a line, byte by byte: the next one may be read by
-// another call.
+// readLine reads a line and nothing after it: another call may read the rest.
 func readLine(r io.Reader) (string, error) {
 	var line []byte
 	for b := make([]byte, 1); ; {
@@ -107,8 +106,8 @@ func readLine(r io.Reader) (string, error) {
 	}
 }
 
-// hideTyping makes the terminal not show what is typed, until show is called. It
-// leaves that to stty(1), so that it needs no other module.
+// hideTyping switches the terminal's echo off, until show is called. It uses
+// stty(1), so that it needs no other module.
 func (c *console) hideTyping() (show func(), err error) {
 	stty := func(args ...string) (string, error) {
 		cmd := exec.CommandContext(context.Background(), "stty", args...) // #nosec G204 -- its arguments are ours or its own
@@ -121,7 +120,7 @@ func (c *console) hideTyping() (show func(), err error) {
 		return nil, err
 	}
 	show = func() {
-		_, _ = stty(before) // nothing else to try
+		_, _ = stty(before)
 		_, _ = fmt.Fprintln(c.out)
 	}
 	if _, err = stty("-echo"); err != nil {

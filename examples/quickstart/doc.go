@@ -6,11 +6,10 @@
 //
 //	go run ./examples/quickstart
 //
-// With FASTLY_API_TOKEN (or FASTLY_API_KEY) set it asks the real API, and calls
-// only what reads. With -write, too, it makes four tokens that live for ten
-// minutes and can do nothing but purge, and revokes them again, however it ends,
-// Ctrl-C included. It never revokes a token that it did not make, and never
-// prints an access token.
+// With FASTLY_API_TOKEN (or FASTLY_API_KEY) set, it uses the real API, and only
+// reads. With -write it also creates four tokens that expire after ten minutes and
+// can only purge, and revokes them again, however it ends, Ctrl-C included. It
+// never revokes a token that it did not create, and never prints an access token.
 //
 // The API creates tokens by user name and password, so -write asks for them, and
 // for a one-time password if the account has two-factor authentication. Without
@@ -20,12 +19,12 @@
 // Flags:
 //
 //	-demo   use the embedded server even if the environment has credentials
-//	-write  with a real API: log in, make tokens, and revoke them
+//	-write  with a real API: log in, create tokens, and revoke them
 //
 // It exits with 0, with 1 if an operation failed, with 2 if its flags are wrong
 // or there is no login, and with 130 after Ctrl-C. An operation that the token's
-// scope or user does not allow is reported, and is no failure. (go run makes 1 of
-// each code but 0.)
+// scope or user does not allow is reported, but is not a failure. (go run exits
+// with 1 for every code except 0.)
 //
 // A run with the embedded server:
 //
@@ -43,7 +42,7 @@
 //	   → 5 tokens
 //
 //	3  ListTokensCustomer  GET    /customer/VhglL6QwsFtGCZNDuaSfjI/tokens
-//	   Those of everyone in the account; the user has to be a superuser.
+//	   Those of everyone in the account; the user must be a superuser.
 //	   → 13 tokens of 4 users
 //
 //	4  GetToken            GET    /tokens/7rLoKw3CzVd6HxJf8iSp5E
@@ -51,12 +50,12 @@
 //	   → "old-jenkins": global, every service, never expires, never used
 //
 //	5  CreateToken         POST   /tokens
-//	   Four tokens that live for 10 minutes, by user name and password: a key may not.
+//	   Four tokens for 10 minutes, by user name and password: a key alone can't.
 //	   → "quickstart 1" to "quickstart 4"; an access token prints as [REDACTED]
 //
 //	6  RevokeTokenCurrent  DELETE /tokens/self
 //	   A second client, which uses the first of these tokens, revokes its own.
-//	   → "quickstart 1" is revoked; its client is of no use any more
+//	   → "quickstart 1" is revoked; its client no longer works
 //
 //	7  RevokeToken         DELETE /tokens/CBiBFZ5PSyRYnDlLaO5XGd
 //	   One token by its ID.
@@ -86,7 +85,7 @@
 //	Summary
 //
 //	   operations    8 of 8, in 11ms
-//	   tokens seen   13: 6 without an end, 4 ending within 30 days, 5 with the scope global
+//	   tokens seen   13: 6 never expire, 4 expire within 30 days, 5 have the scope global
 //	   tokens made   4, 4 revoked
 //	   rate limit    993 changes left, until 22:00 UTC
 //	   next          go run ./cmd/fastly-token --help

@@ -25,7 +25,7 @@ func TestProcess(t *testing.T) {
 		p := demotest.Command(t, nil)
 		assert.Equal(t, exitOK, p.Code(t), "stderr: %s", p.Err.String())
 		assert.Contains(t, p.Out.String(), "embedded server")
-		assert.NotContains(t, p.Out.String(), "\x1b", "a colour in what is no terminal")
+		assert.NotContains(t, p.Out.String(), "\x1b", "colors without a terminal")
 	})
 
 	t.Run("Ctrl-C in a create", func(t *testing.T) {

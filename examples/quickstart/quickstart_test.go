@@ -87,7 +87,7 @@ func TestDemoShowsAllEightOperations(t *testing.T) {
 	assert.Contains(t, text, "embedded server")
 	assert.Contains(t, text, "8 of 8")
 	assert.Contains(t, text, "4, 4 revoked")
-	assert.Contains(t, text, "13: 6 without an end, 4 ending within 30 days, 5 with the scope global\n")
+	assert.Contains(t, text, "13: 6 never expire, 4 expire within 30 days, 5 have the scope global\n")
 	assert.Contains(t, text, "[REDACTED]")
 	assert.Contains(t, text, "terraform-prod")
 	last := 0
@@ -108,7 +108,7 @@ func TestRealAPIIsOnlyReadWithoutWrite(t *testing.T) {
 	require.Equal(t, exitOK, code, "stderr: %s", errs)
 	assert.Zero(t, changes(srv), "requests that change something")
 	assert.NotContains(t, out, "embedded")
-	assert.Contains(t, out, "Only read operations run; -write also creates tokens\nthat live 10 minutes, and revokes them.\n")
+	assert.Contains(t, out, "Only read operations run; -write also creates\ntokens, which expire after 10 minutes, and revokes them.\n")
 	assert.Contains(t, out, `"old-jenkins": global, every service, never expires, never used`)
 	assert.Equal(t, 4, strings.Count(out, "run with -write"))
 	assert.Contains(t, out, "4 of 8")
@@ -272,7 +272,7 @@ func TestWriteLogsIn(t *testing.T) {
 	srv := demotest.Start(t)
 	code, _, errs := onAPI(t.Context(), srv, true)
 	require.Equal(t, exitOK, code, errs)
-	assert.Contains(t, errs, "for a user name and a password; a key\nalone is refused")
+	assert.Contains(t, errs, "takes a user name and a password: a key alone can't.\n")
 	creates := 0
 	for _, r := range srv.Requests() {
 		if r.Method == http.MethodPost {

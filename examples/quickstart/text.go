@@ -30,11 +30,11 @@ func (p *printer) Write(b []byte) (n int, err error) {
 	return n, p.err
 }
 
-// style colours text, if it is on.
+// style colors text, if it is on.
 type style bool
 
 // styleFor is on for terminals, unless the environment objects
-// (https://no-color.org, or a TERM that can't).
+// (https://no-color.org, or a TERM that can't show colors).
 func styleFor(w io.Writer) style {
 	return style(demo.IsTerminal(w) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb")
 }
@@ -51,8 +51,8 @@ func (st style) sgr(code, s string) string {
 	return "\x1b[" + code + "m" + s + "\x1b[0m"
 }
 
-// clean makes text from the network safe to print: what is not printable
-// (control characters, terminal sequences, marks that reorder text) is escaped.
+// clean makes text from the network safe to print: it escapes what is not
+// printable (control characters, terminal sequences, marks that reorder text).
 func clean(s string) string {
 	var b strings.Builder
 	for _, r := range s {
@@ -65,7 +65,7 @@ func clean(s string) string {
 	return b.String()
 }
 
-// cut shortens text to so many characters.
+// cut shortens text to n characters.
 func cut(s string, n int) string {
 	if runes := []rune(s); len(runes) > n {
 		return string(runes[:n-1]) + "…"
@@ -73,7 +73,7 @@ func cut(s string, n int) string {
 	return s
 }
 
-// scopesText is the scopes in few columns: the first one, and how many more.
+// scopesText returns the scopes in few columns: the first, and how many more.
 func scopesText(scopes fastly.Scopes) string {
 	switch len(scopes) {
 	case 0:
@@ -84,7 +84,7 @@ func scopesText(scopes fastly.Scopes) string {
 	return fmt.Sprintf("%s +%d", cut(clean(string(scopes[0])), 13), len(scopes)-1)
 }
 
-// servicesText is how many services a token is limited to.
+// servicesText returns how many services a token is limited to.
 func servicesText(services []string) string {
 	if len(services) == 0 {
 		return "every"
@@ -94,7 +94,7 @@ func servicesText(services []string) string {
 
 const day = 24 * time.Hour
 
-// until says how far away t is: "in 8 days", "2 hours ago". The zero time is
+// until returns how far away t is: "in 8 days", "2 hours ago". The zero time is
 // "never".
 func until(t, now time.Time) string {
 	switch d := t.Sub(now); {
@@ -109,7 +109,7 @@ func until(t, now time.Time) string {
 	}
 }
 
-// count is a duration in its largest unit, rounded.
+// count returns a duration in its largest unit, rounded.
 func count(d time.Duration) string {
 	for _, unit := range []struct {
 		name       string

@@ -16,11 +16,10 @@ import (
 	"github.com/fastly-tokens/fastly/rotate"
 )
 
-// lifetime of the tokens made here: should everything else fail, they are gone
-// soon.
+// lifetime of the tokens made here: if everything else fails, they expire soon.
 const lifetime = 10 * time.Minute
 
-// maxCodes is how many one-time passwords are tried for a token: the API locks
+// maxCodes is how many one-time passwords to try for a token: the API locks
 // accounts.
 const maxCodes = 3
 
@@ -58,7 +57,7 @@ func newTour(account *demo.Account, write bool, c *console, stdout io.Writer) *t
 	}
 }
 
-// logIn finds out who creates the tokens, before anything is done.
+// logIn gets the login that creates the tokens, before anything is done.
 func (t *tour) logIn(ctx context.Context) (err error) {
 	switch {
 	case t.account.Server != nil:
@@ -69,7 +68,7 @@ func (t *tour) logIn(ctx context.Context) (err error) {
 	return err
 }
 
-// walk goes through the operations. However it ends, what it made is revoked.
+// walk goes through the operations. However it ends, it revokes what it made.
 func (t *tour) walk(ctx context.Context) (err error) {
 	t.heading()
 	defer func() { err = errors.Join(err, t.cleanUp(ctx)) }()
@@ -97,11 +96,11 @@ func (t *tour) heading() {
 		t.out.Printf("This is an %s in this process, %s, with made-up tokens.\n", t.style.Bold("embedded server"), t.account.URL)
 		t.out.Printf("Nothing leaves this machine. Set FASTLY_API_TOKEN to use the real API.\n\n")
 	case t.write:
-		t.out.Printf("This is the API at %s. -write: four tokens are made that live for\n", clean(t.account.URL))
-		t.out.Printf("%d minutes, and revoked again. Your own tokens are not touched.\n\n", int(lifetime.Minutes()))
+		t.out.Printf("This is the API at %s. -write creates four tokens, which expire after\n", clean(t.account.URL))
+		t.out.Printf("%d minutes, and revokes them. Your own tokens are not touched.\n\n", int(lifetime.Minutes()))
 	default:
-		t.out.Printf("This is the API at %s. Only read operations run; -write also creates tokens\n", clean(t.account.URL))
-		t.out.Printf("that live %d minutes, and revokes them.\n\n", int(lifetime.Minutes()))
+		t.out.Printf("This is the API at %s. Only read operations run; -write also creates\n", clean(t.account.URL))
+		t.out.Printf("tokens, which expire after %d minutes, and revokes them.\n\n", int(lifetime.Minutes()))
 	}
 }
 
@@ -111,14 +110,14 @@ func (t *tour) operation(name, verb, path, what string) {
 	t.out.Printf("%d  %s  %-6s %s\n   %s\n", t.step, t.style.Bold(fmt.Sprintf("%-18s", name)), verb, path, t.style.Dim(what))
 }
 
-// result says what came back.
+// result shows the result of an operation.
 func (t *tour) result(format string, args ...any) {
 	t.done++
 	t.out.Printf("   %s %s\n\n", t.style.Green("→"), fmt.Sprintf(format, args...))
 }
 
-// passed says why the API would not do it, if that is no reason to stop: what a
-// token may do is up to its scope and user.
+// passed reports whether err is a 403, and shows why. That is no reason to stop: what
+// a token may do depends on its scope and user.
 func (t *tour) passed(err error, why string) bool {
 	if !errors.Is(err, fastly.ErrForbidden) {
 		return false
@@ -142,7 +141,7 @@ func (t *tour) reads(ctx context.Context) (err error) {
 		return err
 	}
 
-	t.operation("ListTokensCustomer", "GET", "/customer/"+clean(t.current.CustomerID)+"/tokens", "Those of everyone in the account; the user has to be a superuser.")
+	t.operation("ListTokensCustomer", "GET", "/customer/"+clean(t.current.CustomerID)+"/tokens", "Those of everyone in the account; the user must be a superuser.")
 	if tokens, err := t.client.Tokens.ListTokensCustomer(ctx, t.current.CustomerID); err == nil {
 		t.table, t.tokens = "ListTokensCustomer", tokens
 		users := map[string]bool{}
@@ -168,7 +167,7 @@ func (t *tour) reads(ctx context.Context) (err error) {
 	return nil
 }
 
-// oldest is the ID of the token that was made first, of those seen.
+// oldest returns the ID of the token that was created first, of those seen.
 func (t *tour) oldest() string {
 	if len(t.tokens) == 0 {
 		return t.current.ID
@@ -177,9 +176,9 @@ func (t *tour) oldest() string {
 }
 
 func (t *tour) writes(ctx context.Context) error {
-	t.operation("CreateToken", "POST", "/tokens", fmt.Sprintf("Four tokens that live for %d minutes, by user name and password: a key may not.", int(lifetime.Minutes())))
+	t.operation("CreateToken", "POST", "/tokens", fmt.Sprintf("Four tokens for %d minutes, by user name and password: a key alone can't.", int(lifetime.Minutes())))
 	// In the embedded server a token needs the scope global to revoke itself.
-	// In a real account, tokens are made that can only purge.
+	// In a real account, the tokens can only purge.
 	first := fastly.ScopePurgeSelect
 	if t.account.Server != nil {
 		first = fastly.ScopeGlobal
@@ -221,9 +220,9 @@ func (t *tour) writes(ctx context.Context) error {
 	return nil
 }
 
-// create makes a token, by user name and password, and notes it for the clean-up.
-// [rotate.Create] is CreateToken with a known outcome: if the response is lost, it
-// finds the token and revokes it.
+// create creates a token by user name and password, and records it for the
+// clean-up. [rotate.Create] is CreateToken with a known outcome: if the response is
+// lost, it finds the token and revokes it.
 func (t *tour) create(ctx context.Context, n int, scope fastly.Scope) error {
 	req := &fastly.CreateTokenRequest{
 		Name:      fmt.Sprintf("quickstart %d", n),
@@ -245,7 +244,7 @@ func (t *tour) create(ctx context.Context, n int, scope fastly.Scope) error {
 			return err
 		}
 	}
-	// A response can come with an error: the token is there all the same.
+	// With an error, too, a response means that the token exists.
 	if created != nil && created.ID != "" {
 		t.made = append(t.made, created)
 	}
@@ -261,14 +260,14 @@ func (t *tour) revokeCurrent(ctx context.Context, token *fastly.TokenCreatedResp
 	}
 	if err = second.Tokens.RevokeTokenCurrent(ctx); err == nil {
 		t.revoked[token.ID] = true
-		t.result("%s is revoked; its client is of no use any more", name(token))
-	} else if !t.passed(err, fmt.Sprintf("a token of scope %s can't revoke itself here; it goes with the last ones", token.Scopes)) {
+		t.result("%s is revoked; its client no longer works", name(token))
+	} else if !t.passed(err, fmt.Sprintf("a token of scope %s can't revoke itself here; it is revoked with the last ones", token.Scopes)) {
 		return err
 	}
 	return nil
 }
 
-// notDone names the operations that were left out.
+// notDone shows the operations that are left out.
 func (t *tour) notDone() {
 	for _, op := range []struct{ name, verb, path string }{
 		{"CreateToken", "POST", "/tokens"},
@@ -282,7 +281,7 @@ func (t *tour) notDone() {
 	t.out.Printf("\n")
 }
 
-// printTokens is the table of the tokens there were before anything was made.
+// printTokens prints the tokens that existed before anything was created.
 func (t *tour) printTokens() error {
 	if len(t.tokens) == 0 {
 		return nil
@@ -320,7 +319,7 @@ func (t *tour) summary() {
 			global++
 		}
 	}
-	line("tokens seen", "%d: %d without an end, %d ending within 30 days, %d with the scope global", len(t.tokens), never, soon, global)
+	line("tokens seen", "%d: %d never expire, %d expire within 30 days, %d have the scope global", len(t.tokens), never, soon, global)
 	line("tokens made", "%d, %d revoked", len(t.made), len(t.revoked))
 	if limit, ok := t.client.RateLimit(); ok {
 		reset := ""
@@ -336,10 +335,10 @@ func (t *tour) summary() {
 	line("next", "%s", next)
 }
 
-// cleanUp revokes what was made and is still there, even after ctx has ended.
+// cleanUp revokes the tokens made that are left, even after ctx has ended.
 func (t *tour) cleanUp(ctx context.Context) error {
 	if t.account.Server != nil {
-		return nil // its tokens go with it
+		return nil // its tokens end with it
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer cancel()
@@ -349,7 +348,7 @@ func (t *tour) cleanUp(ctx context.Context) error {
 		if t.revoked[token.ID] {
 			continue
 		}
-		// A 404 is as good: it is gone.
+		// A 404 means that it is already revoked.
 		if err := t.client.Tokens.RevokeToken(ctx, token.ID); err != nil && !errors.Is(err, fastly.ErrNotFound) {
 			errs = append(errs, fmt.Errorf("token %s (%q) is left, for at most %s: %w", clean(token.ID), token.Name, lifetime, err))
 			continue
@@ -363,7 +362,7 @@ func (t *tour) cleanUp(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// describe is a token in one line.
+// describe returns a token in one line.
 func describe(token *fastly.TokenResponse) string {
 	services := "every service"
 	if n := len(token.Services); n > 0 {
@@ -376,10 +375,10 @@ func describe(token *fastly.TokenResponse) string {
 	return fmt.Sprintf("%s: %s, %s, %s", quote(token.Name), cut(cmp.Or(clean(token.Scopes.String()), "no scope"), 24), services, expires)
 }
 
-// name is that of a token made here, without what tells it from all others.
+// name returns the name of a token made here, without its marker.
 func name(token *fastly.TokenCreatedResponse) string { return quote(rotate.BaseName(token.Name)) }
 
-// quote is a name from the network as it may be shown.
+// quote makes a name from the network safe to print.
 func quote(name string) string { return `"` + cut(clean(name), 22) + `"` }
 
 func plural(n int, what string) string {

@@ -4,10 +4,10 @@
 //	go install ./examples/rotate
 //	rotate -out /etc/deploy/fastly-token -grace 10m
 //
-// A service that reads its key by fastly.WithAPIKeyFunc(fastly.KeyFile(path))
-// goes on without a restart. The token is that of FASTLY_API_TOKEN, or of -id.
-// The API creates by login: FASTLY_USERNAME, FASTLY_PASSWORD_FILE or a pipe,
-// FASTLY_OTP_FILE. After a crash, run it again: it finishes what was unfinished.
+// A service that reads its key with fastly.WithAPIKeyFunc(fastly.KeyFile(path))
+// needs no restart. The token is that of FASTLY_API_TOKEN, or of -id. The new one
+// is created by login: FASTLY_USERNAME, FASTLY_PASSWORD_FILE or a pipe,
+// FASTLY_OTP_FILE. After a crash, run it again to finish the rotation.
 //
 // Try it with made-up tokens: go run ./examples/rotate -demo -out token
 package main
@@ -30,7 +30,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	useDemo := fs.Bool("demo", false, "use made-up tokens")
 	id := fs.String("id", "", "`ID` of the token (default that of FASTLY_API_TOKEN)")
 	ttl := fs.Duration("ttl", 0, "`time` for which the new token works (default as long as the old one)")
-	grace := fs.Duration("grace", 0, "`time` for which the old one works on after the handover")
+	grace := fs.Duration("grace", 0, "`time` for which the old one still works after the handover")
 	out := fs.String("out", "", "`file` that gets the access token")
 	if err := demo.Parse(fs, args, stderr, false); err != nil {
 		return err
@@ -57,7 +57,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	result, err := rotation.Run(ctx)
 	if err != nil {
-		return err // which says what exists now, and what is left to do
+		return err // which says what exists, and what is left to do
 	}
 	_, err = fmt.Fprintf(stdout, "Token %s replaces token %s.\n", result.New.ID, result.Old.ID)
 	return err

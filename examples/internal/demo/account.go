@@ -15,24 +15,24 @@ import (
 	"github.com/fastly-tokens/fastly/rotate"
 )
 
-// Account is what a program works with: the user's, or a made-up one.
+// Account is the account that a program uses: the user's, or a made-up one.
 type Account struct {
 	// Client uses the API token of the user.
 	Client *fastly.Client
 	// Login returns the user's name, password and, if there is one, the source
-	// of the one-time password. The API creates tokens by those alone.
+	// of the one-time password. Creating tokens takes a login.
 	Login func(context.Context) (rotate.Login, error)
 	// URL is the base URL of the API.
 	URL string
-	// Options are more options of clients that use other API tokens.
+	// Options are additional options of clients that use other API tokens.
 	Options []fastly.Option
-	// Server is that of the made-up account, nil for the user's.
+	// Server is the server of the made-up account, nil for the user's.
 	Server *fastlytest.Server
 }
 
 // Open returns the account of the environment's API token, or with demo a made-up
-// one in an embedded server, which lasts until Close. A program that has lost its
-// key must not go on with a made-up one, so that nothing but demo leads there.
+// one in an embedded server, which lasts until Close. Without demo and a key, Open
+// fails: a program whose key is missing must not use made-up tokens instead.
 func Open(demo bool, stdin io.Reader, stderr io.Writer) (*Account, error) {
 	if !demo && os.Getenv("FASTLY_API_TOKEN") == "" && os.Getenv("FASTLY_API_KEY") == "" {
 		return nil, Usagef("there are no credentials: set FASTLY_API_TOKEN, or give -demo for made-up tokens")
@@ -44,7 +44,7 @@ func Open(demo bool, stdin io.Reader, stderr io.Writer) (*Account, error) {
 	return a, err
 }
 
-// OpenLogin is Open without an API token: Client can do nothing but create.
+// OpenLogin is Open without an API token: Client can only create.
 func OpenLogin(demo bool, stdin io.Reader, stderr io.Writer) (a *Account, err error) {
 	if demo {
 		srv := Start()
@@ -72,7 +72,7 @@ func (a *Account) Connect(key fastly.Secret) (*fastly.Client, error) {
 	return fastly.NewClient(append([]fastly.Option{fastly.WithAPIKey(key.Reveal()), fastly.WithBaseURL(a.URL)}, a.Options...)...)
 }
 
-// Close ends the made-up account.
+// Close closes the made-up account.
 func (a *Account) Close() {
 	if a.Server != nil {
 		a.Server.Close()
@@ -104,7 +104,7 @@ func ReadLogin(stdin io.Reader) (login rotate.Login, err error) {
 }
 
 func readFile(path string) (fastly.Secret, error) {
-	f, err := os.Open(path) // #nosec G304 G703 -- the user says where
+	f, err := os.Open(path) // #nosec G304 G703 -- the user names it
 	if err != nil {
 		return "", err
 	}

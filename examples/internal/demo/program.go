@@ -1,5 +1,5 @@
-// Package demo has what the example programs share: how they start and end, the
-// account they work with, and a made-up one.
+// Package demo holds what the example programs share: how they start and end, and
+// the account that they use, real or made up.
 package demo
 
 import (
@@ -14,7 +14,7 @@ import (
 	"syscall"
 )
 
-// ExitError is an error that ends a program with this exit code, and says nothing.
+// ExitError is an error that ends a program with this exit code, without a message.
 type ExitError int
 
 func (e ExitError) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
@@ -27,8 +27,8 @@ func Usagef(format string, args ...any) error {
 	return fmt.Errorf("%w: %w", ErrUsage, fmt.Errorf(format, args...))
 }
 
-// Parse parses the flags of a program, and takes no other arguments unless more
-// says so. It rejects empty flags: to ignore one that a script sets from an unset
+// Parse parses the flags of a program, and rejects other arguments unless more is
+// set. It rejects empty flags: to ignore one that a script sets from an unset
 // variable would widen the token. The error of -h is [flag.ErrHelp].
 func Parse(fs *flag.FlagSet, args []string, stderr io.Writer, more bool) error {
 	fs.SetOutput(stderr)
@@ -50,13 +50,12 @@ func Parse(fs *flag.FlagSet, args []string, stderr io.Writer, more bool) error {
 }
 
 // Main runs a program and exits: with code 0, 1 after an error, 2 if that is
-// [ErrUsage], 130 after Ctrl-C. The context ends with a signal, or a pipe whose
-// reader has gone, so that the program can clean up; a second signal ends the
-// process at once.
+// [ErrUsage], 130 after Ctrl-C. A signal, or a closed pipe on the output, ends the
+// context, so that the program can clean up; a second signal ends the process.
 func Main(name string, run func(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGPIPE)
 	context.AfterFunc(ctx, func() {
-		// A clean-up must not die of the report that nobody reads.
+		// Writing to the closed pipe must not end the process during the clean-up.
 		signal.Ignore(syscall.SIGPIPE)
 		stop()
 	})
@@ -72,7 +71,7 @@ func Report(ctx context.Context, stderr io.Writer, name string, err error) int {
 	case errors.As(err, &exit):
 		return int(exit)
 	}
-	_, _ = fmt.Fprintf(stderr, "%s: %v\n", name, err) // nobody else to tell
+	_, _ = fmt.Fprintf(stderr, "%s: %v\n", name, err)
 	switch {
 	case errors.Is(err, ErrUsage):
 		return 2

@@ -16,8 +16,7 @@ const (
 )
 
 // Ada returns a user of the embedded server with a password and two-factor
-// authentication (one code that is always right): the one to log in as. None of
-// it is a secret, for it is all made up.
+// authentication (one code that is always right), to log in as. It is all made up.
 func Ada() fastlytest.User {
 	return fastlytest.User{
 		ID:       "4kWnXe7RtLq0ZsYb2mHc9A",
@@ -30,13 +29,13 @@ func Ada() fastlytest.User {
 const day = 24 * time.Hour
 
 // Start starts an embedded Tokens API with the tokens of a made-up company: 14
-// of four users, beside the one named "default" that [fastlytest.Server.Client]
-// authenticates with. Among them are tokens that never expire, expire soon,
-// expired long ago (the API no longer lists those), were never used or not for
-// a year, and tokens of each scope and of one, some or all services. Times are
-// relative to the server's clock at its start.
+// tokens of four users, besides the one named "default" that
+// [fastlytest.Server.Client] uses. Among them are tokens that never expire, expire
+// soon, expired long ago (the API no longer lists those), were never used or not
+// for a year, and tokens of each scope and for one, some or all services. Times
+// are relative to the server's clock at its start.
 //
-// The default user is a superuser, so that it may list and revoke all of them.
+// The default user is a superuser, who may list and revoke all of them.
 func Start(opts ...fastlytest.Option) *fastlytest.Server {
 	srv := fastlytest.NewServer(opts...)
 	now := srv.Tokens()[0].CreatedAt

@@ -1,4 +1,4 @@
-// Package demotest has what the tests of the example programs share.
+// Package demotest holds what the tests of the example programs share.
 package demotest
 
 import (
@@ -22,8 +22,8 @@ import (
 	"github.com/fastly-tokens/fastly/fastlytest"
 )
 
-// Main runs a package's tests in an environment that leads to no real account,
-// removes what [Command] has built, and fails if they leave a goroutine behind.
+// Main runs a package's tests without credentials in the environment, removes what
+// [Command] has built, and fails if they leave a goroutine behind.
 func Main(m *testing.M) {
 	for _, entry := range os.Environ() {
 		if name, _, _ := strings.Cut(entry, "="); strings.HasPrefix(name, "FASTLY_") {
@@ -47,7 +47,7 @@ func Start(t testing.TB, opts ...fastlytest.Option) *fastlytest.Server {
 	return srv
 }
 
-// AssertNoSecret looks for each access token that srv ever had.
+// AssertNoSecret checks that no text holds an access token that srv ever had.
 func AssertNoSecret(t testing.TB, srv *fastlytest.Server, texts ...string) {
 	t.Helper()
 	for _, token := range srv.Tokens() {
@@ -73,7 +73,7 @@ func build(t testing.TB) string {
 		if b.dir, b.err = os.MkdirTemp("", "demotest-*"); b.err != nil {
 			return
 		}
-		// Not by the context of one of the tests, which may end before.
+		// Without the context of one of the tests, which may end before.
 		out, err := exec.CommandContext(context.Background(), "go", "build", "-o", binary(), ".").CombinedOutput() // #nosec G204 -- a path of its own
 		if err != nil {
 			b.err = fmt.Errorf("go build: %w: %s", err, out)
@@ -90,7 +90,7 @@ type Process struct {
 }
 
 // Command prepares a run of the program in the current directory, with the API
-// token of srv, as if that was the real API; without credentials if srv is nil.
+// token of srv as if that were the real API, or without credentials if srv is nil.
 // It is killed if it takes too long.
 func Command(t testing.TB, srv *fastlytest.Server, args ...string) *Process {
 	t.Helper()
@@ -130,8 +130,8 @@ func (p *Process) End(t testing.TB) int {
 	return p.ProcessState.ExitCode()
 }
 
-// AssertNeedsCredentials checks that the program fails with code 2 and names the
-// variable that is missing, whatever else it is told, and shows nothing.
+// AssertNeedsCredentials checks that the program fails with code 2, names the
+// variable that is missing, and prints no result.
 func AssertNeedsCredentials(t *testing.T, variable string, args ...string) {
 	t.Helper()
 	p := Command(t, nil, args...)
