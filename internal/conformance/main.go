@@ -1,5 +1,5 @@
-// Command conformance starts the in-memory server and runs a program against
-// it, so that a client that others wrote can be tried: see .ci/conformance.
+// Command conformance starts the in-memory server and runs a program against it,
+// such as a test of another client: see .ci/conformance.
 //
 //	conformance COMMAND [ARGUMENT...]
 //
@@ -26,10 +26,10 @@ func run(command []string) int {
 	}
 	srv := fastlytest.NewServer()
 	defer srv.Close()
-	cmd := exec.Command(command[0], command[1:]...) //nolint:gosec,noctx // running what it is given, to its end, is its purpose
+	cmd := exec.Command(command[0], command[1:]...) //nolint:gosec,noctx // its purpose is to run the given command to its end
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	cmd.Env = append(os.Environ(),
-		"FASTLY_API_TOKEN=", // clients take it by themselves, and it may be a real one
+		"FASTLY_API_TOKEN=", // clients use it by default, and it may be real
 		"TEST_URL="+srv.URL,
 		"TEST_KEY="+srv.Key().Reveal(),
 		"TEST_LOGIN="+srv.User().Login,

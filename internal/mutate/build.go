@@ -43,8 +43,8 @@ type code struct {
 	work      string // a temporary folder
 }
 
-// load parses the package in a folder. What it imports is compiled first, so
-// that its types are known.
+// load parses the package in a folder. It first compiles the package's imports, so
+// that their types are known.
 func load(ctx context.Context, dir, work string) (*code, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -91,8 +91,8 @@ func load(ctx context.Context, dir, work string) (*code, error) {
 	return c, nil
 }
 
-// check checks the types of the package with some of its files replaced, and
-// returns what it knows and every error.
+// check type-checks the package with some of its files replaced, and returns the
+// types and every error.
 func (c *code) check(replaced map[*source]string) (*types.Info, []types.Error) {
 	var failures []types.Error
 	fail := func(err error) {
@@ -123,7 +123,7 @@ func (c *code) check(replaced map[*source]string) (*types.Info, []types.Error) {
 	}
 	info := &types.Info{Types: map[ast.Expr]types.TypeAndValue{}, Uses: map[*ast.Ident]types.Object{}}
 	config := types.Config{Importer: c.imports, Error: fail}
-	// Its error is the first of those that fail has got.
+	// Its error is the first that was passed to fail.
 	_, _ = config.Check(c.path, c.fset, files, info)
 	return info, failures
 }
@@ -133,7 +133,7 @@ const (
 	switchFile = "zz_mutant_switch.go"
 )
 
-// switchText is the file that says which mutant runs; 0 is none.
+// switchText returns the file that reads which mutant runs; 0 is none.
 func switchText(name string) string {
 	return `package ` + name + `
 
@@ -149,9 +149,8 @@ var runningMutant = func() int {
 `
 }
 
-// canSwitch reports whether a mutant can be one of many in a program: that is
-// so within functions, except where being called by another function makes a
-// difference.
+// canSwitch reports whether a mutant can be one of many in a program. It can in a
+// function, except where it matters which function calls it.
 func (m *mutant) canSwitch() bool {
 	if m.function == nil || m.function.Recv == nil && (m.function.Name.Name == "init" || m.function.Name.Name == "main") {
 		return false
@@ -174,15 +173,15 @@ func (m *mutant) apply() string {
 	return string(m.source.text[:m.start]) + m.text + string(m.source.text[m.end:])
 }
 
-// stretch is where a mutant's function is in a text.
+// stretch is the part of a text that holds a mutant's function.
 type stretch struct {
 	start, end int
 	m          *mutant
 }
 
-// switched is the source with a copy of its function for each mutant, and in
-// the function's own place one that calls the copy that the environment asks
-// for. The numbers of the mutants are those of the map.
+// switched returns the source with a copy of its function for each mutant. The
+// function itself becomes one that calls the copy that the environment selects, by
+// its number in the map.
 func (s *source) switched(numbers map[*mutant]int, mutants []*mutant) (string, []stretch) {
 	byFunction := map[*ast.FuncDecl][]*mutant{}
 	for _, m := range mutants {
@@ -226,12 +225,12 @@ func (s *source) switched(numbers map[*mutant]int, mutants []*mutant) (string, [
 	return text.String(), stretches
 }
 
-// copyName is unexported, so that reflection finds no new methods.
+// copyName returns an unexported name, so that reflection finds no new methods.
 func copyName(d *ast.FuncDecl, number int) string {
 	return fmt.Sprintf("mutant%d_%s", number, d.Name.Name)
 }
 
-// dispatcher is the function that calls one of the copies.
+// dispatcher returns the function that calls one of the copies.
 func (s *source) dispatcher(d *ast.FuncDecl, numbers map[*mutant]int, mutants []*mutant) string {
 	var head, args strings.Builder
 	head.WriteString("func ")
@@ -291,9 +290,8 @@ func (s *source) slice(n ast.Node) string {
 	return string(s.text[s.offset(n.Pos()):s.offset(n.End())])
 }
 
-// compiling splits the mutants into those that compile, to be switched between
-// in one program or to be compiled each by itself, and returns the files of
-// that program.
+// compiling returns the mutants that compile, together in one program or each by
+// itself, and the files of that program.
 func (c *code) compiling(mutants []*mutant) (switched, single []*mutant, files map[*source]string, err error) {
 	for _, m := range mutants {
 		if m.canSwitch() {

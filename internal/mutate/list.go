@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// equivalent is a mutant of which somebody found that it changes nothing.
+// equivalent is a listed mutant, which changes no behavior.
 type equivalent struct {
 	id, change, reason string
 	line               int
@@ -43,8 +43,8 @@ func (m *mutant) isListed(list map[string]equivalent) bool {
 	return ok && e.change == m.change()
 }
 
-// stale returns a line for each entry that is of no mutant of the files: its
-// number now belongs to another change, or to none.
+// stale returns a line for each entry that matches no mutant of the files, because
+// its ID now belongs to another change or to none.
 func stale(list map[string]equivalent, mutants []*mutant, files []string) []string {
 	changes := map[string]string{}
 	for _, m := range mutants {

@@ -1,23 +1,23 @@
 // Command mutate makes small changes to the code, one at a time, and runs the
-// tests on each: one that no test notices is a hole in the tests, or changes
-// nothing, which a list with reasons says.
+// tests on each. A change that no test notices is a gap in the tests, unless it
+// changes no behavior; a list says so, with reasons.
 //
 //	go run ./internal/mutate                      # every mutant
 //	go run ./internal/mutate -n 60 -time 90s      # some, at random
 //	go run ./internal/mutate -files retry.go -id retry.go:decide:case#3
 //
 // It flips comparisons, moves their boundaries, exchanges && and ||, negates
-// conditions, exchanges true and false, drops statements, clauses of switches
-// and single expressions of a case, adds and takes one from numbers, doubles
-// durations and empties strings. What does not compile is not counted.
+// conditions, exchanges true and false, drops statements, clauses of switches and
+// single expressions of a case, increments and decrements numbers, doubles
+// durations and empties strings. Mutants that don't compile are not counted.
 //
-// Compiling takes longer than most tests, so all mutants of functions are
-// compiled into one test program, each as a copy of its function, and an
-// environment variable says which copy runs. Mutants outside of functions are
-// compiled one by one.
+// Compiling takes longer than most tests, so all mutants in functions are compiled
+// into one test program, each as a copy of its function, and an environment
+// variable selects the copy that runs. Mutants outside functions are compiled one
+// by one.
 //
-// The exit code is 1 if a mutant survives that the list does not have, or the
-// list has one that is not there; 2 if anything else goes wrong.
+// The exit code is 1 if a mutant survives that is not in the list, or the list
+// has an entry for a mutant that does not exist; 2 if anything else goes wrong.
 package main
 
 import (
@@ -171,7 +171,7 @@ type session struct {
 	numbers map[*mutant]int
 	program string // that can run all mutants with a number
 	took    time.Duration
-	slow    func() (time.Duration, error) // how long the slow tests take; asked only if a mutant survives the others
+	slow    func() (time.Duration, error) // how long the slow tests take; called only if a mutant survives the others
 
 	processor atomic.Int64 // nanoseconds that the tests of the mutants took
 }
@@ -198,8 +198,8 @@ func (c *code) newSession(ctx context.Context, all []*mutant, o options) (*sessi
 	return s, err
 }
 
-// draw returns the mutants to run, in the order to run them. Those that are
-// listed take longest, and are run only where all are.
+// draw returns the mutants to run, in order. Listed mutants take longest, and are
+// run only if all are.
 func (s *session) draw(o options, list map[string]equivalent) []*mutant {
 	drawn := slices.Clone(s.mutants)
 	if o.n > 0 || o.budget > 0 {
@@ -213,8 +213,8 @@ func (s *session) draw(o options, list map[string]equivalent) []*mutant {
 	return drawn
 }
 
-// baseline checks that the tests that match args pass as long as nothing is
-// changed, and measures how long they take.
+// baseline checks that the tests selected by args pass without a mutant, and
+// measures how long they take.
 func (s *session) baseline(ctx context.Context, args ...string) (time.Duration, error) {
 	start := time.Now()
 	r, output, err := s.test(ctx, s.program, 0, phase{args, 10 * time.Minute})
@@ -250,11 +250,11 @@ func (s *session) runOne(ctx context.Context, m *mutant) (result, string, error)
 	return s.test(ctx, program, number, phase{[]string{"-test.run", s.options.slow}, s.patience(took)})
 }
 
-// patience is how long to wait for tests that take so long as a rule: others
-// run at the same time, on a machine that may be busy.
+// patience returns how long to wait for tests that usually take that long: others
+// run at the same time, and the machine may be busy.
 func (s *session) patience(took time.Duration) time.Duration { return 4*took + 10*time.Second }
 
-// totals is what became of all mutants.
+// totals counts the results of all mutants.
 type totals struct {
 	tried, killed, timedOut, listed, survived int
 	needless                                  []string // listed, and killed

@@ -12,9 +12,9 @@ import (
 
 // mutant is one change of one file.
 type mutant struct {
-	id       string // file:function:kind#number, which a shift of lines does not change
+	id       string // file:function:kind#number, which does not depend on line numbers
 	position token.Position
-	old, new string // what is shown of the change
+	old, new string // the change as it is shown
 
 	source     *source
 	function   *ast.FuncDecl // nil: outside of functions
@@ -22,10 +22,10 @@ type mutant struct {
 	text       string        // become this
 }
 
-// change is the mutant in one short line.
+// change returns the change in one short line.
 func (m *mutant) change() string { return brief(m.old) + " → " + brief(m.new) }
 
-// brief is code in one line of at most 60 characters.
+// brief returns code in one line of at most 60 characters.
 func brief(code string) string {
 	text := []rune(strings.Join(strings.Fields(code), " "))
 	if len(text) > 60 {
@@ -42,7 +42,7 @@ type finder struct {
 	name     string // of what is declared
 	numbers  map[string]int
 	skip     map[ast.Node]bool
-	same     map[*ast.BasicLit]string // kind of mutant that another one is the same as
+	same     map[*ast.BasicLit]string // kind of mutant that would repeat another one
 	mutants  []*mutant
 }
 
@@ -95,12 +95,12 @@ func (f *finder) between(from, to token.Pos) string {
 	return string(f.text[f.offset(from):f.offset(to)])
 }
 
-// add adds the mutant that puts text in the place of what is from from to to.
+// add adds the mutant that replaces the code between from and to with text.
 func (f *finder) add(kind string, from, to token.Pos, text string) {
 	f.addShown(kind, from, to, text, f.between(from, to), text)
 }
 
-// addShown is add with something else to be shown.
+// addShown is add for a mutant that is shown in another way.
 func (f *finder) addShown(kind string, from, to token.Pos, text, shownOld, shownNew string) {
 	name := f.name + ":" + kind
 	f.numbers[name]++
@@ -171,8 +171,8 @@ func (f *finder) visit(n ast.Node) bool {
 	return true
 }
 
-// sameAsBoundary notes which change of the number on the right of a comparison
-// of integers moves its boundary, as another mutant does: n < 1 is n <= 0.
+// sameAsBoundary records which change to the number on the right of an integer
+// comparison only moves its boundary, as another mutant does: n < 1 is n <= 0.
 func (f *finder) sameAsBoundary(n *ast.BinaryExpr) {
 	number, isLiteral := n.Y.(*ast.BasicLit)
 	if basic, ok := f.info.Types[n.X].Type.Underlying().(*types.Basic); !ok || !isLiteral || basic.Info()&types.IsInteger == 0 {
@@ -186,7 +186,7 @@ func (f *finder) sameAsBoundary(n *ast.BinaryExpr) {
 	}
 }
 
-// operator adds the mutant in which an operator is another one.
+// operator adds the mutant with another operator.
 func (f *finder) operator(kind string, n *ast.BinaryExpr, others map[token.Token]token.Token) {
 	other, ok := others[n.Op]
 	if !ok {
@@ -221,8 +221,8 @@ func (f *finder) truth(n *ast.Ident) {
 	}
 }
 
-// literal adds the mutants in which a number is one more or less, or a string
-// empty.
+// literal adds the mutants in which a number is one more or one less, or a string
+// is empty.
 func (f *finder) literal(n *ast.BasicLit) {
 	switch n.Kind {
 	case token.INT:
@@ -239,8 +239,7 @@ func (f *finder) literal(n *ast.BasicLit) {
 	}
 }
 
-// negate adds the mutant in which a condition is its opposite, unless another
-// mutant is that.
+// negate adds the mutant with the opposite condition, unless another mutant has it.
 func (f *finder) negate(cond ast.Expr) {
 	switch c := cond.(type) {
 	case nil:
@@ -258,8 +257,8 @@ func (f *finder) negate(cond ast.Expr) {
 }
 
 // cases adds the mutants in which a switch lacks one expression of a case, or a
-// whole clause. What it lacks is still compiled where that can be, so that a
-// variable that is used nowhere else is no error.
+// whole clause. Where possible the code stays but never runs, so that a variable
+// that is used nowhere else is not an error.
 func (f *finder) cases(body *ast.BlockStmt, isTagless bool) {
 	f.skip[body] = true // its statements are clauses
 	for _, s := range body.List {
@@ -306,7 +305,7 @@ func (f *finder) drop(list []ast.Stmt) {
 			continue
 		case *ast.AssignStmt:
 			if s.Tok == token.DEFINE {
-				continue // or nothing after it would compile
+				continue // the code after it would not compile
 			}
 		}
 		f.addShown("drop", s.Pos(), s.End(), "if false { "+f.code(s)+" }", f.code(s), "dropped")

@@ -7,14 +7,14 @@ import (
 	"syscall"
 )
 
-// isolate makes the end of cmd the end of all that it started.
+// isolate makes the end of cmd kill every process that cmd started.
 func isolate(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 }
 
-// limitMemory makes a mutant that allocates without end fail, and not the
-// machine, where the system can do that.
+// limitMemory makes a mutant that allocates without end fail before the machine
+// does, where the system supports that.
 func limitMemory() {
 	const limit = 8 << 30
 	var now syscall.Rlimit

@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// result is what the tests say of a mutant.
+// result is the outcome of the tests on a mutant.
 type result int
 
 const (
@@ -24,7 +24,7 @@ const (
 	timedOut
 )
 
-// phase is a part of the tests. One that finds a mutant spares it the next.
+// phase is a part of the tests. Later phases run only if it finds no mutant.
 type phase struct {
 	args    []string
 	timeout time.Duration
@@ -58,7 +58,7 @@ func (s *session) test(run context.Context, program string, number int, p phase)
 		}
 		if failure.MatchString(line) {
 			failed = true
-			cancel() // the rest says no more
+			cancel() // one failure is enough
 		}
 		if err != nil {
 			break
@@ -75,7 +75,7 @@ func (s *session) test(run context.Context, program string, number int, p phase)
 	case ctx.Err() != nil:
 		return timedOut, output, nil
 	case err != nil:
-		return killed, output, nil // by what looks at the end for goroutines that are left
+		return killed, output, nil // by the check for leaked goroutines at the end
 	}
 	return survived, output, nil
 }
