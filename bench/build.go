@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// build is what a program pays for the library. bench/bare and bench/library are
-// one program without and with it, built with only the standard library in the
-// build cache.
+// build measures what the library costs a program. bench/bare and bench/library are
+// the same program without and with it, built with only the standard library in
+// the build cache.
 func (r *report) build() error {
 	dir, err := os.MkdirTemp("", "fastly-bench-")
 	if err != nil {
@@ -26,7 +26,7 @@ func (r *report) build() error {
 		return func() (s sample, err error) {
 			cache, binary := filepath.Join(dir, "cache"), filepath.Join(dir, program)
 			defer os.RemoveAll(cache)
-			if err := os.RemoveAll(binary); err != nil { // go build would see that it is up to date
+			if err := os.RemoveAll(binary); err != nil { // else go build finds it up to date
 				return s, err
 			}
 			if err := os.CopyFS(cache, os.DirFS(std)); err != nil {

@@ -8,8 +8,8 @@
 //	go run ./bench -only list  # one part
 //
 // Each figure is the median of many short rounds in which the two sides take
-// turns, so that other load on the machine weighs the same on both. The exit code
-// is 0 whatever the figures are: they inform, the tests decide.
+// turns, so that other load on the machine affects both equally. No figure changes
+// the exit code.
 package main
 
 import (
@@ -132,7 +132,7 @@ func (r *report) list() error {
 	return nil
 }
 
-// heap is how much more than a long list itself is in memory while it is read.
+// heap compares the memory in use while a long list is read with the list itself.
 func (r *report) heap() error {
 	srv := benchkit.NewServer(benchkit.Config{Tokens: 100_000})
 	defer srv.Close()
@@ -159,7 +159,7 @@ func (r *report) heap() error {
 	return nil
 }
 
-// revoke is how little a client adds to the network's latency.
+// revoke shows how much a client adds to the latency of the network.
 func (r *report) revoke() error {
 	const latency, revokes = 20 * time.Millisecond, 4 * goroutines
 	srv := benchkit.NewServer(benchkit.Config{Latency: latency})
@@ -188,7 +188,7 @@ func (r *report) burst() error {
 	return err
 }
 
-// tls repeats what HTTP/2 can change.
+// tls repeats the parts that HTTP/2 may affect.
 func (r *report) tls() error {
 	trustTestCertificate()
 	if _, err := r.call("get", "GetTokenCurrent", benchkit.Config{TLS: true}, sample{}); err != nil {
@@ -216,8 +216,8 @@ var trustTestCertificate = sync.OnceFunc(func() {
 	x509.SetFallbackRoots(roots)
 })
 
-// ratio writes a row: how the library compares to the floor, or to what stands in
-// for it.
+// ratio writes a row that compares the library with the floor, or with another
+// reference.
 func (r *report) ratio(work, measure string, unit func(float64) string, floor, library, limit float64) {
 	r.row(work, measure, unit(floor), unit(library), fmt.Sprintf("%.2f", library/floor), atMost(library/floor, limit))
 }
@@ -226,7 +226,8 @@ func (r *report) row(cells ...string) {
 	fmt.Fprintf(r.out, "| %s |\n", strings.Join(cells, " | "))
 }
 
-// atMost is the limit, and by how much the figure misses it. Zero is no limit.
+// atMost returns the limit, and by how much the figure misses it. Zero means no
+// limit.
 func atMost(figure, limit float64) string {
 	switch {
 	case limit == 0:

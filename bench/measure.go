@@ -11,11 +11,11 @@ import (
 	"github.com/fastly-tokens/fastly/internal/benchkit"
 )
 
-// sample is what one round measured, for one call where there are several.
+// sample is the result of one round, per call if there are several.
 type sample struct{ seconds, bytes, allocations, connections float64 }
 
-// alternate lets the sides take turns, for 15 s unless that gives too few rounds,
-// and returns the medians of each side.
+// alternate lets the sides take turns, for 15 s or at least a few rounds, and
+// returns the medians of each side.
 func (r *report) alternate(sides ...func() (sample, error)) ([]sample, error) {
 	const enough, tooFew = 15 * time.Second, 5
 	samples := make([][]sample, len(sides))
@@ -50,7 +50,7 @@ func median(samples []sample, figure func(sample) float64) float64 {
 	return figures[len(figures)/2]
 }
 
-// call measures an operation called by one goroutine, and writes what it costs.
+// call measures an operation on one goroutine, and writes its rows.
 func (r *report) call(work, operation string, config benchkit.Config, limits sample) (library sample, err error) {
 	srv := benchkit.NewServer(config)
 	defer srv.Close()
@@ -105,8 +105,8 @@ func (r *report) calls(side benchkit.Side) (s sample, err error) {
 
 const goroutines = 64
 
-// gets measures 6,400 gets over all goroutines, by sides that have no connection
-// yet.
+// gets measures 6,400 gets over all goroutines, from a cold start without
+// connections.
 func (r *report) gets(config benchkit.Config) (floor, library sample, err error) {
 	srv := benchkit.NewServer(config)
 	defer srv.Close()
@@ -150,8 +150,8 @@ func (r *report) parallel(side benchkit.Side, calls int) (seconds float64, err e
 	return time.Since(begin).Seconds(), err
 }
 
-// peakHeap returns the most that any collection found alive while f ran, with
-// collections in close succession.
+// peakHeap returns the largest live heap that any garbage collection found while f
+// ran.
 func peakHeap(f func() error) (peak float64, err error) {
 	defer debug.SetGCPercent(debug.SetGCPercent(2))
 	done := make(chan struct{})

@@ -1,5 +1,5 @@
-// Command bare prints a token by bare net/http and encoding/json. It is built to
-// be compared with the same program that uses the library.
+// Command bare prints a token with bare net/http and encoding/json, for comparison
+// with the same program that uses the library.
 package main
 
 import (

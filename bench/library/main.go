@@ -1,5 +1,5 @@
-// Command library prints a token by the library. It is built to be compared with
-// the same program that uses bare net/http.
+// Command library prints a token with the library, for comparison with the same
+// program that uses bare net/http.
 package main
 
 import (

@@ -1,6 +1,6 @@
-// Package benchkit is what the benchmarks share: a server that responds as the
+// Package benchkit holds what the benchmarks share: a server that responds as the
 // Fastly API does, and each operation of the library beside its floor, which is
-// the same request by bare net/http and encoding/json.
+// the same request with bare net/http and encoding/json.
 package benchkit
 
 import (
@@ -118,13 +118,12 @@ func listJSON(c Config) []byte {
 	}
 	var b bytes.Buffer
 	w := gzip.NewWriter(&b)
-	// Nothing fails that is written to memory.
-	_, _ = io.WriteString(w, text)
+	_, _ = io.WriteString(w, text) // into memory, which does not fail
 	_ = w.Close()
 	return b.Bytes()
 }
 
-// Operation is a call of the library and what its floor needs to do the same.
+// Operation is a call of the library, and what its floor needs to do the same.
 type Operation struct {
 	method, path string
 	library      func(context.Context, *fastly.TokensService) error
@@ -165,7 +164,7 @@ var Operations = map[string]Operation{
 	}, nil, nil},
 }
 
-// Side is one of the two that are compared.
+// Side is one side of a comparison.
 type Side struct {
 	// Call calls the operation once. It is safe for concurrent use.
 	Call func(context.Context) error
@@ -173,7 +172,7 @@ type Side struct {
 	CloseIdleConnections func()
 }
 
-// Library returns the operation as a client with the default settings does it.
+// Library returns the operation as a client with default settings performs it.
 func Library(baseURL string, op Operation) (Side, error) { return library(baseURL, op) }
 
 func library(baseURL string, op Operation, opts ...fastly.Option) (Side, error) {
@@ -187,8 +186,8 @@ func library(baseURL string, op Operation, opts ...fastly.Option) (Side, error) 
 	}, nil
 }
 
-// Floor returns the operation as bare net/http and encoding/json do it: without
-// retries, checks or limits. It sends the headers that the library sends.
+// Floor returns the operation as bare net/http and encoding/json perform it:
+// without retries, checks or limits. It sends the headers that the library sends.
 func Floor(baseURL string, op Operation) (Side, error) {
 	header, err := libraryHeader(op)
 	if err != nil {

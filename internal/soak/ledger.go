@@ -13,17 +13,17 @@ import (
 	"github.com/fastly-tokens/fastly/fastlytest"
 )
 
-// ledger is what the callers were told.
+// ledger records what the callers were told.
 type ledger struct {
 	server *fastlytest.Server
-	log    searched
+	log    logBuffer
 
 	mu       sync.Mutex
 	returned map[string]fastly.TokenCreatedResponse // by name
 	unknown  map[string]bool                        // creates of unknown outcome, by name
 	rejected map[string]error                       // creates that did not happen, by name
 	done     map[string]bool                        // revokes reported as done, by ID
-	kept     map[string]error                       // revokes reported as refused, by ID
+	kept     map[string]error                       // revokes reported as rejected, by ID
 	unclear  int                                    // revokes of unknown outcome
 	errors   map[string]bool                        // every error's text
 	wrong    []string                               // reads that returned something else
@@ -37,13 +37,13 @@ func newLedger(server *fastlytest.Server) *ledger {
 	}
 }
 
-// searched is a log that is kept to be searched.
-type searched struct {
+// logBuffer is a log that several goroutines write to.
+type logBuffer struct {
 	mu   sync.Mutex
 	text bytes.Buffer
 }
 
-func (s *searched) Write(p []byte) (int, error) {
+func (s *logBuffer) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.text.Write(p)
@@ -64,8 +64,8 @@ func (l *ledger) noteWrong(format string, args ...any) {
 	l.wrong = append(l.wrong, fmt.Sprintf(format, args...))
 }
 
-// noteCreate notes what a create's caller was told, and reports whether that
-// is the access token.
+// noteCreate records what the caller of a create was told, and reports whether
+// that included the access token.
 func (l *ledger) noteCreate(name string, created *fastly.TokenCreatedResponse, err error) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -81,8 +81,8 @@ func (l *ledger) noteCreate(name string, created *fastly.TokenCreatedResponse, e
 	return false
 }
 
-// noteRevoke notes what a revoke's caller was told, and returns how many of the
-// tokens may still be there.
+// noteRevoke records what the caller of a revoke was told, and returns how many of
+// the tokens may be left.
 func (l *ledger) noteRevoke(err error, ids ...string) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -132,7 +132,7 @@ func (l *ledger) check() (f findings) {
 			tokens[token.ID] = token
 			secrets[token.AccessToken.Reveal()] = true
 			if !strings.HasPrefix(token.Name, "soak-") {
-				continue // put there by this program
+				continue // added by this program
 			}
 			if _, twice := there[token.Name]; twice {
 				report("%s", token.Name)
@@ -140,7 +140,7 @@ func (l *ledger) check() (f findings) {
 			there[token.Name] = token
 		}
 	})
-	count("tokens that nobody was told of", func(report func(string, ...any)) {
+	count("tokens not reported to a caller", func(report func(string, ...any)) {
 		for name := range there {
 			if _, ok := l.returned[name]; !ok && !l.unknown[name] {
 				report("%s: %v", name, l.rejected[name])
@@ -161,7 +161,7 @@ func (l *ledger) check() (f findings) {
 			}
 		}
 	})
-	count("revokes reported as refused that did happen", func(report func(string, ...any)) {
+	count("revokes reported as rejected that did happen", func(report func(string, ...any)) {
 		for id, err := range l.kept {
 			if !tokens[id].DeletedAt.IsZero() {
 				report("%s: %v", id, err)

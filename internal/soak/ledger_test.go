@@ -43,7 +43,7 @@ func TestEachBrokenPromiseIsFound(t *testing.T) {
 			l.add("soak-twice")
 			l.noteCreate("soak-twice", nil, unknown)
 		},
-		"tokens that nobody was told of": func(l teller) {
+		"tokens not reported to a caller": func(l teller) {
 			l.add("soak-rejected-and-made")
 			l.noteCreate("soak-rejected-and-made", nil, notFound)
 		},
@@ -53,7 +53,7 @@ func TestEachBrokenPromiseIsFound(t *testing.T) {
 			l.noteCreate(token.Name, &token, nil)
 		},
 		"revokes reported as done that did not happen": func(l teller) { l.noteRevoke(nil, l.add("kept").ID) },
-		"revokes reported as refused that did happen":  func(l teller) { l.noteRevoke(notFound, l.revoked("gone").ID) },
+		"revokes reported as rejected that did happen": func(l teller) { l.noteRevoke(notFound, l.revoked("gone").ID) },
 		"reads that returned something else":           func(l teller) { l.noteWrong("a is %s", "b") },
 		"secrets in errors and logs": func(l teller) {
 			l.noteError(errors.New("key=x" + l.add("leaked").AccessToken.Reveal() + "y"))

@@ -1,14 +1,14 @@
-// Command soak runs many operations of many goroutines through real proxies,
-// and compares what the callers were told with what the server has in the end.
+// Command soak runs many operations on many goroutines through real proxies, and
+// compares what the callers were told with what the server has in the end.
 //
 //	client → toxiproxy → nginx (TLS, HTTP/2) → toxiproxy → fastlytest
 //
-// While they run, toxics change (delays, cuts, resets, stalls, thin lines) and
-// nginx is reloaded and restarted. With -bar there are neither: a stock nginx
-// ends its HTTP/2 connections every 1,000 requests, which no caller may notice.
+// Meanwhile toxics change (delays, cuts, resets, stalls, low bandwidth) and nginx
+// is reloaded and restarted. With -bar there are no faults, but a stock nginx ends
+// its HTTP/2 connections every 1,000 requests, which no caller may notice.
 //
 // The script .ci/soak installs what it needs, and calls it. The exit code is 1
-// if anything was lost, doubled or leaked, and 2 if it could not run.
+// if anything was lost, duplicated or leaked, and 2 if it could not run.
 package main
 
 import (
@@ -20,7 +20,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/signal"
-	"path/filepath"
+
 	"strconv"
 	"strings"
 	"sync"
@@ -78,8 +78,8 @@ func run(ctx context.Context, o options, out io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
-	// What the system trusts, for this process: so the library's own transport
-	// is used as users have it.
+	// The process trusts the certificate, so that the library's own transport needs
+	// no other settings.
 	certificate, err := writeCertificate(work)
 	if err != nil {
 		return err
@@ -209,7 +209,7 @@ func runFaults(ctx context.Context, o options, work string, out io.Writer) error
 		return fmt.Errorf("%w: %w, and %d of %d operations", errBroken, context.Cause(ctx), min(started.Load(), int64(o.operations)), o.operations)
 	}
 	requests := len(p.server.Requests())
-	// Requests that clients gave up on end here, too.
+	// This also ends requests that clients have abandoned.
 	p.stop()
 	leaked := goleak.Find(own)
 
@@ -225,7 +225,7 @@ func runFaults(ctx context.Context, o options, work string, out io.Writer) error
 		{"changes of toxics, toxiproxy restarted; nginx reloaded, restarted", fmt.Sprintf("%d, %d; %d, %d", p.changes, p.toxiRestarts, p.nginx.reloads, p.nginx.restarts)},
 		{"tokens on the server", strconv.Itoa(len(p.server.Tokens()))},
 		{"creates returned, of unknown outcome, failed", fmt.Sprintf("%d, %d, %d", len(l.returned), len(l.unknown), len(l.rejected))},
-		{"revokes done, refused, unclear (the error says so)", fmt.Sprintf("%d, %d, %d", len(l.done), len(l.kept), l.unclear)},
+		{"revokes done, rejected, unclear (the error says so)", fmt.Sprintf("%d, %d, %d", len(l.done), len(l.kept), l.unclear)},
 	}, append(found.rows, [2]string{"goroutines left", map[bool]string{true: "0", false: "see above"}[leaked == nil]})...))
 	if len(found.details) > 0 {
 		return errBroken
@@ -243,5 +243,3 @@ func table(out io.Writer, rows [][2]string) {
 		fmt.Fprintf(out, "| %s | %s |\n", row[0], row[1])
 	}
 }
-
-func inFolder(work, name string) string { return filepath.Join(work, name) }

@@ -63,7 +63,7 @@ func writeCertificate(folder string) (string, error) {
 	)
 }
 
-// freePort returns a port of loopback that nobody listens on at present.
+// freePort returns a loopback port that nothing listens on.
 func freePort(ctx context.Context) (int, error) {
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -124,7 +124,7 @@ http {
 			proxy_pass http://api;
 			proxy_http_version 1.1;
 			proxy_set_header Connection "";
-			# Repeating a revoke by itself, a proxy would turn "done" into "not found".
+			# A proxy that retried a revoke would turn "done" into "not found".
 			proxy_next_upstream off;
 			proxy_connect_timeout 1s;
 		}
@@ -132,8 +132,8 @@ http {
 }
 `
 
-// startNginx starts nginx in front of what listens at an address. All that has
-// to do with its clients is as by default.
+// startNginx starts nginx in front of the server at an address. Everything that
+// concerns its clients has the default setting.
 func startNginx(ctx context.Context, program, work, upstream string) (*nginx, error) {
 	port, err := freePort(ctx)
 	if err != nil {
@@ -145,7 +145,7 @@ func startNginx(ctx context.Context, program, work, upstream string) (*nginx, er
 		user = "user root;" // to read the folder
 	}
 	config := fmt.Sprintf(nginxConfig, user, upstream, port)
-	if err := os.WriteFile(inFolder(work, "nginx.conf"), []byte(config), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(work, "nginx.conf"), []byte(config), 0o600); err != nil {
 		return nil, err
 	}
 	return n, n.start(ctx)
@@ -156,13 +156,13 @@ func (n *nginx) address() string { return fmt.Sprintf("127.0.0.1:%d", n.port) }
 func (n *nginx) url() string { return "https://" + n.address() }
 
 func (n *nginx) start(ctx context.Context) error {
-	// Not bound to the context: it is stopped, and not killed, at the end.
-	n.process = exec.Command(n.program, "-p", n.work, "-c", inFolder(n.work, "nginx.conf"), "-e", inFolder(n.work, "error.log")) //nolint:gosec,noctx // named by whoever runs this
+	// Without the context: at the end it is stopped, not killed.
+	n.process = exec.Command(n.program, "-p", n.work, "-c", filepath.Join(n.work, "nginx.conf"), "-e", filepath.Join(n.work, "error.log")) //nolint:gosec,noctx // the user names the program
 	if err := n.process.Start(); err != nil {
 		return fmt.Errorf("nginx: %w", err)
 	}
 	if err := waitFor(ctx, n.address()); err != nil {
-		text, _ := os.ReadFile(inFolder(n.work, "error.log")) // for the message alone
+		text, _ := os.ReadFile(filepath.Join(n.work, "error.log")) // for the message alone
 		return errors.Join(fmt.Errorf("nginx does not listen: %w\n%s", err, text), n.end(syscall.SIGTERM))
 	}
 	return nil
@@ -177,7 +177,7 @@ func (n *nginx) end(sig os.Signal) error {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		_ = n.process.Wait() // how it ended is of no interest
+		_ = n.process.Wait() // its exit code does not matter
 	}()
 	select {
 	case <-ended:
@@ -189,17 +189,17 @@ func (n *nginx) end(sig os.Signal) error {
 	return err
 }
 
-func (n *nginx) stop() { _ = n.end(syscall.SIGTERM) } // at the end of the run, where nothing hangs on it
+func (n *nginx) stop() { _ = n.end(syscall.SIGTERM) } // the run is over, so an error does not matter
 
 func (n *nginx) accessLog() []string {
-	text, err := os.ReadFile(inFolder(n.work, "access.log"))
+	text, err := os.ReadFile(filepath.Join(n.work, "access.log"))
 	if err != nil {
 		return []string{err.Error()}
 	}
 	return strings.Split(strings.TrimSpace(string(text)), "\n")
 }
 
-// parts is everything between the clients and the server, and the server.
+// parts holds the server and everything between it and the clients.
 type parts struct {
 	server *fastlytest.Server
 	nginx  *nginx
@@ -211,7 +211,7 @@ type parts struct {
 	api     string // address of its API
 	control http.Client
 	listen  map[string]string // addresses of its proxies, by name
-	toxics  map[string]bool   // path of those in force
+	toxics  map[string]bool   // paths of the active ones
 
 	changes, toxiRestarts int
 }
@@ -269,8 +269,8 @@ func (p *parts) stopToxiproxy() {
 	p.control.CloseIdleConnections()
 }
 
-// restartToxiproxy is for one that hangs, as it can when toxics change over a
-// connection that stands still. To the clients it is one fault more.
+// restartToxiproxy restarts a toxiproxy that hangs, as it can when toxics change
+// for a stalled connection. For the clients it is one more fault.
 func (p *parts) restartToxiproxy(ctx context.Context) error {
 	p.toxiRestarts++
 	p.stopToxiproxy()
@@ -311,17 +311,17 @@ func (p *parts) ask(ctx context.Context, method, path string, body, response any
 		return err
 	}
 	defer func() { _ = resp.Body.Close() }()
-	answer, err := io.ReadAll(resp.Body)
+	text, err = io.ReadAll(resp.Body)
 	if err != nil {
 		return err
 	}
 	if resp.StatusCode > 299 {
-		return fmt.Errorf("toxiproxy: %s %s: %s: %s", method, path, resp.Status, answer)
+		return fmt.Errorf("toxiproxy: %s %s: %s: %s", method, path, resp.Status, text)
 	}
 	if response == nil {
 		return nil
 	}
-	return json.Unmarshal(answer, response)
+	return json.Unmarshal(text, response)
 }
 
 func (p *parts) addProxy(ctx context.Context, name, upstream string) error {
@@ -334,8 +334,8 @@ func (p *parts) addProxy(ctx context.Context, name, upstream string) error {
 	return err
 }
 
-// breakThings changes toxics until the context ends, and reloads or restarts
-// nginx each time that a sixteenth of the operations has begun.
+// breakThings changes toxics until the context ends, and reloads or restarts nginx
+// after each sixteenth of the operations.
 func (p *parts) breakThings(ctx context.Context, rnd *mathrand.Rand, started *atomic.Int64, operations int) error {
 	for event := 1; ctx.Err() == nil; {
 		var err error
@@ -347,13 +347,13 @@ func (p *parts) breakThings(ctx context.Context, rnd *mathrand.Rand, started *at
 		case started.Load() >= at:
 			p.nginx.restarts++
 			event++
-			// In turn at once and after its requests.
+			// By turns immediately and after its requests.
 			err = p.nginx.end(map[bool]os.Signal{true: syscall.SIGTERM, false: syscall.SIGQUIT}[event%4 == 1])
 			if err == nil {
 				err = p.nginx.start(context.WithoutCancel(ctx))
 			}
 		default:
-			// Not cut by the end of the operations, which would leave half a change.
+			// The end of the operations must not interrupt a change.
 			if p.changeToxics(context.WithoutCancel(ctx), rnd) != nil {
 				err = p.restartToxiproxy(context.WithoutCancel(ctx))
 			}
@@ -384,8 +384,7 @@ func (p *parts) clear(ctx context.Context) error {
 	return nil
 }
 
-// changeToxics takes away those in force, and in two of three times puts
-// others in force.
+// changeToxics removes the active toxics, and two times out of three adds others.
 func (p *parts) changeToxics(ctx context.Context, rnd *mathrand.Rand) error {
 	if err := p.clear(ctx); err != nil {
 		return err

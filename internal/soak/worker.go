@@ -14,14 +14,14 @@ import (
 	"github.com/fastly-tokens/fastly/fastlytest"
 )
 
-// leftovers is how many tokens a user may gather that nobody revokes, before
-// the limit of 100 gets in the way.
+// leftovers is how many tokens a user may have that nobody revokes, before it
+// reaches the limit of 100.
 const leftovers = 60
 
 const password = "soak-canary-password"
 
-// worker is one goroutine: a user of its own, that is replaced when it has
-// gathered too many tokens.
+// worker is one goroutine with a user of its own, replaced once it has too many
+// tokens.
 type worker struct {
 	*ledger
 	url    string
@@ -62,12 +62,12 @@ func (w *worker) newClient(key fastly.Secret) *fastly.Client {
 		fastly.WithRetryPolicy(fastly.RetryPolicy{MinBackoff: time.Millisecond, MaxBackoff: 50 * time.Millisecond}),
 		fastly.WithLogger(slog.New(slog.NewTextHandler(&w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))))
 	if err != nil {
-		panic(err) // not a subject of this program
+		panic(err) // not what this program tests
 	}
 	return c
 }
 
-// customer is each worker's own, or lists would take most of the time.
+// customer is each worker's own; otherwise lists would take most of the time.
 func (w *worker) customer() string { return fmt.Sprintf("customer%02d", w.n) }
 
 func (w *worker) renew() {
@@ -159,7 +159,7 @@ func (w *worker) revokeCurrent(ctx context.Context) error {
 	token := w.server.AddToken(w.user.ID, fastly.TokenCreatedResponse{})
 	c := w.newClient(token.AccessToken)
 	if w.http.Transport == nil {
-		defer c.CloseIdleConnections() // that are nobody else's
+		defer c.CloseIdleConnections() // no other client uses them
 	}
 	err := c.Tokens.RevokeTokenCurrent(ctx)
 	w.idle += w.noteRevoke(err, token.ID)
@@ -198,7 +198,7 @@ func (w *worker) listCustomer(ctx context.Context) error {
 	return err
 }
 
-// checkList checks that a list has every token that is known to be there.
+// checkList checks that a list has every token that is known to exist.
 func (w *worker) checkList(got []fastly.TokenResponse, err error) {
 	if err != nil {
 		return
