@@ -487,7 +487,7 @@ func TestCanceledCallsLeaveNothingBehind(t *testing.T) {
 
 // Each way of authentication, for every operation, alone and over the transport
 // of the caller's client.
-func TestAuthenticationOfEachOperation(t *testing.T) {
+func TestEachOperationIsAuthenticated(t *testing.T) {
 	t.Parallel()
 	ways := map[string]struct {
 		option func(base http.RoundTripper) fastly.Option

@@ -39,7 +39,7 @@ func TestPrintedRequestShowsNoBody(t *testing.T) {
 }
 
 // What each call sends, to the byte: method, path, header and body.
-func TestRequestsOnTheWire(t *testing.T) {
+func TestRequestsAreSentAsDocumented(t *testing.T) {
 	t.Parallel()
 	const form, bulk = "application/x-www-form-urlencoded", "application/vnd.api+json; ext=bulk"
 	create := func(req fastly.CreateTokenRequest) func(context.Context, *fastly.Client) error {

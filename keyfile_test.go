@@ -110,7 +110,7 @@ func TestKeyFileOfAFolderOrDeviceIsAnError(t *testing.T) {
 	}
 }
 
-func TestKeyFileRefusesAPathThatCanOnlyBeAMistake(t *testing.T) {
+func TestKeyFileRejectsAPathThatCanOnlyBeAMistake(t *testing.T) {
 	t.Parallel()
 	assertInvalid(t, assertNoKey(t, fastly.KeyFile("")), "path", "empty")
 	assertInvalid(t, assertNoKey(t, fastly.KeyFile(someKey)), "looks like a key")
@@ -265,7 +265,7 @@ func TestKeyFileThatCannotBeReadAnyLongerFailsAtOnce(t *testing.T) {
 	}
 }
 
-func TestKeyFileHonoursTheContext(t *testing.T) {
+func TestKeyFileHonorsTheContext(t *testing.T) {
 	t.Parallel()
 	path := writeKey(t, someKey)
 	canceled, cancel := context.WithCancel(t.Context())

@@ -18,7 +18,7 @@ import (
 	"github.com/fastly-tokens/fastly"
 )
 
-func TestKeyFileThatIsAFIFOIsRefusedWithoutBlocking(t *testing.T) {
+func TestKeyFileThatIsAFIFOIsRejectedWithoutBlocking(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "fifo")
 	require.NoError(t, syscall.Mkfifo(path, 0o600))

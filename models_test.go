@@ -92,7 +92,7 @@ func TestTokenCreatedResponseMarshalsEverythingButTheAccessToken(t *testing.T) {
 	assert.Equal(t, someKey, back.AccessToken.Reveal())
 }
 
-func TestTokenResponseExpired(t *testing.T) {
+func TestTokenIsExpiredFromExpiresAtOn(t *testing.T) {
 	t.Parallel()
 	token := fastly.TokenResponse{ExpiresAt: date(4)}
 	elsewhere := time.FixedZone("", -7*3600)
@@ -113,7 +113,7 @@ func TestTokenResponseExpired(t *testing.T) {
 	assert.True(t, created.Expired(date(4)), "a created token, too")
 }
 
-func TestTokenResponseAllows(t *testing.T) {
+func TestTokenAllowsItsScopesOnItsServices(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		scopes   string
@@ -233,7 +233,7 @@ func TestParseScopesTakesSpacesAndCommas(t *testing.T) {
 }
 
 // A function has no JSON form, and a request is logged all the same.
-func TestCreateTokenRequestMarshals(t *testing.T) {
+func TestCreateTokenRequestMarshalsWithoutItsFunction(t *testing.T) {
 	t.Parallel()
 	req := fastly.CreateTokenRequest{Name: "deploy", Password: "hush hush", OTPFunc: func(context.Context) (fastly.Secret, error) { return "", nil }}
 	text, err := json.Marshal(req)

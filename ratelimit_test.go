@@ -40,7 +40,7 @@ func TestRetryAfterHeaderIsSecondsOrADate(t *testing.T) {
 	}
 }
 
-func TestRetryAfterOfAResponse(t *testing.T) {
+func TestRetryAfterHeaderSetsRetryAfter(t *testing.T) {
 	t.Parallel()
 	for value, want := range map[string]time.Duration{
 		"120": 2 * time.Minute,
@@ -71,7 +71,7 @@ func TestRetryAfterIsRelativeToTheDateOfTheResponse(t *testing.T) {
 	}
 }
 
-func TestRateLimitHeadersOfAnError(t *testing.T) {
+func TestRateLimitHeadersOfAnErrorAreRead(t *testing.T) {
 	t.Parallel()
 	end := time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
 	for _, test := range []struct {

@@ -102,7 +102,7 @@ func TestClassifyStatusOfEveryStatus(t *testing.T) {
 	}
 }
 
-func TestDefaultRetryPolicy(t *testing.T) {
+func TestZeroRetryPolicyMeansTheDefaults(t *testing.T) {
 	t.Parallel()
 	assert.Equal(t, fastly.RetryPolicy{
 		MaxAttempts: 4, MinBackoff: 250 * time.Millisecond, MaxBackoff: 8 * time.Second, MaxWait: 30 * time.Second,
@@ -389,7 +389,7 @@ func TestRevokeCurrentUnderATransportIsNotRetriedOnceItMayBeApplied(t *testing.T
 	}
 }
 
-func TestTruncatedSuccess(t *testing.T) {
+func TestTruncatedSuccessIsRetriedForReadsOnly(t *testing.T) {
 	t.Parallel()
 	check := func(t *testing.T, r *rig, err error) {
 		t.Helper()

@@ -71,7 +71,7 @@ func TestCreateTokenWithEveryParameter(t *testing.T) {
 	assert.Equal(t, []string{"123456"}, sent[0].Header["Fastly-Otp"])
 }
 
-func TestLifeOfAToken(t *testing.T) {
+func TestTokenIsCreatedReadListedAndRevoked(t *testing.T) {
 	t.Parallel()
 	srv := newAPI(t)
 	ctx := t.Context()

@@ -137,7 +137,7 @@ func TestTokenExpiresAtItsTime(t *testing.T) {
 	assert.True(t, ok, "an expired token is remembered")
 }
 
-func TestRevokedKeyIsRefused(t *testing.T) {
+func TestRevokedKeyIsRejected(t *testing.T) {
 	t.Parallel()
 	a, keys := people(t)
 	a.Advance(time.Hour)

@@ -19,7 +19,7 @@ func TestClientIsReady(t *testing.T) {
 	assert.Equal(t, srv.User().ID, current.UserID)
 }
 
-func TestClientOptionsOverride(t *testing.T) {
+func TestClientOptionsTakePrecedence(t *testing.T) {
 	t.Parallel()
 	srv := fastlytest.NewServer()
 	defer srv.Close()
@@ -33,8 +33,8 @@ func TestClientOptionsOverride(t *testing.T) {
 	assert.Panics(t, func() { srv.Client(fastly.WithBaseURL("://")) })
 }
 
-// TestEveryMethod is the client library and the server in agreement.
-func TestEveryMethod(t *testing.T) {
+// TestEveryMethodWorksWithTheServer is the client library and the server in agreement.
+func TestEveryMethodWorksWithTheServer(t *testing.T) {
 	t.Parallel()
 	srv := fastlytest.NewServer()
 	defer srv.Close()

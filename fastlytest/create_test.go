@@ -12,7 +12,7 @@ import (
 	"github.com/fastly-tokens/fastly"
 )
 
-func TestCreateToken(t *testing.T) {
+func TestCreatedTokenIsAsRequested(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t, WithoutSudo())
 	r := a.send("POST", "/tokens", key(a.Key()), form(
@@ -62,7 +62,7 @@ func TestDefaultScopeIsGlobal(t *testing.T) {
 
 // What is sent but not understood must not make a wider token than was asked
 // for.
-func TestCreateTokenRefusals(t *testing.T) {
+func TestCreateRejectsWhatItDoesNotUnderstand(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t, WithoutSudo())
 	for _, tc := range []struct {
@@ -133,7 +133,7 @@ func TestUserHasAtMost100ActiveTokens(t *testing.T) {
 	a.token(u.ID, "beyond") // AddToken knows no limit
 }
 
-func TestFieldsInTheQueryOfACreateAreRefused(t *testing.T) {
+func TestFieldsInTheQueryOfACreateAreRejected(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t, WithoutSudo())
 	for _, query := range []string{"scope=purge_all", "services%5B%5D=A", "_=1", "%zz"} {

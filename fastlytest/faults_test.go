@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestFaultMatching(t *testing.T) {
+func TestFirstFaultThatMatchesAndIsDueAffectsARequest(t *testing.T) {
 	t.Parallel()
 	const get, post, del = "GET /tokens", "POST /tokens", "DELETE /tokens/abc"
 	for _, tc := range []struct {
@@ -57,7 +57,7 @@ func TestFaultMatching(t *testing.T) {
 	}
 }
 
-func TestInjectPanics(t *testing.T) {
+func TestInjectPanicsOnAnInvalidFault(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t)
 	for name, f := range map[string]Fault{
@@ -97,7 +97,7 @@ func TestInjectKeepsItsOwnHeader(t *testing.T) {
 	assert.Equal(t, "1", a.send("GET", "/tokens").header.Get("X"))
 }
 
-func TestClearFaults(t *testing.T) {
+func TestClearFaultsRemovesAllFaults(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t)
 	a.Inject(Fault{Kind: CutBefore, Times: -1})

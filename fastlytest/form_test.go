@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-func TestParseTime(t *testing.T) {
+func TestParseTimeAcceptsOnlyRFC3339(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2031, 1, 2, 2, 4, 5, 0, time.UTC)
 	for _, s := range []string{
@@ -81,7 +81,7 @@ func TestBodiesThatEndpointsTake(t *testing.T) {
 	}
 }
 
-func TestContentTypeTwice(t *testing.T) {
+func TestTwoContentTypesAreRejected(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t, WithoutSudo())
 	r := a.send("POST", "/tokens", key(a.Key()), form("name", "n"),

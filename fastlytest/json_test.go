@@ -10,7 +10,7 @@ import (
 	"github.com/fastly-tokens/fastly"
 )
 
-func TestTokenJSON(t *testing.T) {
+func TestTokenIsEncodedAsByTheAPI(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t)
 	u := a.AddUser(User{ID: "u1"})

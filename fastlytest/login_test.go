@@ -119,7 +119,7 @@ func TestCredentialsOfACreate(t *testing.T) {
 	}
 }
 
-func TestInvalidKeyIsRefusedWhateverComesWithIt(t *testing.T) {
+func TestInvalidKeyIsRejectedWhateverComesWithIt(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t)
 	assertProblem(t, a.send("POST", "/tokens", key("bad"), loggedIn(a.User())), 401, "missing or invalid")

@@ -25,7 +25,7 @@ func TestUnusableOptionsPanic(t *testing.T) {
 	}
 }
 
-func TestLatency(t *testing.T) {
+func TestLatencyDelaysTheResponseOnly(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t, WithoutSudo(), WithLatency(50*time.Millisecond))
 	began := time.Now()
@@ -40,7 +40,7 @@ func TestLatency(t *testing.T) {
 	assert.Zero(t, slow.last().Status)
 }
 
-func TestClock(t *testing.T) {
+func TestClockAndAdvanceDateEverything(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
 	now := start
@@ -104,7 +104,7 @@ func TestRateLimitCountsNonReadRequestsByTheHour(t *testing.T) {
 	assert.Len(t, a.Tokens(), 4, "a 429 is not processed")
 }
 
-func TestRateLimitOfNone(t *testing.T) {
+func TestRateLimitOfZeroAllowsNothing(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t, WithRateLimit(0))
 	assert.Equal(t, http.StatusTooManyRequests, a.send("POST", "/tokens", key(a.Key())).status)

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestRequests(t *testing.T) {
+func TestRequestsAreRecordedAndCopied(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t, WithoutSudo())
 	a.send("POST", "/tokens", key(a.Key()), form("name", "n"))

@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestStatusFaults(t *testing.T) {
+func TestStatusFaultsSendTheirResponse(t *testing.T) {
 	t.Parallel()
 	end := start.Truncate(time.Hour).Add(time.Hour)
 	const limited = `{"msg":"You have exceeded your hourly rate limit. Please contact support@fastly.com if you think this is a mistake."}`
@@ -78,7 +78,7 @@ func TestStatusFaultIsCompressedLikeOtherResponses(t *testing.T) {
 	assert.Equal(t, "text", a.send("GET", "/tokens", gzip).body, "as it is")
 }
 
-func TestGarbage(t *testing.T) {
+func TestGarbageIsA200WithoutTheAPIsHeaders(t *testing.T) {
 	t.Parallel()
 	overEach(t, func(t *testing.T, newAPI func(*testing.T, ...Option) *api) {
 		a := newAPI(t)
@@ -100,7 +100,7 @@ func TestGarbage(t *testing.T) {
 	})
 }
 
-func TestRedirect(t *testing.T) {
+func TestRedirectFaultIsNotProcessed(t *testing.T) {
 	t.Parallel()
 	overEach(t, func(t *testing.T, newAPI func(*testing.T, ...Option) *api) {
 		a := newAPI(t)

@@ -15,7 +15,7 @@ import (
 	"github.com/fastly-tokens/fastly"
 )
 
-func TestRoute(t *testing.T) {
+func TestRouteFindsOnlyThePathsOfTheAPI(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("a", 64)
 	for _, tc := range []struct{ path, allow, id string }{
@@ -94,7 +94,7 @@ func TestQueryIsIgnoredButForCreates(t *testing.T) {
 }
 
 // What a client library would never send.
-func TestRawRequests(t *testing.T) {
+func TestUnusualRequestsGetAResponse(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t)
 	for _, tc := range []struct {

@@ -15,7 +15,7 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestNewServer(t *testing.T) {
+func TestNewServerStartsWithOneUserAndKey(t *testing.T) {
 	t.Parallel()
 	s := NewServer()
 	defer s.Close()

@@ -150,7 +150,7 @@ func TestSudoNeedsAKey(t *testing.T) {
 	assertProblem(t, r, 401, "missing or invalid")
 }
 
-func TestSudoExpiryTime(t *testing.T) {
+func TestSudoLastsUntilItsExpiryTime(t *testing.T) {
 	t.Parallel()
 	for text, until := range map[string]time.Time{
 		"2030-05-06T07:31:00Z":      start.Add(time.Minute),

@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-func TestTOTP(t *testing.T) {
+func TestTOTPMatchesRFC6238(t *testing.T) {
 	t.Parallel()
 	const secret = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ" // "12345678901234567890"
 	// RFC 6238 appendix B, the last six of eight digits.

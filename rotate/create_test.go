@@ -296,7 +296,7 @@ func TestCreateThatIsCanceledLeavesNoToken(t *testing.T) {
 	assert.True(t, strings.HasSuffix(err.Error(), `no token named "`+failure.Name+`" is left`), err)
 }
 
-func TestCreateRefusesArgumentsThatAreMissing(t *testing.T) {
+func TestCreateRejectsMissingArguments(t *testing.T) {
 	t.Parallel()
 	c, err := fastly.NewClient(fastly.WithoutAuthentication())
 	require.NoError(t, err)

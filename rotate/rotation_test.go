@@ -200,7 +200,7 @@ func TestRotationOfItsOwnKeyCanFollowTheHandover(t *testing.T) {
 	})
 }
 
-func TestRotationRefusesWhatItCannotFinish(t *testing.T) {
+func TestRotationRejectsWhatItCannotFinish(t *testing.T) {
 	t.Parallel()
 	other := func(w *world) fastly.TokenCreatedResponse {
 		return w.AddToken(w.AddUser(fastlytest.User{}).ID, fastly.TokenCreatedResponse{})
@@ -500,7 +500,7 @@ func TestTokenThatMayBeTakenIsKeptUntilAnotherOneIs(t *testing.T) {
 	})
 }
 
-func TestPlaceThatDoesNotHoldWhatWasPutThereKeepsTheOldTokenWorking(t *testing.T) {
+func TestDestinationThatDoesNotHoldWhatWasPutThereKeepsTheOldTokenWorking(t *testing.T) {
 	t.Parallel()
 	for name, get := range map[string]func(context.Context) (fastly.Secret, error){
 		"another token": func(context.Context) (fastly.Secret, error) { return "Jd8sKf02mPq-47xLwZ_nB5vTcYh1RgAe", nil },
@@ -530,7 +530,7 @@ func failOnce(n int, err error) func(context.Context) (fastly.Secret, error) {
 	}
 }
 
-func TestPlaceThatLosesTheTokenDuringTheGracePeriodKeepsTheOldOneWorking(t *testing.T) {
+func TestDestinationThatLosesTheTokenDuringTheGracePeriodKeepsTheOldOneWorking(t *testing.T) {
 	t.Parallel()
 	inWorld(t, setup{get: true, grace: time.Hour}, func(t *testing.T, w *world) {
 		r := w.rotation(t)
@@ -572,7 +572,7 @@ func TestCanceledRunHandsOverNothing(t *testing.T) {
 	})
 }
 
-func TestTokenInItsPlaceIsNotReplacedBecauseOfOneRefusal(t *testing.T) {
+func TestTokenInItsPlaceIsNotReplacedBecauseOfOne401(t *testing.T) {
 	t.Parallel()
 	inWorld(t, setup{get: true}, func(t *testing.T, w *world) {
 		w.troubles = []trouble{{op: 8, name: crashAfter}} // at the handover

@@ -42,7 +42,7 @@ func TestAuditWithoutFindings(t *testing.T) {
 	assert.Equal(t, "Nothing found; tokens checked: 5.\n", o.out)
 }
 
-func TestAuditRules(t *testing.T) {
+func TestAuditRulesFindEachKind(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
 	limited := fastly.TokenResponse{Scopes: fastly.Scopes{"purge_all"}, Services: []string{"A"}, CreatedAt: now.Add(-10 * day), ExpiresAt: now.Add(31 * day), LastUsedAt: now}
@@ -112,7 +112,7 @@ func TestAuditAsCSV(t *testing.T) {
 // openMetrics is the form of a line of the text format.
 var openMetrics = regexp.MustCompile(`^(# (TYPE \w+ gauge|UNIT \w+ \w+|HELP \w+ .+|EOF)|\w+\{id="(?:[^"\\]|\\[\\"n])*",name="(?:[^"\\]|\\[\\"n])*",user="(?:[^"\\]|\\[\\"n])*"\} -?[0-9.]+)$`)
 
-func TestAuditMetrics(t *testing.T) {
+func TestAuditMetricsAreOpenMetrics(t *testing.T) {
 	t.Parallel()
 	now := time.Now().Truncate(time.Second)
 	s := newSite(t, fastlytest.WithClock(func() time.Time { return now }))
@@ -214,7 +214,7 @@ func TestAuditNeverRevokesTheTokenItUses(t *testing.T) {
 	assert.True(t, isRevoked(t, s, "5sNpEx2UkYf9WdTa6mJv4G"))
 }
 
-func TestDurations(t *testing.T) {
+func TestDurationsAreInDaysOrGoUnits(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{"30d": "30d", "0.5d": "12h", "36h": "36h", "90m": "1h30m", "1h0m0s": "1h", "0d": "0", "1000d": "1000d", "72h": "3d"} {
 		var d duration
@@ -226,7 +226,7 @@ func TestDurations(t *testing.T) {
 	}
 }
 
-func TestDistances(t *testing.T) {
+func TestDistancesAreInTheLargestUnit(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
 	for d, want := range map[time.Duration][2]string{

@@ -210,7 +210,7 @@ func TestBadLoginFiles(t *testing.T) {
 	assert.Empty(t, s.Requests())
 }
 
-func TestCreateThatIsRefused(t *testing.T) {
+func TestRejectedCreateLeavesNothing(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
 		prepare func(*site)

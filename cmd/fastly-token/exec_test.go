@@ -109,7 +109,7 @@ func TestCommandThatCannotRunCostsNoToken(t *testing.T) {
 	s.assertRevoked()
 }
 
-func TestExecUsage(t *testing.T) {
+func TestExecRejectsWrongUsage(t *testing.T) {
 	t.Parallel()
 	s := newExecSite(t)
 	for _, args := range [][]string{{}, {"--ttl", "0d", "--", "true"}, {"--env", "A=B", "--", "true"}, {"--env", "", "--", "true"}, {"--service", "a b", "--", "true"}, {"--scope", "a;b", "true"}, {"--nonsense", "--", "true"}} {

@@ -19,7 +19,7 @@ func isRevoked(t *testing.T, s *site, id string) bool {
 	return !token.DeletedAt.IsZero()
 }
 
-func TestRevokeOne(t *testing.T) {
+func TestRevokeRevokesAToken(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	stock(s)
@@ -75,7 +75,7 @@ func TestRevokeThatFailsIsSaidOnce(t *testing.T) {
 	assert.False(t, isRevoked(t, s, "5sNpEx2UkYf9WdTa6mJv4G"))
 }
 
-func TestRevokeSelf(t *testing.T) {
+func TestRevokeSelfRevokesTheCurrentToken(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	id := s.Tokens()[0].ID
@@ -95,7 +95,7 @@ func TestRevokeWantsIDsOrSelf(t *testing.T) {
 	assert.Empty(t, s.Requests())
 }
 
-func TestGet(t *testing.T) {
+func TestGetShowsAToken(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	stock(s)

@@ -232,7 +232,7 @@ func TestTwoRotationsAtOnceExcludeEachOther(t *testing.T) {
 	assert.Equal(t, 0, p.end(s), p.stderr.String())
 }
 
-func TestRotateUsage(t *testing.T) {
+func TestRotateRejectsWrongUsage(t *testing.T) {
 	t.Parallel()
 	s := newRotateSite(t)
 	for _, args := range [][]string{

@@ -100,7 +100,7 @@ func TestWhoamiAsJSON(t *testing.T) {
 	assert.NotContains(t, o.out, "access_token")
 }
 
-func TestRequirement(t *testing.T) {
+func TestRequirementIsAScopeWithOrWithoutAService(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]requirement{
 		"purge_all":                 {"purge_all", ""},
@@ -126,7 +126,7 @@ func TestRequirement(t *testing.T) {
 	}
 }
 
-func TestWhoamiWithAKeyThatIsRefused(t *testing.T) {
+func TestWhoamiReportsARejectedKey(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	s.set(varToken, "not-a-key-of-anybody")

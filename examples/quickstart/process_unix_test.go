@@ -17,7 +17,7 @@ import (
 	"github.com/fastly-tokens/fastly/fastlytest"
 )
 
-func TestProcess(t *testing.T) {
+func TestProcessLeavesNoToken(t *testing.T) {
 	t.Parallel()
 
 	t.Run("needs nothing", func(t *testing.T) {

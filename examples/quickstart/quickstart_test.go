@@ -256,7 +256,7 @@ func TestBadCredentialsAreReported(t *testing.T) {
 	assert.NotContains(t, errs, "wrong-key")
 }
 
-func TestFlags(t *testing.T) {
+func TestFlagsDecideTheExitCode(t *testing.T) {
 	t.Parallel()
 	for args, want := range map[string]int{"-nope": exitUsage, "word": exitUsage, "-h": exitOK} {
 		var out, errs bytes.Buffer
