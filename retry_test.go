@@ -356,8 +356,10 @@ func TestRevokeCurrentUnderATransportIsNotRetriedOnceItMayBeApplied(t *testing.T
 		{"no fault", nil, 1, true, nil},
 		{"cut before", []fastlytest.Fault{{Kind: fastlytest.CutBefore}}, 1, false, []error{fastly.ErrOutcomeUnknown}},
 		{"cut after", []fastlytest.Fault{{Kind: fastlytest.CutAfter}}, 1, true, []error{fastly.ErrOutcomeUnknown}},
+		{"502", []fastlytest.Fault{{Kind: fastlytest.Status, Status: 502}}, 1, false, []error{fastly.ErrOutcomeUnknown, fastly.ErrServer}},
 		{"503", []fastlytest.Fault{{Kind: fastlytest.Status, Status: 503}}, 1, false, []error{fastly.ErrOutcomeUnknown, fastly.ErrServer}},
 		{"502 after", []fastlytest.Fault{{Kind: fastlytest.StatusAfter, Status: 502}}, 1, true, []error{fastly.ErrOutcomeUnknown, fastly.ErrServer}},
+		{"503 after", []fastlytest.Fault{{Kind: fastlytest.StatusAfter, Status: 503}}, 1, true, []error{fastly.ErrOutcomeUnknown, fastly.ErrServer}},
 		{"truncated", []fastlytest.Fault{{Kind: fastlytest.CutMiddle, Keep: 1}}, 1, true, nil},
 		{"429", []fastlytest.Fault{rateLimited("1")}, 2, true, nil},
 		{"429, then 500", []fastlytest.Fault{rateLimited("1"), {Kind: fastlytest.Status, Status: 500}}, 2, false, []error{fastly.ErrOutcomeUnknown, fastly.ErrServer}},
@@ -372,7 +374,8 @@ func TestRevokeCurrentUnderATransportIsNotRetriedOnceItMayBeApplied(t *testing.T
 				r.srv.Inject(fault)
 			}
 			r.client = mustClient(t, fastly.WithBaseURL(r.srv.URL), fastly.WithTransport(&fastly.APIKeyTransport{
-				Key: r.victim.AccessToken, Host: hostOf(t, r.srv.URL), Base: failingDialer(errConnRefused, 2).transport(),
+				KeyFunc: func(context.Context) (fastly.Secret, error) { return r.victim.AccessToken, nil },
+				Host:    hostOf(t, r.srv.URL), Base: failingDialer(errConnRefused, 2).transport(),
 			}))
 			r.waits = skipWaits(r.client)
 			err := r.do()
@@ -381,6 +384,7 @@ func TestRevokeCurrentUnderATransportIsNotRetriedOnceItMayBeApplied(t *testing.T
 			} else {
 				assertMatches(t, err, test.want...)
 				assert.Equal(t, isUnknown(err), strings.HasSuffix(err.Error(), hint), "hint of %v", err)
+				assertOneLine(t, err)
 			}
 			assert.Len(t, r.srv.Requests(), test.requests, "requests sent")
 			assert.Len(t, r.waits.all(), test.requests+1, "waits: two after the dials that fail")

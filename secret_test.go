@@ -214,11 +214,7 @@ func TestFindCanariesFindsEachEncoding(t *testing.T) {
 		for way, text := range map[string]string{
 			"%x": fmt.Sprintf("%x", canary), "%X": fmt.Sprintf("%X", canary), "%d": fmt.Sprintf("%d", []byte(canary)), "%q": fmt.Sprintf("%q", canary),
 			"query": url.QueryEscape(canary), "path": url.PathEscape(canary), "HTML": html.EscapeString(canary), "part": canary[3:15],
-			"lower-case query": strings.ToLower(url.QueryEscape(strings.ToLower(canary))),
 		} {
-			if way == "lower-case query" && strings.ToLower(canary) != canary {
-				continue
-			}
 			assert.Equal(t, []string{name}, findCanaries("before "+text+" after"), "%s: %q", way, text)
 		}
 	}

@@ -27,7 +27,7 @@ const (
 	viewNoResponse = "no response"
 	viewComplete   = "complete"  // the API's own 2xx
 	viewTruncated  = "truncated" // a 2xx whose JSON breaks off
-	viewForeign    = "foreign"   // a 2xx that is not the API's
+	viewNotAPI     = "not API"   // a 2xx that is not the API's
 )
 
 // step is what happens to one request.
@@ -51,7 +51,7 @@ var noFault = step{processed: true, view: viewComplete}
 
 // endlessStep moves up to 64 MiB. It is the only fault of its sequence, and is
 // left out of the short enumeration.
-var endlessStep = step{fastlytest.Fault{Kind: fastlytest.Endless}, true, viewForeign}
+var endlessStep = step{fastlytest.Fault{Kind: fastlytest.Endless}, true, viewNotAPI}
 
 // faultySteps is every fault of fastlytest but Endless, with one status of each
 // class. Stalls end by themselves, so that no outcome depends on time.
@@ -72,8 +72,8 @@ var faultySteps = func() []step {
 		{fastlytest.Fault{Kind: fastlytest.StallAfter, Delay: pause}, true, viewNoResponse},
 		{fastlytest.Fault{Kind: fastlytest.StallMiddle, Delay: pause}, true, viewTruncated},
 		{part, false, viewTruncated},
-		{fastlytest.Fault{Kind: fastlytest.Garbage}, true, viewForeign},
-		{page, false, viewForeign},
+		{fastlytest.Fault{Kind: fastlytest.Garbage}, true, viewNotAPI},
+		{page, false, viewNotAPI},
 		{fastlytest.Fault{Kind: fastlytest.Redirect, Status: 301, Location: "/elsewhere"}, false, "301"},
 		{fastlytest.Fault{Kind: fastlytest.Redirect, Location: "/elsewhere"}, false, "307"},
 		{fastlytest.Fault{Kind: fastlytest.Delay, Delay: pause}, true, viewComplete},
@@ -152,10 +152,10 @@ func isRetried(k fastly.Kind, view string) bool {
 type claim string
 
 const (
-	claimDone    claim = "done"
-	claimRefused claim = "refused"         // not applied, at least not by this call
-	claimUnknown claim = "outcome unknown" // ErrOutcomeUnknown
-	claimNone    claim = "none"            // an error that does not say
+	claimDone     claim = "done"
+	claimRejected claim = "rejected"        // not applied, at least not by this call
+	claimUnknown  claim = "outcome unknown" // ErrOutcomeUnknown
+	claimNone     claim = "none"            // an error that does not say
 )
 
 func claimOf(k fastly.Kind, err error) claim {
@@ -166,9 +166,9 @@ func claimOf(k fastly.Kind, err error) claim {
 	case errors.Is(err, fastly.ErrOutcomeUnknown):
 		return claimUnknown
 	case k == fastly.KindCreate:
-		return claimRefused
+		return claimRejected
 	case errors.As(err, &response) && response.StatusCode/100 == 4 && !strings.Contains(err.Error(), "may have been applied"):
-		return claimRefused
+		return claimRejected
 	}
 	return claimNone
 }
@@ -189,7 +189,7 @@ func (e *ending) check(t *testing.T, views string) {
 	switch e.claim {
 	case claimDone:
 		wrong = e.notApplied
-	case claimRefused:
+	case claimRejected:
 		wrong = e.applied
 	case claimUnknown:
 		if e.applied == "" || e.notApplied == "" {

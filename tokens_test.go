@@ -490,46 +490,6 @@ func TestRevokeCurrentUsesOneKeyForAllAttempts(t *testing.T) {
 	}
 }
 
-// Under a transport of the caller's, the key of a retry may be another one.
-func TestRevokeCurrentOverTheCallersTransportIsNotRetriedOnceSent(t *testing.T) {
-	t.Parallel()
-	for _, test := range []struct {
-		fault    fastlytest.Fault
-		requests int
-		unknown  bool
-		revoked  bool
-	}{
-		{fastlytest.Fault{Kind: fastlytest.CutBefore}, 1, true, false},
-		{fastlytest.Fault{Kind: fastlytest.CutAfter}, 1, true, true},
-		{fastlytest.Fault{Kind: fastlytest.Status, Status: http.StatusBadGateway}, 1, true, false},
-		{fastlytest.Fault{Kind: fastlytest.StatusAfter, Status: http.StatusServiceUnavailable}, 1, true, true},
-		{fastlytest.Fault{Kind: fastlytest.Status, Status: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {"1"}}, Body: "slow down"}, 2, false, true},
-	} {
-		t.Run(fmt.Sprint(test.fault.Kind, test.fault.Status), func(t *testing.T) {
-			t.Parallel()
-			r := newRig(t, operationNamed("RevokeTokenCurrent"))
-			below := &http.Transport{}
-			r.client = mustClient(t, fastly.WithBaseURL(r.srv.URL), fastly.WithTransport(&fastly.APIKeyTransport{
-				KeyFunc: func(context.Context) (fastly.Secret, error) { return r.victim.AccessToken, nil },
-				Host:    hostOf(t, r.srv.URL), Base: below,
-			}))
-			t.Cleanup(below.CloseIdleConnections)
-			r.waits = skipWaits(r.client)
-			r.srv.Inject(test.fault)
-			err := r.do()
-			r.assertRequests(test.requests)
-			r.assertApplied(test.revoked)
-			if !test.unknown {
-				require.NoError(t, err)
-				return
-			}
-			require.ErrorIs(t, err, fastly.ErrOutcomeUnknown)
-			require.ErrorContains(t, err, "; the token may have been revoked: look at it with another key")
-			assertOneLine(t, err)
-		})
-	}
-}
-
 // A login authenticates itself: other credentials with it can make the API
 // reject it.
 func TestLoginSendsNoOtherCredentials(t *testing.T) {

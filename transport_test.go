@@ -154,17 +154,17 @@ func TestTimeoutEndsNoOtherRequest(t *testing.T) {
 				opts := []fastly.Option{noRetry, fastly.WithAPIKey(someKey), fastly.WithBaseURL(srv.URL), fastly.WithHTTPClient(&http.Client{Transport: tr})}
 				patient, hasty := mustClient(t, opts...), mustClient(t, opts...)
 				fastly.HookTimeout(hasty, 50*time.Millisecond)
-				neighbour := make(chan error, 1)
+				neighbor := make(chan error, 1)
 				go func() {
 					_, err := patient.Tokens.GetTokenCurrent(t.Context())
-					neighbour <- err
+					neighbor <- err
 				}()
 				<-arrived
 				_, err := hasty.Tokens.ListTokensUser(t.Context())
 				close(release)
 				require.ErrorIs(t, err, context.DeadlineExceeded)
 				require.NoError(t, t.Context().Err())
-				require.NoError(t, <-neighbour, "a request that runs at the same time")
+				require.NoError(t, <-neighbor, "a request that runs at the same time")
 				go func() { <-arrived }()
 				_, err = patient.Tokens.GetTokenCurrent(t.Context())
 				require.NoError(t, err, "a later request")
