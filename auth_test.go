@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -71,7 +70,7 @@ func TestTransportsWorkUnderAnyHTTPClient(t *testing.T) {
 		t.Run(tr.name, func(t *testing.T) {
 			t.Parallel()
 			srv := newStub(t, http.StatusTeapot, http.Header{"X-Response": {"yes"}}, "short and stout")
-			hc := &http.Client{Transport: tr.make(strings.TrimPrefix(srv.URL, "http://"), nil)}
+			hc := &http.Client{Transport: tr.make(hostOf(t, srv.URL), nil)}
 			req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, srv.URL+"/any/path?q=1", strings.NewReader("a body"))
 			require.NoError(t, err)
 			req.Header.Add("X-Own", "one")
@@ -372,8 +371,8 @@ func TestTransportsAuthenticateAtTheAPI(t *testing.T) {
 		transport http.RoundTripper
 		method    string
 	}{
-		"key":   {&fastly.APIKeyTransport{Key: srv.Key(), Host: strings.TrimPrefix(srv.URL, "http://")}, http.MethodGet},
-		"Basic": {&fastly.BasicAuthTransport{Username: srv.User().Login, Password: fastly.Secret(srv.User().Password), Host: strings.TrimPrefix(srv.URL, "http://")}, http.MethodPost},
+		"key":   {&fastly.APIKeyTransport{Key: srv.Key(), Host: hostOf(t, srv.URL)}, http.MethodGet},
+		"Basic": {&fastly.BasicAuthTransport{Username: srv.User().Login, Password: fastly.Secret(srv.User().Password), Host: hostOf(t, srv.URL)}, http.MethodPost},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -424,40 +423,6 @@ type sender struct {
 	name     string
 	isClient bool // which follows no redirect at all
 	send     func(t *testing.T, base string, tlsConfig *tls.Config) error
-}
-
-// createWith creates a token by a Client.
-func createWith(t *testing.T, base string, req *fastly.CreateTokenRequest, opts ...fastly.Option) error {
-	t.Helper()
-	c := mustClient(t, append([]fastly.Option{fastly.WithBaseURL(base)}, opts...)...)
-	skipWaits(c)
-	_, err := c.Tokens.CreateToken(t.Context(), req)
-	return err
-}
-
-// postWith posts a login by an http.Client over a transport. That client is
-// willing to follow each redirect.
-func postWith(t *testing.T, base string, rt http.RoundTripper) error {
-	t.Helper()
-	form := url.Values{"username": {canaryLogin}, "password": {canaryPassword}}
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, base+"/tokens", strings.NewReader(form.Encode()))
-	require.NoError(t, err)
-	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	req.Header.Set("Fastly-OTP", canaryOTP)
-	resp, err := followAll(rt).Do(req)
-	if err != nil {
-		return err
-	}
-	return resp.Body.Close()
-}
-
-func followAll(rt http.RoundTripper) *http.Client {
-	return &http.Client{Transport: rt, CheckRedirect: func(_ *http.Request, via []*http.Request) error {
-		if len(via) > 3 {
-			return errors.New("a loop of redirects")
-		}
-		return nil
-	}}
 }
 
 var senders = slices.Concat([]sender{

@@ -124,7 +124,7 @@ func TestRequestsAreSentAsDocumented(t *testing.T) {
 			for _, got := range srv.requests() {
 				assert.Equal(t, test.want.method, got.method)
 				assert.Equal(t, test.want.uri, got.uri)
-				assert.Equal(t, strings.TrimPrefix(srv.URL, "http://"), got.host)
+				assert.Equal(t, hostOf(t, srv.URL), got.host)
 				assert.Equal(t, test.want.body, got.body)
 				assert.Equal(t, int64(len(test.want.body)), got.length)
 				assert.False(t, got.chunked, "the length is known")

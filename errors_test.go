@@ -29,8 +29,6 @@ const (
 	typeHTML    = "text/html; charset=utf-8"
 )
 
-func isUnknown(err error) bool { return errors.Is(err, fastly.ErrOutcomeUnknown) }
-
 // statusSentinel is the error that a status matches, if there is one.
 func statusSentinel(status int) error {
 	if status >= 500 {

@@ -152,6 +152,42 @@ func addToken(srv *fastlytest.Server, userID string, scopes ...fastly.Scope) fas
 	return srv.AddToken(userID, fastly.TokenCreatedResponse{TokenResponse: fastly.TokenResponse{Scopes: scopes}})
 }
 
+// createWith creates a token by a Client.
+func createWith(t *testing.T, base string, req *fastly.CreateTokenRequest, opts ...fastly.Option) error {
+	t.Helper()
+	c := mustClient(t, append([]fastly.Option{fastly.WithBaseURL(base)}, opts...)...)
+	skipWaits(c)
+	_, err := c.Tokens.CreateToken(t.Context(), req)
+	return err
+}
+
+// postWith posts a login by an http.Client over a transport. That client is
+// willing to follow each redirect.
+func postWith(t *testing.T, base string, rt http.RoundTripper) error {
+	t.Helper()
+	form := url.Values{"username": {canaryLogin}, "password": {canaryPassword}}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, base+"/tokens", strings.NewReader(form.Encode()))
+	require.NoError(t, err)
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.Header.Set("Fastly-OTP", canaryOTP)
+	resp, err := followAll(rt).Do(req)
+	if err != nil {
+		return err
+	}
+	return resp.Body.Close()
+}
+
+func followAll(rt http.RoundTripper) *http.Client {
+	return &http.Client{Transport: rt, CheckRedirect: func(_ *http.Request, via []*http.Request) error {
+		if len(via) > 3 {
+			return errors.New("a loop of redirects")
+		}
+		return nil
+	}}
+}
+
+func date(month time.Month) time.Time { return time.Date(2030, month, 2, 3, 4, 5, 0, time.UTC) }
+
 // testTime is the time of a rig, whose clock stands still.
 var testTime = time.Date(2030, 5, 6, 7, 30, 0, 0, time.UTC)
 
@@ -319,6 +355,62 @@ func (s *stub) client(t testing.TB, opts ...fastly.Option) *fastly.Client {
 	return mustClient(t, append([]fastly.Option{fastly.WithBaseURL(s.URL), fastly.WithAPIKey(someKey), noRetry}, opts...)...)
 }
 
+// newCounted starts a server that counts the connections it gets.
+func newCounted(t *testing.T, handler http.HandlerFunc) (srv *httptest.Server, conns *atomic.Int32) {
+	t.Helper()
+	conns = new(atomic.Int32)
+	srv = httptest.NewUnstartedServer(handler)
+	srv.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			conns.Add(1)
+		}
+	}
+	srv.Start()
+	t.Cleanup(srv.Close)
+	return srv, conns
+}
+
+// respondByTurns responds with success and with every failure that leaves the
+// connection intact, and with bodies of known and of unknown length.
+func respondByTurns(w http.ResponseWriter, r *http.Request, turn int32) {
+	status, body := http.StatusOK, tokenJSON
+	switch {
+	case r.Method == http.MethodDelete:
+		status, body = http.StatusNoContent, ""
+	case r.Method == http.MethodPost:
+		body = createdJSON
+	case strings.HasSuffix(r.URL.Path, "/tokens"):
+		body = "[" + strings.Repeat(tokenJSON+",", 50) + tokenJSON + "]"
+	}
+	switch turn % 10 {
+	case 1:
+		status, body = http.StatusNotFound, `{"msg":"Record not found"}`
+	case 3:
+		status, body = http.StatusBadGateway, "<html><title>Bad gateway</title>"+strings.Repeat("x", 60<<10)+"</html>"
+	case 4:
+		status, body = http.StatusTooManyRequests, `{"msg":"slow down"}`
+	case 5:
+		status, body = http.StatusOK, "<html>Sign in</html>"+strings.Repeat("x", 60<<10)
+	case 6:
+		status, body = http.StatusOK, tokenJSON+strings.Repeat(" ", 30<<10)+"junk"
+	case 7:
+		w.Header().Set("Location", "https://evil.example/")
+		status, body = http.StatusFound, "moved"
+	case 8:
+		status, body = http.StatusUnauthorized, ""
+	}
+	if status == http.StatusNoContent {
+		w.WriteHeader(status)
+		return
+	}
+	if turn%3 == 0 {
+		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	}
+	w.WriteHeader(status)
+	// The client may have read enough.
+	_, _ = io.WriteString(w, body)
+}
+
 // roundTripFunc is an http.RoundTripper made of a function.
 type roundTripFunc func(*http.Request) (*http.Response, error)
 
@@ -464,19 +556,6 @@ func (b *logBuffer) String() string {
 	return b.buf.String()
 }
 
-// assertQuick checks that run, which returns how long something took, stays
-// below a limit: in the best of a few runs, as a busy machine can be late.
-func assertQuick(t *testing.T, limit time.Duration, run func() time.Duration) {
-	t.Helper()
-	best := time.Hour
-	for range 5 {
-		if best = min(best, run()); best <= limit {
-			return
-		}
-	}
-	t.Errorf("it took %v at best, at most %v was wanted", best, limit)
-}
-
 // responseError returns the GenericTokenError that err holds.
 func responseError(t testing.TB, err error) *fastly.GenericTokenError {
 	t.Helper()
@@ -484,6 +563,8 @@ func responseError(t testing.TB, err error) *fastly.GenericTokenError {
 	require.ErrorAs(t, err, &response)
 	return response
 }
+
+func isUnknown(err error) bool { return errors.Is(err, fastly.ErrOutcomeUnknown) }
 
 var allSentinels = map[string]error{
 	"ErrBadRequest":         fastly.ErrBadRequest,
@@ -578,6 +659,14 @@ func canaryRequest() *fastly.CreateTokenRequest {
 
 func canaryLoginRequest() *fastly.CreateTokenRequest {
 	return &fastly.CreateTokenRequest{Name: someName, Username: canaryLogin, Password: canaryPassword, OTP: canaryOTP}
+}
+
+func quoteJSON(s string) string {
+	text, err := json.Marshal(s)
+	if err != nil {
+		return `""`
+	}
+	return string(text)
 }
 
 var (

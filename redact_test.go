@@ -2,7 +2,6 @@ package fastly_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"html"
@@ -54,14 +53,6 @@ var echoes = map[string]func(string) string{
 	"JSON up to 64 KiB":        func(s string) string { return `{"msg":"` + strings.Repeat("x", 64<<10-28) + s + `"}` },
 	"behind 1 KiB but a bit":   func(s string) string { return strings.Repeat("x", 1<<10-15) + s },
 	"broken by a line":         func(s string) string { return "first\n" + s + "\nlast" },
-}
-
-func quoteJSON(s string) string {
-	text, err := json.Marshal(s)
-	if err != nil {
-		return `""`
-	}
-	return string(text)
 }
 
 // escapeAll formats each byte or character.

@@ -377,7 +377,7 @@ func (w *soakWorker) revokeCurrent(ctx context.Context) error {
 	token := addToken(w.srv, w.user.ID)
 	auth := fastly.WithAPIKey(token.AccessToken.Reveal())
 	if w.rnd.IntN(2) == 0 {
-		auth = fastly.WithTransport(&fastly.APIKeyTransport{Key: token.AccessToken, Host: strings.TrimPrefix(w.srv.URL, "http://")})
+		auth = fastly.WithTransport(&fastly.APIKeyTransport{Key: token.AccessToken, Host: hostOf(w.t, w.srv.URL)})
 	}
 	err := w.newClient(auth).Tokens.RevokeTokenCurrent(ctx)
 	w.report(err, token.ID)
