@@ -5,30 +5,23 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/netip"
 	"net/url"
-	"slices"
 	"strings"
 )
 
 const defaultHost = "api.fastly.com"
 
-// credential authenticates one request: a header, and the secrets in its value.
-// The zero value is no credential.
+// credential authenticates one request: a header, and the secrets in it. The zero
+// value is no credential.
 type credential struct {
-	header  string
-	value   []string
+	header  http.Header
 	secrets secrets
 }
 
 type obtainFunc = func(context.Context) (credential, error)
-
-func (c credential) set(h http.Header) {
-	if c.header != "" {
-		h[c.header] = c.value
-	}
-}
 
 func keyCredential(key Secret) (credential, error) {
 	if key == "" {
@@ -37,14 +30,14 @@ func keyCredential(key Secret) (credential, error) {
 	if err := checkVisible("the API key", key); err != nil {
 		return credential{}, err
 	}
-	return credential{"Fastly-Key", []string{key.Reveal()}, tokenSecrets(key.Reveal())}, nil
+	return credential{http.Header{"Fastly-Key": {key.Reveal()}}, secrets{}.with(minToken, key)}, nil
 }
 
 // askKey gets the key from f, and redacts it in the error of f.
 func askKey(ctx context.Context, f func(context.Context) (Secret, error)) (credential, error) {
 	key, err := f(ctx)
 	if err != nil {
-		return credential{}, fmt.Errorf("fastly: the key function failed: %w", redactError(err, tokenSecrets(key.Reveal())))
+		return credential{}, fmt.Errorf("fastly: the key function failed: %w", redactError(err, secrets{}.with(minToken, key)))
 	}
 	return keyCredential(key)
 }
@@ -57,18 +50,18 @@ func basicCredential(username string, password Secret) (credential, error) {
 		return credential{}, invalid("the user name holds a colon, which HTTP Basic authentication can't carry")
 	}
 	pair := base64.StdEncoding.EncodeToString([]byte(username + ":" + password.Reveal()))
-	return credential{"Authorization", []string{"Basic " + pair}, tokenSecrets(pair).and(passwordSecrets(password.Reveal()))}, nil
+	return credential{http.Header{"Authorization": {"Basic " + pair}}, secrets{}.with(minToken, Secret(pair)).with(minPassword, password)}, nil
 }
 
-// sentSecrets returns the secrets that a caller's transport put into the request of
-// resp, as far as resp shows them.
-func sentSecrets(resp *http.Response) secrets {
+// withSent returns s and the secrets that a caller's transport put into the request
+// of resp, as far as resp shows them.
+func (s secrets) withSent(resp *http.Response) secrets {
 	if resp.Request == nil {
-		return secrets{}
+		return s
 	}
 	_, value, _ := strings.Cut(resp.Request.Header.Get("Authorization"), " ")
 	_, password, _ := resp.Request.BasicAuth()
-	return tokenSecrets(resp.Request.Header.Get("Fastly-Key"), value).and(passwordSecrets(password))
+	return s.with(minToken, Secret(resp.Request.Header.Get("Fastly-Key"))).with(minToken, Secret(value)).with(minPassword, Secret(password))
 }
 
 // APIKeyTransport is an [http.RoundTripper] that adds an API token to requests as
@@ -145,7 +138,7 @@ func authenticate(req *http.Request, host string, base http.RoundTripper, obtain
 	if sent.Header = req.Header.Clone(); sent.Header == nil {
 		sent.Header = http.Header{}
 	}
-	cred.set(sent.Header)
+	maps.Copy(sent.Header, cred.header)
 	resp, err := roundTrip(base, sent)
 	if err != nil {
 		return nil, redactError(err, cred.secrets)
@@ -233,7 +226,7 @@ func isControl(r rune) bool { return r < 0x20 || r == 0x7f }
 // an ID: errors and logs show paths.
 func (op *operation) checkNoKey() error {
 	for element := range strings.SplitSeq(op.path, "/") {
-		if slices.Contains(op.cred.value, element) {
+		if element != "" && element == op.cred.header.Get("Fastly-Key") {
 			op.path = strings.ReplaceAll(op.path, "/"+element, "/"+redacted)
 			return invalid("the ID is the client's own API key; TokenResponse.ID is not a secret")
 		}

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
-	"net/url"
 	"runtime"
 	"slices"
 	"strings"
@@ -26,16 +25,13 @@ type Client struct {
 	// Tokens has the API's operations on tokens.
 	Tokens *TokensService
 
-	base      *url.URL
-	auth      authentication
+	config
 	transport http.RoundTripper
 	standard  bool // transport is net/http's own
 	jar       http.CookieJar
 	timeout   time.Duration // of an attempt; zero: none
 	silence   time.Duration // timeout starts again while a response arrives; zero: it doesn't
 	userAgent []string
-	policy    RetryPolicy
-	logger    *slog.Logger
 
 	rateLimit atomic.Pointer[RateLimit]
 	http1     atomic.Bool // the last response came over HTTP/1
@@ -74,13 +70,10 @@ func NewClient(opts ...Option) (*Client, error) {
 		return nil, err
 	}
 	client := &Client{
-		base:      c.base,
-		auth:      c.auth,
+		config:    c,
 		jar:       c.client.Jar,
 		timeout:   c.client.Timeout,
 		userAgent: []string{strings.TrimSpace(c.product + " " + libraryProduct)},
-		policy:    c.policy.withDefaults(),
-		logger:    c.logger,
 		now:       time.Now,
 		sleep:     sleep,
 		random:    rand.Float64,
@@ -88,7 +81,7 @@ func NewClient(opts ...Option) (*Client, error) {
 	if c.client.Transport == nil && c.client.Timeout == 0 {
 		client.timeout, client.silence = defaultTimeout, defaultTimeout
 	}
-	if client.transport = cmp.Or(c.auth.transport, c.client.Transport); client.transport == nil {
+	if client.transport = cmp.Or(c.own, c.client.Transport); client.transport == nil {
 		client.transport = defaultTransport()
 	}
 	_, client.standard = client.transport.(*http.Transport)
@@ -162,10 +155,7 @@ func (c *Client) attempt(ctx context.Context, op *operation, decode func(*http.R
 	if err != nil {
 		return outcome{result: resultPermanent, err: err}
 	}
-	secrets := cred.secrets
-	if otp != "" || op.password != "" {
-		secrets = secrets.and(tokenSecrets(otp.Reveal())).and(passwordSecrets(op.password.Reveal()))
-	}
+	secrets := cred.secrets.with(minToken, otp).with(minPassword, op.password)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	tracked, progress := track(ctx, cancel, op.kind, c.http1.Load())
@@ -189,8 +179,8 @@ func (c *Client) attempt(ctx context.Context, op *operation, decode func(*http.R
 	if c.jar != nil && !op.login {
 		c.jar.SetCookies(req.URL, resp.Cookies())
 	}
-	if c.auth.transport != nil {
-		secrets = secrets.and(sentSecrets(resp))
+	if c.own != nil {
+		secrets = secrets.withSent(resp)
 	}
 	limit := c.noteRateLimit(resp.Header)
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
@@ -208,11 +198,11 @@ func (c *Client) attempt(ctx context.Context, op *operation, decode func(*http.R
 // credentials obtains what authenticates an attempt.
 func (c *Client) credentials(ctx context.Context, op *operation) (cred credential, otp Secret, err error) {
 	switch {
-	case op.login || c.auth.obtain == nil:
-	case op.kind == kindRevokeCurrent && op.cred.header != "":
+	case op.login || c.obtain == nil:
+	case op.kind == kindRevokeCurrent && op.cred.header != nil:
 		cred = op.cred // with another key, "current" would be another token
 	default:
-		if cred, err = c.auth.obtain(ctx); err != nil {
+		if cred, err = c.obtain(ctx); err != nil {
 			return cred, "", err
 		}
 		op.cred = cred

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"time"
 
@@ -18,7 +19,6 @@ type operation struct {
 	path        string
 	body        []byte
 	contentType string // of body
-	accept      string // default application/json
 	name        string // of the token to create: how to find it again
 	login       bool   // body holds a user name and a password
 	password    Secret // in body
@@ -35,7 +35,7 @@ func (op *operation) askOTP(ctx context.Context) (Secret, error) {
 	}
 	otp, err := op.otpFunc(ctx)
 	if err != nil {
-		return "", fmt.Errorf("fastly: the OTP function failed: %w", redactError(err, tokenSecrets(otp.Reveal())))
+		return "", fmt.Errorf("fastly: the OTP function failed: %w", redactError(err, secrets{}.with(minToken, otp)))
 	}
 	return otp, checkVisible("the OTP", otp)
 }
@@ -61,8 +61,8 @@ func (c *Client) newRequest(ctx context.Context, op *operation, cred credential,
 		u.RawPath += op.path
 	}
 	header := http.Header{"Accept": acceptJSON, "User-Agent": c.userAgent}
-	if op.accept != "" {
-		header["Accept"] = []string{op.accept}
+	if op.kind == kindRevokeBulk {
+		header["Accept"] = []string{bulkType}
 	}
 	if op.contentType != "" {
 		header["Content-Type"] = []string{op.contentType}
@@ -74,7 +74,7 @@ func (c *Client) newRequest(ctx context.Context, op *operation, cred credential,
 	if otp != "" {
 		header["Fastly-Otp"] = []string{otp.Reveal()}
 	}
-	cred.set(header)
+	maps.Copy(header, cred.header)
 	req := &http.Request{
 		Method: op.method, URL: &u, Host: u.Host, Header: header,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,

@@ -269,7 +269,7 @@ func (op *operation) recoveryHint(out outcome, unknown, maybeApplied bool) strin
 		return "a token was created, and what may be its access token is in the response: test it before you rely on it"
 	case ok:
 		return "the token was created, and its access token is in the response: keep it, or revoke the token by its ID"
-	case out.status == http.StatusUnauthorized && op.cred.header == "Authorization" && op.kind != kindCreate:
+	case out.status == http.StatusUnauthorized && op.cred.header["Authorization"] != nil && op.kind != kindCreate:
 		return "the API accepts a user name and password for creates only: use WithAPIKey"
 	case !unknown && maybeApplied && op.kind != kindRead:
 		return "the revoke may have been applied all the same; revoking again is safe"
@@ -277,7 +277,7 @@ func (op *operation) recoveryHint(out outcome, unknown, maybeApplied bool) strin
 		return ""
 	case op.kind == kindCreate:
 		return fmt.Sprintf("a token may have been created: before you create it again, look for the name %q with ListTokensUser, and revoke what you find and don't hold", truncate(op.name, 100))
-	case op.kind == kindRevokeForeign:
+	case op.kind == kindRevokeUnpinned:
 		return "the token may have been revoked: look at it with another key"
 	case out.status == http.StatusUnauthorized:
 		return "an earlier attempt may have been processed, and the key itself may be what it revoked: list the tokens with another key"

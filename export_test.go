@@ -15,7 +15,13 @@ var (
 )
 
 // RedactTokens is redact for secrets that are redacted anywhere.
-func RedactTokens(text string, tokens ...string) string { return redact(text, tokenSecrets(tokens...)) }
+func RedactTokens(text string, tokens ...string) string {
+	var s secrets
+	for _, token := range tokens {
+		s = s.with(minToken, Secret(token))
+	}
+	return redact(text, s)
+}
 
 type (
 	Kind   = kind
@@ -23,12 +29,12 @@ type (
 )
 
 const (
-	KindRead          = kindRead
-	KindRevoke        = kindRevoke
-	KindRevokeCurrent = kindRevokeCurrent
-	KindRevokeForeign = kindRevokeForeign
-	KindRevokeBulk    = kindRevokeBulk
-	KindCreate        = kindCreate
+	KindRead           = kindRead
+	KindRevoke         = kindRevoke
+	KindRevokeCurrent  = kindRevokeCurrent
+	KindRevokeUnpinned = kindRevokeUnpinned
+	KindRevokeBulk     = kindRevokeBulk
+	KindCreate         = kindCreate
 
 	ResultDone        = resultDone
 	ResultNotSent     = resultNotSent

@@ -69,11 +69,15 @@ func (f *keyFile) key(ctx context.Context) (Secret, error) {
 		defer func() { <-f.turn }()
 	case <-ctx.Done():
 	}
-	err := ctx.Err()
+	now, err := time.Now(), ctx.Err()
 	if err == nil {
-		err = f.refresh()
+		err = f.read(now)
 	}
-	if err == nil {
+	switch absent := errors.Is(err, fs.ErrNotExist) || errors.Is(err, errKeyFileEmpty); {
+	case err == nil:
+		f.seen = now
+		return f.last, nil
+	case absent && f.info != nil && now.Sub(f.seen) < keyFileGrace:
 		return f.last, nil
 	}
 	// An error of the operating system repeats the path as it is.
@@ -83,19 +87,7 @@ func (f *keyFile) key(ctx context.Context) (Secret, error) {
 	return "", fmt.Errorf("fastly: key file %.1024q: %w", f.path, err)
 }
 
-// refresh brings last up to date.
-func (f *keyFile) refresh() error {
-	now := time.Now()
-	err := f.read(now)
-	switch absent := errors.Is(err, fs.ErrNotExist) || errors.Is(err, errKeyFileEmpty); {
-	case err == nil:
-		f.seen = now
-	case absent && f.info != nil && now.Sub(f.seen) < keyFileGrace:
-		return nil
-	}
-	return err
-}
-
+// read brings last up to date.
 func (f *keyFile) read(now time.Time) error {
 	info, err := os.Stat(f.path)
 	switch {

@@ -18,26 +18,20 @@ type Option func(*config) error
 type config struct {
 	base      *url.URL
 	plainHTTP bool
-	auth      authentication
+	option    string            // the way of authentication
+	obtain    obtainFunc        // nil: no credentials, or those of own
+	own       http.RoundTripper // of WithTransport
 	client    *http.Client
 	product   string
 	policy    RetryPolicy
 	logger    *slog.Logger
 }
 
-// authentication is where the credentials of a client come from. With neither
-// obtain nor transport the client has none.
-type authentication struct {
-	option    string
-	obtain    obtainFunc
-	transport http.RoundTripper
-}
-
-func (c *config) authenticate(auth authentication) error {
-	if previous := c.auth.option; previous != "" && previous != auth.option {
-		return invalid("%s and %s are two ways of authentication: use one", previous, auth.option)
+func (c *config) authenticate(option string, obtain obtainFunc, own http.RoundTripper) error {
+	if c.option != "" && c.option != option {
+		return invalid("%s and %s are two ways of authentication: use one", c.option, option)
 	}
-	c.auth = auth
+	c.option, c.obtain, c.own = option, obtain, own
 	return nil
 }
 
@@ -48,7 +42,7 @@ func withCredential(option string, cred credential, err error) Option {
 			return err
 		}
 		obtain := func(context.Context) (credential, error) { return cred, nil }
-		return c.authenticate(authentication{option: option, obtain: obtain})
+		return c.authenticate(option, obtain, nil)
 	}
 }
 
@@ -68,10 +62,8 @@ func WithAPIKeyFunc(f func(context.Context) (Secret, error)) Option {
 		if f == nil {
 			return invalid("WithAPIKeyFunc was given nil")
 		}
-		return c.authenticate(authentication{
-			option: "WithAPIKeyFunc",
-			obtain: func(ctx context.Context) (credential, error) { return askKey(ctx, f) },
-		})
+		obtain := func(ctx context.Context) (credential, error) { return askKey(ctx, f) }
+		return c.authenticate("WithAPIKeyFunc", obtain, nil)
 	}
 }
 
@@ -88,7 +80,7 @@ func WithBasicAuth(username, password string) Option {
 // by [WithHTTPClient] may still add credentials.
 func WithoutAuthentication() Option {
 	return func(c *config) error {
-		return c.authenticate(authentication{option: "WithoutAuthentication"})
+		return c.authenticate("WithoutAuthentication", nil, nil)
 	}
 }
 
@@ -104,7 +96,7 @@ func WithTransport(rt http.RoundTripper) Option {
 		if err := checkTLS(rt); err != nil {
 			return err
 		}
-		return c.authenticate(authentication{option: "WithTransport", transport: rt})
+		return c.authenticate("WithTransport", nil, rt)
 	}
 }
 
@@ -179,7 +171,7 @@ func WithLogger(l *slog.Logger) Option {
 
 // withEnv is an Option that fills in from the environment what no other has set.
 func withEnv(c *config) error {
-	if c.auth.option == "" {
+	if c.option == "" {
 		name := "FASTLY_API_TOKEN"
 		if os.Getenv(name) == "" {
 			name = "FASTLY_API_KEY"
@@ -202,7 +194,7 @@ func withEnv(c *config) error {
 
 // check completes the configuration, and rejects one that can't work as a whole.
 func (c *config) check() error {
-	if c.auth.option == "" {
+	if c.option == "" {
 		return invalid("no credentials: use WithAPIKey, WithAPIKeyFunc, WithBasicAuth, WithoutAuthentication, WithTransport or NewClientFromEnv")
 	}
 	if c.base == nil {
@@ -211,8 +203,8 @@ func (c *config) check() error {
 	if c.base.Scheme == "http" && !c.plainHTTP && !isLoopback(c.base.Hostname()) {
 		return invalid("the base URL is plain http, which would show the credentials to anyone on the path to %s: use https", c.base.Host)
 	}
-	c.client = cmp.Or(c.client, new(http.Client))
-	if c.auth.transport != nil && c.client.Transport != nil {
+	c.client, c.policy = cmp.Or(c.client, new(http.Client)), c.policy.withDefaults()
+	if c.own != nil && c.client.Transport != nil {
 		return invalid("WithTransport and the Transport of WithHTTPClient exclude each other: wrap the latter in your transport, or leave it nil")
 	}
 	return nil

@@ -172,21 +172,12 @@ func scalar(value jsontext.Value) string {
 
 // htmlTitle returns the title of an HTML page; the page itself is no message.
 func htmlTitle(page string) string {
-	page = strings.ToValidUTF8(page, "")
-	lower := strings.Map(func(r rune) rune { // of the same length, unlike ToLower
-		if 'A' <= r && r <= 'Z' {
-			r += 'a' - 'A'
+	for _, tag := range []string{"title", "TITLE"} {
+		_, rest, _ := strings.Cut(page, "<"+tag)
+		_, rest, _ = strings.Cut(rest, ">")
+		if title, _, ok := strings.Cut(rest, "</"+tag); ok {
+			return strings.Join(strings.Fields(html.UnescapeString(strings.ToValidUTF8(title, ""))), " ")
 		}
-		return r
-	}, page)
-	start := strings.Index(lower, "<title")
-	if start < 0 {
-		return ""
 	}
-	open := strings.IndexByte(lower[start:], '>')
-	end := strings.Index(lower[start:], "</title")
-	if open < 0 || end < open {
-		return ""
-	}
-	return strings.Join(strings.Fields(html.UnescapeString(page[start+open+1:start+end])), " ")
+	return ""
 }

@@ -24,24 +24,16 @@ const (
 	minPassword = 8 // a shorter password may be a common word
 )
 
-func tokenSecrets(texts ...string) secrets    { return newSecrets(minToken, texts) }
-func passwordSecrets(texts ...string) secrets { return newSecrets(minPassword, texts) }
-
-func newSecrets(length int, texts []string) (s secrets) {
-	for _, text := range texts {
-		switch {
-		case text == "":
-		case len(text) < length:
-			s.whole = append(s.whole, text)
-		default:
-			s.anywhere = append(s.anywhere, text)
-		}
+// with returns s and one more secret, whole only if it is shorter than length.
+func (s secrets) with(length int, secret Secret) secrets {
+	switch {
+	case secret == "":
+	case len(secret) < length:
+		s.whole = append(slices.Clip(s.whole), secret.Reveal())
+	default:
+		s.anywhere = append(slices.Clip(s.anywhere), secret.Reveal())
 	}
 	return s
-}
-
-func (s secrets) and(more secrets) secrets {
-	return secrets{slices.Concat(s.anywhere, more.anywhere), slices.Concat(s.whole, more.whole)}
 }
 
 // redactor replaces secrets in untrusted text, whichever way that encodes them.
@@ -258,7 +250,7 @@ func redactError(err error, s secrets) error {
 	for _, secret := range slices.Concat(s.anywhere, s.whole) {
 		// net/http quotes single words of a line that is not HTTP.
 		for word := range strings.FieldsSeq(secret) {
-			clean = redact(clean, passwordSecrets(word))
+			clean = redact(clean, secrets{}.with(minPassword, Secret(word)))
 		}
 	}
 	if clean == text {

@@ -56,9 +56,9 @@ const (
 	kindRead kind = iota
 	kindRevoke
 	kindRevokeCurrent
-	// kindRevokeForeign revokes the token of a key that a transport of the
+	// kindRevokeUnpinned revokes the token of a key that a transport of the
 	// caller's holds: at the next attempt it may be another one.
-	kindRevokeForeign
+	kindRevokeUnpinned
 	kindRevokeBulk
 	kindCreate
 )
@@ -106,7 +106,7 @@ func decide(k kind, r result, status int, maybeApplied bool) decision {
 	case resultNotSent, resultRateLimited:
 		return decision{retry: true}
 	case resultNoResponse, resultServerError:
-		unknown := create || k == kindRevokeForeign
+		unknown := create || k == kindRevokeUnpinned
 		return decision{retry: !unknown, unknown: unknown}
 	case resultTruncated:
 		return decision{retry: read, unknown: create, done: !read && !create}
@@ -211,7 +211,7 @@ func retryDelay(p RetryPolicy, serverDelay time.Duration, n int, chance float64)
 // canWait reports whether the wait d is allowed, and ends before ctx does.
 func canWait(ctx context.Context, p RetryPolicy, serverDelay, d time.Duration, now time.Time) bool {
 	deadline, ok := ctx.Deadline()
-	return min(cmp.Or(serverDelay, d), d) <= p.MaxWait && (!ok || now.Add(d).Before(deadline))
+	return cmp.Or(serverDelay, d) <= p.MaxWait && (!ok || now.Add(d).Before(deadline))
 }
 
 // sleep waits for d or until ctx ends.

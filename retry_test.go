@@ -30,7 +30,7 @@ import (
 
 // The columns of the retry table, in its order.
 var kinds = []fastly.Kind{
-	fastly.KindRead, fastly.KindRevoke, fastly.KindRevokeCurrent, fastly.KindRevokeForeign, fastly.KindRevokeBulk, fastly.KindCreate,
+	fastly.KindRead, fastly.KindRevoke, fastly.KindRevokeCurrent, fastly.KindRevokeUnpinned, fastly.KindRevokeBulk, fastly.KindCreate,
 }
 
 func TestDecideEveryCell(t *testing.T) {

@@ -21,11 +21,6 @@ type TokensService struct {
 	client *Client
 }
 
-const (
-	tokensPath  = "/tokens"
-	currentPath = tokensPath + "/self"
-)
-
 // BulkRevokeTokens revokes tokens by their IDs: DELETE /tokens. The list must
 // not be empty; an ID that occurs twice is sent once. A 404 after an attempt that
 // may have been processed matches [ErrOutcomeUnknown], too.
@@ -40,8 +35,8 @@ func (s *TokensService) BulkRevokeTokens(ctx context.Context, tokenIDs []string)
 		}
 	}
 	_, err := do(ctx, s, operation{
-		kind: kindRevokeBulk, method: http.MethodDelete, path: tokensPath,
-		body: encodeBulk(tokenIDs), contentType: bulkType, accept: bulkType,
+		kind: kindRevokeBulk, method: http.MethodDelete, path: "/tokens",
+		body: encodeBulk(tokenIDs), contentType: bulkType,
 	}, decodeRevoked)
 	return err
 }
@@ -66,7 +61,7 @@ func (s *TokensService) CreateToken(ctx context.Context, req *CreateTokenRequest
 		return nil, err
 	}
 	return do(ctx, s, operation{
-		kind: kindCreate, method: http.MethodPost, path: tokensPath,
+		kind: kindCreate, method: http.MethodPost, path: "/tokens",
 		body: form, contentType: formType,
 		name: req.Name, login: req.Username != "", password: req.Password, otp: req.OTP, otpFunc: req.OTPFunc,
 	}, decodeCreated)
@@ -78,14 +73,14 @@ func (s *TokensService) GetToken(ctx context.Context, tokenID string) (*TokenRes
 	if err := checkTokenID(tokenID, "GetTokenCurrent"); err != nil {
 		return nil, err
 	}
-	return do(ctx, s, operation{kind: kindRead, method: http.MethodGet, path: tokensPath + "/" + tokenID}, decodeToken)
+	return do(ctx, s, operation{kind: kindRead, method: http.MethodGet, path: "/tokens/" + tokenID}, decodeToken)
 }
 
 // GetTokenCurrent returns the token that the client authenticates with: GET
 // /tokens/self.
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/user/#get-token-current
 func (s *TokensService) GetTokenCurrent(ctx context.Context) (*TokenResponse, error) {
-	return do(ctx, s, operation{kind: kindRead, method: http.MethodGet, path: currentPath}, decodeToken)
+	return do(ctx, s, operation{kind: kindRead, method: http.MethodGet, path: "/tokens/self"}, decodeToken)
 }
 
 // ListTokensCustomer returns the tokens of a customer: GET
@@ -96,14 +91,14 @@ func (s *TokensService) ListTokensCustomer(ctx context.Context, customerID strin
 	if err := checkID("the customer ID", customerID); err != nil {
 		return nil, err
 	}
-	return do(ctx, s, operation{kind: kindRead, method: http.MethodGet, path: "/customer/" + customerID + tokensPath}, decodeTokens)
+	return do(ctx, s, operation{kind: kindRead, method: http.MethodGet, path: "/customer/" + customerID + "/tokens"}, decodeTokens)
 }
 
 // ListTokensUser returns the tokens of the client's user: GET /tokens. The list
 // is complete, in no particular order, and empty but not nil if there are none.
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/user/#list-tokens-user
 func (s *TokensService) ListTokensUser(ctx context.Context) ([]TokenResponse, error) {
-	return do(ctx, s, operation{kind: kindRead, method: http.MethodGet, path: tokensPath}, decodeTokens)
+	return do(ctx, s, operation{kind: kindRead, method: http.MethodGet, path: "/tokens"}, decodeTokens)
 }
 
 // RevokeToken revokes a token by its ID: DELETE /tokens/{token_id}. A 404 means
@@ -113,7 +108,7 @@ func (s *TokensService) RevokeToken(ctx context.Context, tokenID string) error {
 	if err := checkTokenID(tokenID, "RevokeTokenCurrent"); err != nil {
 		return err
 	}
-	_, err := do(ctx, s, operation{kind: kindRevoke, method: http.MethodDelete, path: tokensPath + "/" + tokenID}, decodeRevoked)
+	_, err := do(ctx, s, operation{kind: kindRevoke, method: http.MethodDelete, path: "/tokens/" + tokenID}, decodeRevoked)
 	return err
 }
 
@@ -124,7 +119,7 @@ func (s *TokensService) RevokeToken(ctx context.Context, tokenID string) error {
 //
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/user/#revoke-token-current
 func (s *TokensService) RevokeTokenCurrent(ctx context.Context) error {
-	_, err := do(ctx, s, operation{kind: kindRevokeCurrent, method: http.MethodDelete, path: currentPath}, decodeRevoked)
+	_, err := do(ctx, s, operation{kind: kindRevokeCurrent, method: http.MethodDelete, path: "/tokens/self"}, decodeRevoked)
 	return err
 }
 
@@ -137,12 +132,12 @@ func (s *TokensService) ready(ctx context.Context, op *operation) (*Client, erro
 	switch {
 	case ctx == nil:
 		return nil, invalid("the context is nil")
-	case c.auth.obtain == nil && c.auth.transport == nil && !op.login:
+	case c.obtain == nil && c.own == nil && !op.login:
 		return nil, invalid("the client has no credentials: use WithAPIKey, or create a token with Username and Password")
 	case ctx.Err() != nil:
 		return nil, op.newError("not sent: "+ctx.Err().Error(), contextError(ctx), callContext{})
-	case c.auth.transport != nil && op.kind == kindRevokeCurrent:
-		op.kind = kindRevokeForeign
+	case c.own != nil && op.kind == kindRevokeCurrent:
+		op.kind = kindRevokeUnpinned
 	}
 	return c, nil
 }

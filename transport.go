@@ -66,12 +66,10 @@ func checkTLS(rt http.RoundTripper) error {
 	}
 	// Only Clone waits for a transport to change its settings at its first use.
 	c := cmp.Or(t.Clone().TLSClientConfig, new(tls.Config))
-	tooOld := func(version uint16) bool { return version != 0 && version < tls.VersionTLS12 }
-	switch oldest, newest := c.MinVersion, c.MaxVersion; {
-	case tooOld(oldest):
-		return invalid("the HTTP transport allows %s: set TLSClientConfig.MinVersion to tls.VersionTLS12 or later", tls.VersionName(oldest))
-	case tooOld(newest):
-		return invalid("the HTTP transport goes up to %s only: set TLSClientConfig.MaxVersion to tls.VersionTLS12 or later", tls.VersionName(newest))
+	for name, version := range map[string]uint16{"MinVersion": c.MinVersion, "MaxVersion": c.MaxVersion} {
+		if version != 0 && version < tls.VersionTLS12 {
+			return invalid("the HTTP transport has a %s of %s: set TLSClientConfig.%[1]s to tls.VersionTLS12 or later", name, tls.VersionName(version))
+		}
 	}
 	return nil
 }
