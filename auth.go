@@ -148,7 +148,7 @@ func authenticate(req *http.Request, host string, base http.RoundTripper, obtain
 	return resp, nil
 }
 
-// rejectedError is the error of a request that a transport refuses to send.
+// rejectedError is the error of a request that a transport rejects.
 type rejectedError struct{ err error }
 
 func (e *rejectedError) Error() string { return e.err.Error() }
@@ -171,7 +171,7 @@ func checkOrigin(req *http.Request, host string) error {
 	default:
 		return nil
 	}
-	return fmt.Errorf("fastly: request to %s refused: %s", sanitize(req.URL.Host), reason)
+	return fmt.Errorf("fastly: request to %s rejected: %s", sanitize(req.URL.Host), reason)
 }
 
 // fromHTTPS reports whether resp, the redirect that caused a request, came over

@@ -22,7 +22,7 @@ const libraryProduct = "fastly-tokens-go/0.2.0"
 // Client talks to the Fastly API. [NewClient] and [NewClientFromEnv] make one; the
 // zero value fails every call with [ErrInvalidArgument]. Safe for concurrent use.
 type Client struct {
-	// Tokens has the API's operations on tokens.
+	// Tokens provides the API's operations on tokens.
 	Tokens *TokensService
 
 	config
@@ -30,7 +30,7 @@ type Client struct {
 	standard  bool // transport is net/http's own
 	jar       http.CookieJar
 	timeout   time.Duration // of an attempt; zero: none
-	silence   time.Duration // timeout starts again while a response arrives; zero: it doesn't
+	silence   time.Duration // restarts timeout while a response arrives, unless zero
 	userAgent []string
 
 	rateLimit atomic.Pointer[RateLimit]
@@ -51,7 +51,7 @@ func NewClientFromEnv(opts ...Option) (*Client, error) {
 
 // NewClient returns a client for the API. It needs exactly one of [WithAPIKey],
 // [WithAPIKeyFunc], [WithBasicAuth], [WithoutAuthentication] and [WithTransport].
-// Its error is that of the first option that can't work, and matches
+// It returns the error of the first invalid option, which matches
 // [ErrInvalidArgument].
 func NewClient(opts ...Option) (*Client, error) {
 	var c config
@@ -64,7 +64,7 @@ func NewClient(opts ...Option) (*Client, error) {
 		}
 	}
 	if runtime.GOOS == "js" {
-		return nil, invalid("there is no safe transport in a browser: it follows redirects with the key")
+		return nil, invalid("browsers are not supported: they follow redirects with the key")
 	}
 	if err := c.check(); err != nil {
 		return nil, err
@@ -89,8 +89,8 @@ func NewClient(opts ...Option) (*Client, error) {
 	return client, nil
 }
 
-// RateLimit returns the rate limit of the last response that carried one, and
-// whether there was any. It is safe for concurrent use.
+// RateLimit returns the rate limit of the last response that had one, and
+// whether there was one. It is safe for concurrent use.
 func (c *Client) RateLimit() (rl RateLimit, ok bool) {
 	if last := c.rateLimit.Load(); last != nil {
 		return *last, true
@@ -107,7 +107,7 @@ func (c *Client) CloseIdleConnections() {
 	}
 }
 
-// outcome is what became of one attempt.
+// outcome is the result of one attempt.
 type outcome struct {
 	result   result
 	status   int                // zero: no response
@@ -148,8 +148,8 @@ func do[T any](ctx context.Context, s *TokensService, op operation, decode func(
 	}
 }
 
-// attempt sends the operation once. Key and code functions have the context of
-// the call, as a person may be typing.
+// attempt sends the operation once. Key and one-time password functions get the
+// context of the call, not of the attempt: a person may be typing.
 func (c *Client) attempt(ctx context.Context, op *operation, decode func(*http.Response) error) outcome {
 	cred, otp, err := c.credentials(ctx, op)
 	if err != nil {

@@ -199,7 +199,7 @@ func (d *tokenDecoder) unquote(value jsontext.Value) []byte {
 		d.buf, _ = jsontext.AppendUnquote(d.buf[:0], value) // whether UTF-8 must be valid is for the Decoder to say
 		return d.buf
 	case kind != 'n':
-		d.fail("the form of %s is unknown", d.name)
+		d.fail("%s has an unexpected type", d.name)
 	}
 	return nil
 }
@@ -246,7 +246,7 @@ func (d *tokenDecoder) array() ([]string, error) {
 	if err == nil {
 		_, err = d.ReadToken()
 	}
-	return append([]string{}, d.items...), err // [] encodes to what it was
+	return append([]string{}, d.items...), err // not nil, so that it encodes as []
 }
 
 // scopes reads the space-delimited form, or the array that some responses have.
@@ -273,7 +273,7 @@ func (d *tokenDecoder) services(to *[]string) (err error) {
 	}
 	var text string
 	if err = d.text(&text); text != "" {
-		d.fail("the form of %s is unknown", d.name)
+		d.fail("%s has an unexpected type", d.name)
 	}
 	return err
 }
@@ -396,7 +396,7 @@ func invalidResponse(format string, args ...any) error {
 	return &invalidResponseError{"the response is not what the API sends: " + fmt.Sprintf(format, args...)}
 }
 
-// truncatedError is the end of a body before its time.
+// truncatedError is the error of a body that breaks off.
 type truncatedError struct{ err error }
 
 func (e *truncatedError) Error() string { return "the response was cut off: " + e.err.Error() }

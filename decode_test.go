@@ -146,7 +146,7 @@ func TestErrorSaysWhatIsInvalid(t *testing.T) {
 		`{"id":"x","id":"y"}`:            "it is not valid JSON at byte 10",
 		`{"id":"x"} {}`:                  "there is more after its end",
 		`{"id":"x"}]`:                    "there is more after its end",
-		`{"id":"x","ip":7,"name":{}}`:    `the form of "ip" is unknown`,
+		`{"id":"x","ip":7,"name":{}}`:    `"ip" has an unexpected type`,
 		`{"id":"x","expires_at":"soon"}`: `"expires_at" is not an RFC 3339 time`,
 	} {
 		_, err := newStub(t, http.StatusOK, nil, body).client(t).Tokens.GetToken(t.Context(), someID)

@@ -9,7 +9,7 @@
 //		Username: "ops@example.com", Password: password, OTP: code,
 //	})
 //	// ...
-//	tokens, err := client.Tokens.ListTokensUser(ctx) // all of them: there are no pages
+//	tokens, err := client.Tokens.ListTokensUser(ctx) // complete: there is no pagination
 //	err = client.Tokens.RevokeToken(ctx, created.ID)
 //
 // A [Client] is safe for concurrent use. The context of a call bounds all of it,
@@ -20,20 +20,20 @@
 // [WithAPIKey] sends an API token, and [WithAPIKeyFunc] one that may change. A
 // create with a Username and a Password authenticates itself, so for it
 // [WithoutAuthentication] is enough. Credentials go to the host of the base URL
-// only, and over TLS unless that is loopback; no redirect is followed.
-// [WithHTTPClient] brings a proxy, TLS settings or tracing, and [WithTransport]
-// authentication of your own.
+// only, and over TLS unless that is loopback; no redirect is followed. Use
+// [WithHTTPClient] for a proxy, TLS settings or tracing, and [WithTransport] for
+// your own authentication.
 //
 // # Errors
 //
 //	errors.Is(err, fastly.ErrInvalidArgument) // an argument or option; nothing was sent
 //	errors.Is(err, fastly.ErrUnauthorized)    // 401: key missing, wrong, expired or revoked
-//	errors.Is(err, fastly.ErrForbidden)       // 403: scope or user may not; perhaps ErrSudoRequired
+//	errors.Is(err, fastly.ErrForbidden)       // 403: scope or user not allowed, or ErrSudoRequired
 //	errors.Is(err, fastly.ErrNotFound)        // 404: no such token, or revoked already
 //	errors.Is(err, fastly.ErrRateLimited)     // 429, after retries within the policy
-//	errors.Is(err, fastly.ErrOTPRequired)     // send the one-time password as well
+//	errors.Is(err, fastly.ErrOTPRequired)     // one-time password missing or wrong
 //	errors.Is(err, fastly.ErrOutcomeUnknown)  // the request may have been processed
-//	errors.Is(err, context.DeadlineExceeded)  // time was up
+//	errors.Is(err, context.DeadlineExceeded)  // the deadline passed
 //
 //	var response *fastly.GenericTokenError    // any response but a 2xx
 //	errors.As(err, &response)                 // StatusCode, Msg, Detail, RetryAfter ...
@@ -45,7 +45,8 @@
 //
 // A call makes up to four attempts, with exponential backoff and full jitter, or
 // after the wait that the API asks for ([RetryPolicy]). Reads and revokes are
-// idempotent and retried; a create is not, unless it was certainly not processed:
+// idempotent, and retried; a create is not, and is retried only if it was certainly
+// not processed:
 //
 //	           not sent, 429   no response, 500 502 503 504   response cut off
 //	get, list  retry           retry                          retry
@@ -58,7 +59,7 @@
 // # Secrets
 //
 // Keys, passwords and access tokens are of type [Secret], which prints, logs and
-// marshals as [REDACTED]. [Secret.Reveal] is the intended way to the value.
+// marshals as [REDACTED]. [Secret.Reveal] is the intended way to read one.
 //
 // # Testing
 //

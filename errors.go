@@ -63,8 +63,8 @@ type GenericTokenError struct {
 	// StatusCode is the HTTP status, such as 404.
 	StatusCode int
 	// Msg, Detail and Code are those of the API's JSON, of the first JSON:API
-	// error or of RFC 9457 (title and detail). Of HTML, Msg is the title, and of
-	// other text all of it. What the API did not send is empty.
+	// error or of RFC 9457 (title and detail). For HTML, Msg is the title; for
+	// other text, all of it. What the API did not send is empty.
 	Msg    string
 	Detail string
 	Code   string
@@ -73,7 +73,7 @@ type GenericTokenError struct {
 	Path   string
 	// RateLimit is the zero value if the response carried none.
 	RateLimit RateLimit
-	// RetryAfter is how long to wait from the response on: what the Retry-After
+	// RetryAfter is how long to wait, counted from the response: what the Retry-After
 	// header says, or for a 429 until the rate limit resets, if that is later.
 	// Zero means that the API did not say.
 	RetryAfter time.Duration
@@ -272,17 +272,17 @@ func (op *operation) recoveryHint(out outcome, unknown, maybeApplied bool) strin
 	case out.status == http.StatusUnauthorized && op.cred.header["Authorization"] != nil && op.kind != kindCreate:
 		return "the API accepts a user name and password for creates only: use WithAPIKey"
 	case !unknown && maybeApplied && op.kind != kindRead:
-		return "the revoke may have been applied all the same; revoking again is safe"
+		return "the revoke may have been applied nevertheless; revoking again is safe"
 	case !unknown:
 		return ""
 	case op.kind == kindCreate:
 		return fmt.Sprintf("a token may have been created: before you create it again, look for the name %q with ListTokensUser, and revoke what you find and don't hold", truncate(op.name, 100))
 	case op.kind == kindRevokeUnpinned:
-		return "the token may have been revoked: look at it with another key"
+		return "the token may have been revoked: check it with another key"
 	case out.status == http.StatusUnauthorized:
 		return "an earlier attempt may have been processed, and the key itself may be what it revoked: list the tokens with another key"
 	case out.status == http.StatusForbidden:
-		return "an earlier attempt may have revoked the token: look at it with another key"
+		return "an earlier attempt may have revoked the token: check it with another key"
 	}
 	return "an earlier attempt may have revoked some or all of the tokens: list them to see"
 }

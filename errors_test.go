@@ -388,7 +388,7 @@ func TestErrorSaysWhenToRetry(t *testing.T) {
 			err = c.Tokens.RevokeToken(t.Context(), someID)
 			want := "fastly: DELETE /tokens/" + someID + ": " + test.text
 			if test.status >= 500 {
-				want += "; the revoke may have been applied all the same; revoking again is safe"
+				want += "; the revoke may have been applied nevertheless; revoking again is safe"
 			}
 			require.EqualError(t, err, want)
 		})
@@ -585,7 +585,7 @@ func TestErrorOfAContextThatEndsWithAResponse(t *testing.T) {
 				sentinels = append(sentinels, fastly.ErrOutcomeUnknown)
 				want += `; a token may have been created: before you create it again, look for the name "deploy" with ListTokensUser, and revoke what you find and don't hold`
 			default:
-				want += "; the revoke may have been applied all the same; revoking again is safe"
+				want += "; the revoke may have been applied nevertheless; revoking again is safe"
 			}
 			require.EqualError(t, err, want)
 			require.ErrorIs(t, err, context.Canceled)

@@ -26,14 +26,14 @@ var errKeyFileEmpty = errors.New("the file is empty")
 // Each call follows symbolic links and reads the file again if its size,
 // modification time or inode has changed, and for two seconds after that, since a
 // file system may give two writes the same time. To replace a key, rename another
-// file over it: of one rewritten in place, a part may be read.
+// file over it: of a file rewritten in place, part may be read.
 //
 // If the file is missing or empty, the last key is used for at most a minute after
 // the file was last seen with it. Then, and for any other failure at once, calls
 // fail; so deleting the file withdraws the key.
 //
-// The function is safe for concurrent use: one call at a time looks at the file,
-// the others wait as long as their contexts allow. Errors name the file, never show
+// The function is safe for concurrent use: one call at a time reads the file;
+// the others wait until their contexts end. Errors name the file, never show
 // its content, and match the cause, such as [fs.ErrNotExist]. A path that is empty,
 // or could be an access token (32 letters, digits, '-' and '_': write ./ in front
 // if it is a file), is not shown; its error matches [ErrInvalidArgument].
@@ -130,7 +130,7 @@ func (f *keyFile) read(now time.Time) error {
 	return nil
 }
 
-// sameFile reports whether two looks at a file found no difference.
+// sameFile reports whether a and b describe the same unchanged file.
 func sameFile(a, b fs.FileInfo) bool {
 	return b != nil && os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
 }

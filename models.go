@@ -14,7 +14,7 @@ import (
 //
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/
 type TokenResponse struct {
-	// ID is for calls such as [TokensService.RevokeToken]. It is not a secret.
+	// ID identifies the token in calls such as [TokensService.RevokeToken]. It is not a secret.
 	ID string `json:"id"`
 	// Name need not be unique.
 	Name string `json:"name"`
@@ -35,8 +35,8 @@ type TokenResponse struct {
 	ExpiresAt time.Time `json:"expires_at,omitzero"`
 	// LastUsedAt is zero if the token was never used, or if not reported.
 	LastUsedAt time.Time `json:"last_used_at,omitzero"`
-	// SudoExpiresAt is until when the token counts as confirmed by POST /sudo.
-	// Zero means that it doesn't.
+	// SudoExpiresAt is when the confirmation by POST /sudo ends. Zero means that
+	// there is none.
 	SudoExpiresAt time.Time `json:"sudo_expires_at,omitzero"`
 	// IP and UserAgent are those of the client that last used the token.
 	IP        string `json:"ip"`
@@ -81,8 +81,8 @@ type CreateTokenRequest struct {
 	// Services limits the token to these service IDs. Empty means every service
 	// of the account.
 	Services []string
-	// ExpiresAt is when the token stops working, sent in UTC and cut to the
-	// second. Zero means never.
+	// ExpiresAt is when the token stops working, sent in UTC, truncated to
+	// the second. Zero means never.
 	ExpiresAt time.Time
 	// Username and Password, both or neither, are those of a Fastly user. They
 	// replace the client's own credentials and cookies.
@@ -93,11 +93,12 @@ type CreateTokenRequest struct {
 	OTP Secret
 	// OTPFunc, if not nil, is called instead for each attempt, with the context of
 	// the call: a code may expire while a retry waits. Its time does not count
-	// towards an attempt's timeout. Its error ends the call; "" is not sent.
+	// towards an attempt's timeout. Its error ends the call; an empty
+	// result sends no header.
 	OTPFunc func(context.Context) (Secret, error) `json:"-"`
 }
 
-// Scope is one thing that a token may do. Unknown values are kept unchanged.
+// Scope is a permission of a token. Unknown values are kept unchanged.
 type Scope string
 
 // The scopes that the API documents.

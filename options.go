@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// Option configures a [Client]. Of an option given twice the last one counts,
+// Option configures a [Client]. If an option is given twice, the last one applies,
 // but two ways of authentication are an error.
 type Option func(*config) error
 
@@ -35,7 +35,7 @@ func (c *config) authenticate(option string, obtain obtainFunc, own http.RoundTr
 	return nil
 }
 
-// withCredential authenticates every request alike.
+// withCredential authenticates every request with the same credential.
 func withCredential(option string, cred credential, err error) Option {
 	return func(c *config) error {
 		if err != nil {
@@ -102,7 +102,7 @@ func WithTransport(rt http.RoundTripper) Option {
 
 // WithHTTPClient uses the Transport, Jar and Timeout of hc, for proxies, TLS
 // settings or tracing. The transport sees each request with its credentials and
-// body. hc is never modified, and its CheckRedirect not called.
+// body. hc is never modified, and its CheckRedirect is never called.
 //
 // If hc has a Transport or a Timeout, that Timeout bounds each attempt to the end
 // of the response; zero means no bound but the context's. Otherwise an attempt
@@ -137,8 +137,8 @@ func WithInsecurePlainHTTP() Option {
 	}
 }
 
-// WithUserAgent puts a product token, such as "deploy-tool/1.4", in front of the
-// library's own, which is alone in the User-Agent header by default.
+// WithUserAgent prepends a product token, such as "deploy-tool/1.4", to the
+// library's own in the User-Agent header.
 func WithUserAgent(product string) Option {
 	return func(c *config) error {
 		if !isVisible(strings.ReplaceAll(product, " ", "")) || strings.TrimSpace(product) != product || product == "" {
@@ -161,7 +161,7 @@ func WithRetryPolicy(p RetryPolicy) Option {
 // WithLogger logs each attempt at debug level: method, path, status (0 without a
 // response), outcome (such as "done", "no response" or "rate limited"), duration,
 // attempt, and the wait before the next one. Headers and bodies are never logged.
-// A nil logger logs nothing, which is the default.
+// A nil logger, the default, logs nothing.
 func WithLogger(l *slog.Logger) Option {
 	return func(c *config) error {
 		c.logger = l

@@ -21,7 +21,7 @@ type RetryPolicy struct {
 	MaxAttempts int
 	// MinBackoff and MaxBackoff bound the exponential backoff with full jitter: the
 	// wait before the nth retry is random, up to MinBackoff doubled n-1 times, at
-	// most MaxBackoff. Defaults 250 ms and 8 s, unless the other field is beyond it.
+	// most MaxBackoff. Defaults 250 ms and 8 s, unless the other field contradicts that.
 	MinBackoff, MaxBackoff time.Duration
 	// MaxWait is the longest wait. A call fails immediately if the API asks for
 	// a longer one: a rate limit can take an hour to reset. Default 30 s.
@@ -49,7 +49,7 @@ func (p RetryPolicy) check() error {
 	return nil
 }
 
-// kind is what an operation does, as far as repeating it matters.
+// kind classifies operations for retries.
 type kind int
 
 const (
@@ -63,7 +63,7 @@ const (
 	kindCreate
 )
 
-// result classifies what became of an attempt.
+// result classifies the outcome of an attempt.
 type result int
 
 const (

@@ -345,7 +345,7 @@ func TestFirstNotFoundOfARevokeIsAnError(t *testing.T) {
 // With a transport of the caller's, the next attempt may have another key.
 func TestRevokeCurrentUnderATransportIsNotRetriedOnceItMayBeApplied(t *testing.T) {
 	t.Parallel()
-	const hint = "; the token may have been revoked: look at it with another key"
+	const hint = "; the token may have been revoked: check it with another key"
 	for _, test := range []struct {
 		name     string
 		faults   []fastlytest.Fault

@@ -9,7 +9,7 @@ import (
 
 // Secret is a credential that does not print: every formatting verb, log and
 // encoder (JSON, XML, text, gob) gets [REDACTED]. [Secret.Reveal] is the intended
-// way to its value. It unmarshals like a string.
+// way to read it. It unmarshals like a string.
 //
 // What calls no methods shows it all the same: a conversion such as string(s);
 // package fmt for the verbs %p and %w, which go vet reports, and in unexported

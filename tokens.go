@@ -11,10 +11,10 @@ import (
 // one; the zero value fails every call with [ErrInvalidArgument]. It is safe for
 // concurrent use.
 //
-// If an argument can't be right, nothing is sent and the error matches
+// If an argument is invalid, nothing is sent and the error matches
 // [ErrInvalidArgument]. A response that is not a 2xx is a [*GenericTokenError].
 // A list of more than 64 MiB is an error, and so is a token of more than 1 MiB.
-// Temporary failures are retried as far as that is safe: see [RetryPolicy].
+// Temporary failures are retried where that is safe: see [RetryPolicy].
 //
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/
 type TokensService struct {
@@ -168,7 +168,7 @@ func checkCreate(req *CreateTokenRequest) error {
 }
 
 // checkTokenID also rejects "self", the caller's own token, which nobody should
-// name by accident.
+// revoke by accident.
 func checkTokenID(id, current string) error {
 	if strings.EqualFold(id, "self") {
 		return invalid("the token ID is %q, which means the client's own token: use %s", id, current)

@@ -74,8 +74,8 @@ func checkTLS(rt http.RoundTripper) error {
 	return nil
 }
 
-// roundTrip is rt.RoundTrip for transports that break its contract, too. The
-// response has a body.
+// roundTrip calls rt.RoundTrip, and copes with transports that break its contract.
+// The response has a body.
 func roundTrip(rt http.RoundTripper, req *http.Request) (*http.Response, error) {
 	resp, err := rt.RoundTrip(req)
 	switch {
@@ -102,8 +102,8 @@ const (
 )
 
 // tracker watches an attempt from below. Over HTTP/1, net/http reports a header
-// as written before a byte of it has left, and sends a request of which no byte
-// left once more. Over HTTP/2 it would repeat what may have been processed
+// as written before a byte of it has left, and retries a request of which no byte
+// was sent. Over HTTP/2 it would repeat what may have been processed
 // (golang.org/issue/47635), which a tracker stops.
 type tracker struct {
 	cancel         context.CancelCauseFunc
