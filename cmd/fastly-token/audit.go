@@ -126,6 +126,8 @@ func (au *audit) checkFlags() error {
 		return usagef("--yes is for --revoke-unused")
 	case au.revoke && au.rules.ignored[unused]:
 		return usagef("--revoke-unused and --ignore unused exclude each other")
+	case au.revoke && au.rules.unused == 0: // every token
+		return usagef("--revoke-unused needs an --unused of more than no time")
 	case au.revoke && !au.yes && !au.isTerminal():
 		return usagef("--revoke-unused asks for confirmation, which needs a terminal: add --yes if you are sure")
 	}

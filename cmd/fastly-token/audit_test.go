@@ -208,7 +208,7 @@ func TestAuditNeverRevokesTheTokenItUses(t *testing.T) {
 	s.Advance(1000 * day)
 	s.now = func() time.Time { return time.Now().Add(1000 * day) }
 	stock(s)
-	o := s.run("audit", "--unused", "0d", "--revoke-unused", "--yes")
+	o := s.run("audit", "--unused", "1ns", "--revoke-unused", "--yes")
 	assert.Equal(t, exitFailed, o.code)
 	assert.False(t, isRevoked(t, s, s.Tokens()[0].ID))
 	assert.True(t, isRevoked(t, s, "5sNpEx2UkYf9WdTa6mJv4G"))

@@ -57,6 +57,7 @@ func TestMistakesEndWithCodeTwo(t *testing.T) {
 	}
 	assert.Contains(t, s.run("list", "word").err, `unexpected argument "word"`)
 	assert.Contains(t, s.run("audit", "--csv", "--json").err, "--json, --csv and --metrics exclude each other")
+	assert.Contains(t, s.run("audit", "--unused", "0", "--revoke-unused", "--yes").err, "--unused of more than no time")
 	assert.Empty(t, s.Requests())
 }
 
