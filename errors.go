@@ -183,7 +183,7 @@ func (e *GenericTokenError) retryHint() string {
 func (e *GenericTokenError) Is(target error) bool {
 	switch target {
 	case ErrServer:
-		return e.StatusCode >= 500 && e.StatusCode <= 599
+		return e.StatusCode/100 == 5
 	case ErrOutcomeUnknown:
 		return e.call.unknown
 	}
@@ -211,7 +211,7 @@ func (e *GenericTokenError) sentinel() error {
 	if err := cmp.Or(codeSentinels[e.Code], codeSentinels[e.Msg]); err != nil {
 		return err
 	}
-	switch text := strings.ToLower(e.Msg + " " + e.Detail); {
+	switch text := strings.ToLower(e.message()); {
 	case strings.Contains(text, "post /sudo"):
 		return ErrSudoRequired
 	case e.StatusCode == http.StatusUnauthorized && strings.Contains(text, "expired at"):

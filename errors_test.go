@@ -246,6 +246,21 @@ func TestServerErrorOfACreateSaysWhatToLookFor(t *testing.T) {
 	assert.EqualError(t, err, `fastly: POST /tokens: 502 Bad Gateway; a token may have been created: before you create it again, look for the name "deploy\n2" with ListTokensUser, and revoke what you find and don't hold`)
 }
 
+func TestHintShowsABoundedNameOfTheTokenToLookFor(t *testing.T) {
+	t.Parallel()
+	srv := newStub(t, http.StatusBadGateway, nil, "")
+	_, err := srv.client(t).Tokens.CreateToken(t.Context(), &fastly.CreateTokenRequest{Name: strings.Repeat("n", 150)})
+	assert.ErrorContains(t, err, `the name "`+strings.Repeat("n", 100)+`" with`)
+}
+
+func TestErrServerMatchesEachServerError(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{499, 500, 599, 600} {
+		err := &fastly.GenericTokenError{StatusCode: status}
+		assert.Equal(t, status/100 == 5, errors.Is(err, fastly.ErrServer), status)
+	}
+}
+
 func TestSudoHintFitsTheOperation(t *testing.T) {
 	t.Parallel()
 	for _, op := range operations {
