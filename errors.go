@@ -303,13 +303,7 @@ func reason(err error) string {
 }
 
 // contextError matches both the error and the cause of a context that ended.
-func contextError(ctx context.Context) error {
-	err, cause := ctx.Err(), context.Cause(ctx)
-	if errors.Is(cause, err) {
-		return err
-	}
-	return errors.Join(err, cause)
-}
+func contextError(ctx context.Context) error { return errors.Join(ctx.Err(), context.Cause(ctx)) }
 
 // requestError is the error of a call that got no usable response.
 type requestError struct {

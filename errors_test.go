@@ -249,8 +249,13 @@ func TestServerErrorOfACreateSaysWhatToLookFor(t *testing.T) {
 func TestHintShowsABoundedNameOfTheTokenToLookFor(t *testing.T) {
 	t.Parallel()
 	srv := newStub(t, http.StatusBadGateway, nil, "")
-	_, err := srv.client(t).Tokens.CreateToken(t.Context(), &fastly.CreateTokenRequest{Name: strings.Repeat("n", 150)})
-	assert.ErrorContains(t, err, `the name "`+strings.Repeat("n", 100)+`" with`)
+	for name, shown := range map[string]string{
+		strings.Repeat("n", 150):       strings.Repeat("n", 100),
+		strings.Repeat("n", 99) + "éé": strings.Repeat("n", 99),
+	} {
+		_, err := srv.client(t).Tokens.CreateToken(t.Context(), &fastly.CreateTokenRequest{Name: name})
+		assert.ErrorContains(t, err, `the name "`+shown+`" with`)
+	}
 }
 
 func TestErrServerMatchesEachServerError(t *testing.T) {
@@ -639,6 +644,7 @@ func TestTruncateCutsBetweenCharacters(t *testing.T) {
 	assert.Equal(t, "日", fastly.Truncate("日本", 3))
 	assert.Empty(t, fastly.Truncate("日本", 2))
 	assert.Empty(t, fastly.Truncate("日本", 0))
+	assert.Empty(t, fastly.Truncate("\x80\x80\x80", 2), "no character begins there")
 }
 
 func TestHostileTextIsSanitizedWhereverItStands(t *testing.T) {

@@ -12,6 +12,7 @@ var (
 	Truncate         = truncate
 	ClassifyStatus   = classifyStatus
 	Sleep            = sleep
+	DefaultTransport = defaultTransport
 )
 
 // RedactTokens is redact for secrets that are redacted anywhere.

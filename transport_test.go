@@ -222,6 +222,35 @@ func useDefaultTransport(t *testing.T, rt http.RoundTripper) {
 	http.DefaultTransport = rt
 }
 
+func TestDefaultTransportIsBounded(t *testing.T) {
+	// Without HTTP/2, net/http makes no TLS settings of its own.
+	useDefaultTransport(t, &http.Transport{TLSNextProto: map[string]func(string, *tls.Conn) http.RoundTripper{}})
+	tr, ok := fastly.DefaultTransport().(*http.Transport)
+	require.True(t, ok)
+	assert.Equal(t, 64, tr.MaxConnsPerHost)
+	assert.Equal(t, 64, tr.MaxIdleConnsPerHost)
+	assert.EqualValues(t, 256<<10, tr.MaxResponseHeaderBytes)
+	assert.Equal(t, 32<<10, tr.ReadBufferSize)
+	assert.EqualValues(t, tls.VersionTLS12, tr.TLSClientConfig.MinVersion)
+	assert.Equal(t, &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 15 * time.Second}, tr.HTTP2)
+	assert.NotNil(t, tr.OnProxyConnectResponse)
+}
+
+func TestSettingsOfTheDefaultTransportAreKept(t *testing.T) {
+	was := &http.Transport{
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS13},
+		HTTP2:                  &http.HTTP2Config{PingTimeout: time.Second},
+		OnProxyConnectResponse: func(context.Context, *url.URL, *http.Request, *http.Response) error { return errors.New("hook") },
+	}
+	useDefaultTransport(t, was)
+	tr, ok := fastly.DefaultTransport().(*http.Transport)
+	require.True(t, ok)
+	assert.EqualValues(t, tls.VersionTLS13, tr.TLSClientConfig.MinVersion)
+	assert.Equal(t, was.HTTP2, tr.HTTP2)
+	assert.EqualError(t, tr.OnProxyConnectResponse(t.Context(), nil, nil, nil), "hook")
+	assert.Zero(t, was.MaxConnsPerHost, "the program's transport is not modified")
+}
+
 func TestDefaultTransportOfAnotherTypeIsUsed(t *testing.T) {
 	sent := 0
 	useDefaultTransport(t, roundTripFunc(func(r *http.Request) (*http.Response, error) {
@@ -725,6 +754,22 @@ func TestUnprocessedRequestOverHTTP2IsRetried(t *testing.T) {
 				assert.EqualValues(t, 2, n.Load(), "requests")
 			})
 		}
+	}
+}
+
+func TestRequestThatNoAttemptGetsProcessedIsAKnownFailure(t *testing.T) {
+	t.Parallel()
+	for _, op := range operations {
+		if op.method == http.MethodGet {
+			continue // which net/http repeats by itself
+		}
+		t.Run(op.name, func(t *testing.T) {
+			t.Parallel()
+			srv := newHTTP2Server(t, func(conn net.Conn, stream uint32) { writeReset(conn, stream, refusedStream) })
+			err := op.do(t.Context(), srv.client(t, quickRetry))
+			require.ErrorContains(t, err, "the server closed the HTTP/2 stream before it processed the request (after 4 attempts)")
+			require.NotErrorIs(t, err, fastly.ErrOutcomeUnknown)
+		})
 	}
 }
 
