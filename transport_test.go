@@ -757,7 +757,7 @@ func TestUnprocessedRequestOverHTTP2IsRetried(t *testing.T) {
 	}
 }
 
-func TestRequestThatNoAttemptGetsProcessedIsAKnownFailure(t *testing.T) {
+func TestRequestThatIsNeverProcessedIsNotOfUnknownOutcome(t *testing.T) {
 	t.Parallel()
 	for _, op := range operations {
 		if op.method == http.MethodGet {
