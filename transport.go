@@ -112,7 +112,7 @@ type tracker struct {
 
 	asked     atomic.Bool // for a connection
 	connected atomic.Int32
-	http2     atomic.Bool
+	http2     atomic.Bool  // a header is being written over HTTP/2, or was
 	written   atomic.Int32 // headers
 }
 
@@ -155,7 +155,7 @@ func (t *tracker) gotConn(httptrace.GotConnInfo) {
 }
 
 func (t *tracker) stopRepeat() {
-	if t.http2.Load() && t.written.Load() > 0 {
+	if t.http2.Load() {
 		t.cancel(errRepeated)
 	}
 }
