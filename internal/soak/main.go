@@ -18,9 +18,9 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net/http"
 	"os"
 	"os/signal"
-
 	"strconv"
 	"strings"
 	"sync"
@@ -32,6 +32,7 @@ import (
 
 	"github.com/fastly-tokens/fastly"
 	"github.com/fastly-tokens/fastly/fastlytest"
+	"github.com/fastly-tokens/fastly/internal/soakkit"
 )
 
 type options struct {
@@ -180,15 +181,15 @@ func runFaults(ctx context.Context, o options, work string, out io.Writer) error
 	defer p.stop()
 	fmt.Fprintf(out, "%d operations of %d goroutines, -seed %d\n", o.operations, o.parallel, o.seed)
 	start := time.Now()
-	l := newLedger(p.server)
+	l := soakkit.NewLedger(p.server, "soak-canary-password", nil)
 	var started atomic.Int64
 	var wg sync.WaitGroup
 	for n := range o.parallel {
 		wg.Go(func() {
 			w := newWorker(l, p.url(), n, o)
-			defer w.close()
+			defer w.Close()
 			for started.Add(1) <= int64(o.operations) && ctx.Err() == nil {
-				w.step(ctx)
+				w.Step(ctx)
 			}
 		})
 	}
@@ -213,27 +214,54 @@ func runFaults(ctx context.Context, o options, work string, out io.Writer) error
 	p.stop()
 	leaked := goleak.Find(own)
 
-	found := l.check()
-	if leaked != nil {
-		found.details = append(found.details, leaked.Error())
-	}
-	for _, line := range found.details[:min(len(found.details), 50)] {
-		fmt.Fprintln(out, line)
-	}
-	table(out, append([][2]string{
+	rows := [][2]string{
 		{"operations, requests, time", fmt.Sprintf("%d, %d, %v", o.operations, requests, time.Since(start).Round(time.Second))},
 		{"changes of toxics, toxiproxy restarted; nginx reloaded, restarted", fmt.Sprintf("%d, %d; %d, %d", p.changes, p.toxiRestarts, p.nginx.reloads, p.nginx.restarts)},
 		{"tokens on the server", strconv.Itoa(len(p.server.Tokens()))},
-		{"creates returned, of unknown outcome, failed", fmt.Sprintf("%d, %d, %d", len(l.returned), len(l.unknown), len(l.rejected))},
-		{"revokes done, rejected, unclear (the error says so)", fmt.Sprintf("%d, %d, %d", len(l.done), len(l.kept), l.unclear)},
-	}, append(found.rows, [2]string{"goroutines left", map[bool]string{true: "0", false: "see above"}[leaked == nil]})...))
-	if len(found.details) > 0 {
+		{"creates returned, of unknown outcome, failed", fmt.Sprintf("%d, %d, %d", len(l.Returned), len(l.Unknown), len(l.Rejected))},
+		{"revokes done, rejected, unclear (the error says so)", fmt.Sprintf("%d, %d, %d", len(l.Done), len(l.Kept), l.Unclear)},
+	}
+	var broken []string
+	for _, found := range l.Check() {
+		rows = append(rows, [2]string{found.What, strconv.Itoa(len(found.Cases))})
+		for _, c := range found.Cases {
+			broken = append(broken, found.What+": "+c)
+		}
+	}
+	if leaked != nil {
+		broken = append(broken, leaked.Error())
+	}
+	for _, line := range broken[:min(len(broken), 50)] {
+		fmt.Fprintln(out, line)
+	}
+	table(out, append(rows, [2]string{"goroutines left", map[bool]string{true: "0", false: "see above"}[leaked == nil]}))
+	if len(broken) > 0 {
 		return errBroken
 	}
-	if o.operations >= 10000 && (len(l.unknown) < 20 || l.unclear < 20) {
+	if o.operations >= 10000 && (len(l.Unknown) < 20 || l.Unclear < 20) {
 		return fmt.Errorf("%w: the soak was not hard enough", errBroken)
 	}
 	return nil
+}
+
+// newWorker returns a worker. Half of them have the library's own transport.
+func newWorker(l *soakkit.Ledger, url string, n int, o options) *soakkit.Worker {
+	hc := &http.Client{Timeout: o.timeout}
+	switch n % 4 {
+	case 0:
+		t := &http.Transport{Protocols: new(http.Protocols)}
+		t.Protocols.SetHTTP1(true)
+		hc.Transport = t
+	case 1:
+		hc.Transport = http.DefaultTransport.(*http.Transport).Clone()
+	}
+	return &soakkit.Worker{
+		Ledger: l, URL: url, N: n, Rand: rand.New(rand.NewPCG(o.seed, uint64(n))), //nolint:gosec // random operations are no secret
+		Options: []fastly.Option{
+			fastly.WithHTTPClient(hc),
+			fastly.WithRetryPolicy(fastly.RetryPolicy{MinBackoff: time.Millisecond, MaxBackoff: 50 * time.Millisecond}),
+		},
+	}
 }
 
 // table prints rows as those of a document.

@@ -1,0 +1,123 @@
+package soakkit
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/fastly-tokens/fastly"
+	"github.com/fastly-tokens/fastly/fastlytest"
+)
+
+const password = "soak-canary-password"
+
+// Each broken promise has to be seen, or a green run shows nothing.
+func TestEachBrokenPromiseIsFound(t *testing.T) {
+	t.Parallel()
+	notFound := &fastly.GenericTokenError{StatusCode: 404, Msg: "Record not found"}
+	unknown := func(name string) error { return fmt.Errorf("%w: look for %s", fastly.ErrOutcomeUnknown, name) }
+	type teller struct {
+		*testing.T
+		*Ledger
+		// add puts a token on the server, and revoked one that is revoked again.
+		add, revoked func(name string) fastly.TokenCreatedResponse
+	}
+	const unreported, notKept = "tokens not reported to a caller", "revokes reported as rejected that did happen"
+	for _, test := range []struct {
+		want string
+		tell func(l teller)
+	}{
+		{"", func(l teller) {
+			token := l.add("soak-returned")
+			assert.True(l, l.noteCreate(token.Name, &token, nil))
+			assert.False(l, l.noteCreate("soak-made", nil, unknown("soak-made")))
+			assert.False(l, l.noteCreate("soak-not-made", &fastly.TokenCreatedResponse{}, unknown("soak-not-made")))
+			assert.False(l, l.noteCreate("soak-rejected", nil, notFound))
+			l.add("soak-made")
+			gone := l.revoked("gone")
+			assert.Equal(l, 0, l.noteRevoke(nil, gone.ID))
+			assert.Equal(l, 1, l.noteRevoke(notFound, token.ID))
+			assert.Equal(l, 1, l.noteRevoke(fmt.Errorf("%w; it may have been revoked", notFound), gone.ID))
+			assert.Equal(l, 2, l.noteRevoke(unknown("x"), gone.ID, token.ID))
+			l.noteOperation("get", nil)
+			l.noteOperation("get", notFound)
+			assert.Equal(l, []int{1, 2, 1}, []int{len(l.Returned), len(l.Unknown), len(l.Rejected)}, "creates returned, unknown, rejected")
+			assert.Equal(l, []int{1, 1, 3}, []int{len(l.Done), len(l.Kept), l.Unclear}, "revokes done, kept, unclear")
+			assert.Equal(l, map[string]int{"get": 2}, l.ByOp)
+		}},
+		{"creates that made two tokens", func(l teller) {
+			l.add("soak-twice")
+			l.add("soak-twice")
+			l.noteCreate("soak-twice", nil, unknown("soak-twice"))
+		}},
+		{unreported, func(l teller) {
+			l.add("soak-rejected-and-made")
+			l.noteCreate("soak-rejected-and-made", nil, notFound)
+		}},
+		{unreported, func(l teller) {
+			l.add("soak-not-named")
+			l.noteCreate("soak-not-named", nil, unknown("another name"))
+		}},
+		{"creates returned that are not the server's", func(l teller) {
+			token := l.add("soak-another")
+			token.AccessToken = "another"
+			l.noteCreate(token.Name, &token, nil)
+		}},
+		{"creates returned that are not the server's", func(l teller) {
+			l.noteCreate("soak-made-up", &fastly.TokenCreatedResponse{AccessToken: "made up"}, nil)
+		}},
+		{"revokes reported as done that did not happen", func(l teller) { l.noteRevoke(nil, l.add("kept").ID) }},
+		{"revokes reported as done that did not happen", func(l teller) { l.noteRevoke(nil, "made up") }},
+		{notKept, func(l teller) { l.noteRevoke(notFound, l.revoked("gone").ID) }},
+		{notKept, func(l teller) { l.noteRevoke(notFound, "made up") }},
+		{"reads that returned something else", func(l teller) { l.noteWrong("a is %s", "b") }},
+		{"secrets in errors and logs", func(l teller) {
+			l.noteOperation("get", errors.New("key=x"+l.add("leaked").AccessToken.Reveal()+"y"))
+		}},
+	} {
+		t.Run(test.want, func(t *testing.T) {
+			t.Parallel()
+			srv := fastlytest.NewServer()
+			t.Cleanup(srv.Close)
+			add := func(name string) fastly.TokenCreatedResponse {
+				return srv.AddToken(srv.User().ID, fastly.TokenCreatedResponse{TokenResponse: fastly.TokenResponse{Name: name}})
+			}
+			l := NewLedger(srv, password, nil)
+			test.tell(teller{t, l, add, func(name string) fastly.TokenCreatedResponse {
+				token := add(name)
+				require.NoError(t, srv.Client().Tokens.RevokeToken(t.Context(), token.ID))
+				return token
+			}})
+			for _, found := range l.Check() {
+				if found.What == test.want {
+					assert.Len(t, found.Cases, 1, found.What)
+					test.want = ""
+				} else {
+					assert.Empty(t, found.Cases, found.What)
+				}
+			}
+			assert.Empty(t, test.want, "no such promise")
+		})
+	}
+}
+
+func TestSecretsInTheLogAreFound(t *testing.T) {
+	t.Parallel()
+	srv := fastlytest.NewServer()
+	t.Cleanup(srv.Close)
+	l := NewLedger(srv, password, func(text string) []string {
+		if strings.Contains(text, "canary") && !strings.Contains(text, password) {
+			return []string{"canary"}
+		}
+		return nil
+	})
+	for _, line := range []string{"status=200", "key=" + srv.Key().Reveal(), "password=" + password, "a canary"} {
+		l.logger.Info(line)
+	}
+	findings := l.Check()
+	assert.Len(t, findings[len(findings)-1].Cases, 3)
+}
