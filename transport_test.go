@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"net/url"
 	"os"
 	"os/exec"
@@ -812,6 +813,74 @@ func TestRequestThatIsNeverProcessedIsNotOfUnknownOutcome(t *testing.T) {
 			require.NotErrorIs(t, err, fastly.ErrOutcomeUnknown)
 		})
 	}
+}
+
+// heldConn lets the preface of HTTP/2 through, and holds what comes after it.
+type heldConn struct {
+	net.Conn
+	writes       atomic.Int32
+	held, closed chan struct{}
+	once         sync.Once
+}
+
+func (c *heldConn) Write(p []byte) (int, error) {
+	switch c.writes.Add(1) {
+	case 1:
+		return c.Conn.Write(p)
+	case 2:
+		close(c.held)
+	}
+	<-c.closed
+	return 0, net.ErrClosed
+}
+
+func (c *heldConn) Close() error {
+	c.once.Do(func() { close(c.closed) })
+	return c.Conn.Close()
+}
+
+// Of such a request, some bytes may have left.
+func TestContextThatEndsWhileAHeaderIsWrittenLeavesTheOutcomeUnknown(t *testing.T) {
+	t.Parallel()
+	client, server := net.Pipe()
+	var silent sync.WaitGroup
+	silent.Go(func() { _, _ = io.Copy(io.Discard, server) })
+	conn := &heldConn{Conn: client, held: make(chan struct{}), closed: make(chan struct{})}
+	tr := &http.Transport{
+		Protocols:   new(http.Protocols),
+		DialContext: func(context.Context, string, string) (net.Conn, error) { return conn, nil },
+	}
+	tr.Protocols.SetUnencryptedHTTP2(true)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	go func() {
+		<-conn.held
+		cancel()
+	}()
+	c := mustClient(t, fastly.WithAPIKey(someKey), fastly.WithBaseURL("http://127.0.0.1"), fastly.WithHTTPClient(&http.Client{Transport: tr}))
+	_, err := c.Tokens.CreateToken(ctx, &fastly.CreateTokenRequest{Name: "deploy"})
+	require.ErrorIs(t, err, context.Canceled)
+	require.ErrorIs(t, err, fastly.ErrOutcomeUnknown)
+	require.NoError(t, conn.Close())
+	require.NoError(t, server.Close())
+	silent.Wait()
+}
+
+// A transport that is not net/http's may not say that it wrote a header.
+func TestTransportThatReportsAConnectionAloneCountsAsSent(t *testing.T) {
+	t.Parallel()
+	calls := 0
+	rt := roundTripFunc(func(r *http.Request) (*http.Response, error) {
+		calls++
+		trace := httptrace.ContextClientTrace(r.Context())
+		trace.GetConn("api.fastly.com:443")
+		trace.GotConn(httptrace.GotConnInfo{})
+		return nil, errors.New("it broke")
+	})
+	c := mustClient(t, fastly.WithAPIKey(someKey), quickRetry, fastly.WithHTTPClient(&http.Client{Transport: rt}))
+	_, err := c.Tokens.CreateToken(t.Context(), &fastly.CreateTokenRequest{Name: "deploy"})
+	require.ErrorIs(t, err, fastly.ErrOutcomeUnknown)
+	assert.Equal(t, 1, calls, "requests")
 }
 
 // A transport changes its settings when it is used first.
