@@ -135,9 +135,11 @@ func do[T any](ctx context.Context, s *TokensService, op operation, decode func(
 		var wait time.Duration
 		if d.retry = d.retry && ctx.Err() == nil && attempt < c.policy.MaxAttempts; d.retry {
 			wait = retryDelay(c.policy, out.delay, attempt, c.random())
-			d.retry = canWait(ctx, c.policy, out.delay, wait, c.now())
+			if !canWait(ctx, c.policy, out.delay, wait, c.now()) {
+				d.retry, wait = false, 0
+			}
 		}
-		c.log(ctx, &op, out, attempt, c.now().Sub(start), wait, d)
+		c.log(ctx, &op, out, attempt, c.now().Sub(start), wait)
 		switch {
 		case d.done:
 			return value, nil
@@ -183,7 +185,7 @@ func (c *Client) attempt(ctx context.Context, op *operation, decode func(*http.R
 		secrets = secrets.withSent(resp)
 	}
 	limit := c.noteRateLimit(resp.Header)
-	if resp.StatusCode < 200 || resp.StatusCode > 299 {
+	if resp.StatusCode/100 != 2 {
 		e := readError(resp, op, limit, secrets, c.now())
 		return outcome{result: e.classify(), status: e.StatusCode, response: e, delay: e.serverDelay()}
 	}
@@ -214,15 +216,9 @@ func (c *Client) credentials(ctx context.Context, op *operation) (cred credentia
 	return cred, otp, err
 }
 
-func (c *Client) log(ctx context.Context, op *operation, out outcome, attempt int, took, wait time.Duration, d decision) {
+func (c *Client) log(ctx context.Context, op *operation, out outcome, attempt int, took, wait time.Duration) {
 	// A handler that panics must not lose a created token.
 	defer func() { _ = recover() }()
-	if c.logger == nil || !c.logger.Enabled(ctx, slog.LevelDebug) {
-		return
-	}
-	if !d.retry {
-		wait = 0
-	}
 	c.logger.LogAttrs(ctx, slog.LevelDebug, "fastly: attempt",
 		slog.String("method", op.method), slog.String("path", op.path),
 		slog.Int("status", out.status), slog.String("outcome", out.result.String()),

@@ -233,9 +233,37 @@ func TestLoggerRecordsEachAttempt(t *testing.T) {
 		" status=404 outcome=\"client error\" duration=some attempt=1 wait=0s\n", out.String())
 
 	out.Reset()
+	srv = newStub(t, http.StatusTooManyRequests, http.Header{"Retry-After": {"3600"}}, "")
+	require.Error(t, srv.client(t, fastly.WithLogger(logger)).Tokens.RevokeToken(t.Context(), someID))
+	assert.Contains(t, out.String(), "attempt=1 wait=0s\n", "a wait that is too long is none")
+
+	out.Reset()
 	quiet := slog.New(slog.NewTextHandler(&out, nil))
 	require.Error(t, srv.client(t, fastly.WithLogger(quiet)).Tokens.RevokeToken(t.Context(), someID))
 	assert.Empty(t, out.String(), "attempts are for debug level")
+}
+
+func TestContextOfARequestEndsWithItsAttempt(t *testing.T) {
+	t.Parallel()
+	var sent context.Context
+	rt := roundTripFunc(func(r *http.Request) (*http.Response, error) {
+		sent = r.Context()
+		return respond(http.StatusOK, tokenJSON)(r)
+	})
+	c := mustClient(t, fastly.WithAPIKey(someKey), fastly.WithHTTPClient(&http.Client{Transport: rt}))
+	_, err := c.Tokens.GetTokenCurrent(t.Context())
+	require.NoError(t, err)
+	assert.ErrorIs(t, sent.Err(), context.Canceled)
+}
+
+func TestEach2xxIsSuccess(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{199, 200, 299, 300} {
+		rt := respond(status, tokenJSON)
+		c := mustClient(t, fastly.WithAPIKey(someKey), noRetry, fastly.WithHTTPClient(&http.Client{Transport: rt}))
+		_, err := c.Tokens.GetTokenCurrent(t.Context())
+		assert.Equal(t, status/100 == 2, err == nil, status)
+	}
 }
 
 // panickyHandler panics where told to.

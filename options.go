@@ -204,6 +204,7 @@ func (c *config) check() error {
 		return invalid("the base URL is plain http, which would show the credentials to anyone on the path to %s: use https", c.base.Host)
 	}
 	c.client, c.policy = cmp.Or(c.client, new(http.Client)), c.policy.withDefaults()
+	c.logger = cmp.Or(c.logger, slog.New(slog.DiscardHandler))
 	if c.own != nil && c.client.Transport != nil {
 		return invalid("WithTransport and the Transport of WithHTTPClient exclude each other: wrap the latter in your transport, or leave it nil")
 	}
