@@ -74,10 +74,9 @@ func (r *redactor) redactTruncated(text string) string {
 	text = r.redact(text)
 	var found []span
 	for _, form := range r.forms(text) {
-		for n := min(len(form)-1, len(text)); n >= minToken; n-- {
+		for n := min(len(form), len(text)); n >= minToken; n-- {
 			if strings.HasSuffix(text, form[:n]) {
 				found = append(found, span{len(text) - n, len(text)})
-				break
 			}
 		}
 	}
@@ -103,9 +102,6 @@ func find(text string, forms []string, margin int) (found []span) {
 }
 
 func replace(text string, found []span) string {
-	if len(found) == 0 {
-		return text
-	}
 	slices.SortFunc(found, func(a, b span) int { return a.start - b.start })
 	var b strings.Builder
 	done := 0
@@ -124,9 +120,10 @@ var (
 	jsonEncoders = []func(string) string{
 		strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace,
 		strings.NewReplacer(`\`, `\\`, `"`, `\"`, `/`, `\/`).Replace,
-		strings.NewReplacer(`\`, `\\`, `"`, `\"`, "<", `\u003c`, ">", `\u003e`, "&", `\u0026`).Replace,            // encoding/json
-		strings.NewReplacer(`\`, `\\`, `"`, `\"`, "<", `\u003c`, ">", `\u003e`, "&", `\u0026`, "/", `\/`).Replace, // PHP
-		func(c string) string { q := strconv.QuoteToASCII(c); return q[1 : len(q)-1] },
+		strings.NewReplacer(`\`, `\\`, `"`, `\"`, "<", `\u003c`, ">", `\u003e`, "&", `\u0026`).Replace, // encoding/json
+		strings.NewReplacer(`\`, `\\`, `"`, `\"`, "<", `\u003c`, ">", `\u003e`, "&", `\u0026`, "/", `\/`).Replace,
+		quoteASCII, // Python
+		func(c string) string { return strings.ReplaceAll(quoteASCII(c), "/", `\/`) }, // PHP
 		func(c string) string { return eachUnit(c, `\u%04x`) },
 		func(c string) string { return eachUnit(c, `\u%04X`) },
 	}
@@ -144,6 +141,12 @@ var (
 		func(c string) string { return "%" + strings.ReplaceAll(fmt.Sprintf("% X", c), " ", "%") },
 	}
 )
+
+// quoteASCII escapes what is not ASCII.
+func quoteASCII(c string) string {
+	q := strconv.QuoteToASCII(c)
+	return q[1 : len(q)-1]
+}
 
 // eachUnit formats the UTF-16 units of a character.
 func eachUnit(c, format string) string {

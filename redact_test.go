@@ -27,7 +27,15 @@ var echoes = map[string]func(string) string{
 	"JSON": func(s string) string {
 		return `{"msg":` + quoteJSON(s) + `,"detail":` + quoteJSON(s) + `,"code":` + quoteJSON(s) + `}`
 	},
-	"JSON escaped all over": func(s string) string { return `{"msg":"` + escapeAll(s, `\u%04x`, false) + `"}` },
+	"JSON escaped all over":                func(s string) string { return `{"msg":"` + escapeAll(s, `\u%04x`, false) + `"}` },
+	"JSON escaped all over, in upper case": func(s string) string { return `{"msg":"` + escapeAll(s, `\u%04X`, false) + `"}` },
+	"JSON of Python":                       func(s string) string { return `{"msg":"not ` + quoteASCII(s) + ` here"}` },
+	"JSON of PHP": func(s string) string {
+		return `{"msg":"not ` + strings.ReplaceAll(quoteASCII(s), "/", `\/`) + ` here"}`
+	},
+	"JSON of PHP with all characters": func(s string) string {
+		return `{"msg":"not ` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "/", `\/`).Replace(s) + ` here"}`
+	},
 	"JSON with slashes escaped": func(s string) string {
 		return `{"other":` + strings.ReplaceAll(quoteJSON(s), "/", `\/`) + `}`
 	},
@@ -36,6 +44,7 @@ var echoes = map[string]func(string) string{
 		return `{"errors":[{"title":` + quoteJSON(s) + `,"detail":` + quoteJSON(s) + `}]}`
 	},
 	"JSON that breaks off": func(s string) string { return `{"msg":` + strings.TrimSuffix(quoteJSON(s), `"`) },
+	"encodeURIComponent":   func(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") },
 	"query":                url.QueryEscape,
 	"query in lower case":  func(s string) string { return percentByte.ReplaceAllStringFunc(url.QueryEscape(s), strings.ToLower) },
 	"path":                 url.PathEscape,
@@ -54,6 +63,9 @@ var echoes = map[string]func(string) string{
 	"behind 1 KiB but a bit":   func(s string) string { return strings.Repeat("x", 1<<10-15) + s },
 	"broken by a line":         func(s string) string { return "first\n" + s + "\nlast" },
 }
+
+// quoteASCII escapes what is not ASCII, without quotes around it.
+func quoteASCII(s string) string { return strings.Trim(strconv.QuoteToASCII(s), `"`) }
 
 // escapeAll formats each byte or character.
 func escapeAll(s, format string, bytewise bool) string {
@@ -198,6 +210,21 @@ func TestErrorsRedactATruncatedSecret(t *testing.T) {
 				})
 			}
 		}
+	}
+}
+
+func TestErrorsRedactWhatATruncatedBodyEndsWith(t *testing.T) {
+	t.Parallel()
+	const key = "ab12cd34-ab12cd34"
+	for body, want := range map[string]string{
+		"no " + key:     "no [REDACTED]", // whole, though its end looks like its beginning
+		"no " + key[:5]: "no [REDACTED]",
+		"no " + key[:4]: "no [REDACTED]",
+		"no " + key[:3]: "no ab1", // says too little
+	} {
+		srv := newStub(t, http.StatusBadRequest, http.Header{"Content-Length": {"99"}}, body)
+		_, err := srv.client(t, fastly.WithAPIKey(key)).Tokens.GetTokenCurrent(t.Context())
+		assert.Equal(t, want, responseError(t, err).Msg)
 	}
 }
 
