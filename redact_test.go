@@ -217,10 +217,11 @@ func TestErrorsRedactWhatATruncatedBodyEndsWith(t *testing.T) {
 	t.Parallel()
 	const key = "ab12cd34-ab12cd34"
 	for body, want := range map[string]string{
-		"no " + key:     "no [REDACTED]", // whole, though its end looks like its beginning
-		"no " + key[:5]: "no [REDACTED]",
-		"no " + key[:4]: "no [REDACTED]",
-		"no " + key[:3]: "no ab1", // says too little
+		"no " + key:           "no [REDACTED]",
+		"no " + key + "-ab12": "no [REDACTED]-[REDACTED]", // not from its second half on
+		"no " + key[:5]:       "no [REDACTED]",
+		"no " + key[:4]:       "no [REDACTED]",
+		"no " + key[:3]:       "no ab1", // says too little
 	} {
 		srv := newStub(t, http.StatusBadRequest, http.Header{"Content-Length": {"99"}}, body)
 		_, err := srv.client(t, fastly.WithAPIKey(key)).Tokens.GetTokenCurrent(t.Context())
