@@ -43,13 +43,14 @@ var echoes = map[string]func(string) string{
 	"JSON:API": func(s string) string {
 		return `{"errors":[{"title":` + quoteJSON(s) + `,"detail":` + quoteJSON(s) + `}]}`
 	},
-	"JSON that breaks off": func(s string) string { return `{"msg":` + strings.TrimSuffix(quoteJSON(s), `"`) },
-	"encodeURIComponent":   func(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") },
-	"query":                url.QueryEscape,
-	"query in lower case":  func(s string) string { return percentByte.ReplaceAllStringFunc(url.QueryEscape(s), strings.ToLower) },
-	"path":                 url.PathEscape,
-	"percent all over":     func(s string) string { return escapeAll(s, "%%%02x", true) },
-	"HTML":                 func(s string) string { return "<html><title>400 " + html.EscapeString(s) + "</title></html>" },
+	"JSON that breaks off":            func(s string) string { return `{"msg":` + strings.TrimSuffix(quoteJSON(s), `"`) },
+	"percent all over, in upper case": func(s string) string { return escapeAll(s, "%%%02X", true) },
+	"encodeURIComponent":              func(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") },
+	"query":                           url.QueryEscape,
+	"query in lower case":             func(s string) string { return percentByte.ReplaceAllStringFunc(url.QueryEscape(s), strings.ToLower) },
+	"path":                            url.PathEscape,
+	"percent all over":                func(s string) string { return escapeAll(s, "%%%02x", true) },
+	"HTML":                            func(s string) string { return "<html><title>400 " + html.EscapeString(s) + "</title></html>" },
 	"HTML with names": func(s string) string {
 		return "<pre>" + strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;", "'", "&apos;", "/", "&sol;").Replace(s) + "</pre>"
 	},
