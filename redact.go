@@ -127,9 +127,11 @@ var (
 		func(c string) string { return eachUnit(c, `\u%04x`) },
 		func(c string) string { return eachUnit(c, `\u%04X`) },
 	}
-	otherEncoders = []func(string) string{
+	htmlEncoders = []func(string) string{
 		html.EscapeString,
 		strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;", "'", "&apos;", "/", "&sol;").Replace,
+	}
+	otherEncoders = []func(string) string{
 		func(c string) string { return eachUnit(c, "&#%d;") },
 		func(c string) string { return eachUnit(c, "&#x%x;") },
 		url.QueryEscape,
@@ -169,8 +171,9 @@ func lowerEscape(c string) string {
 // in HTML included.
 func encodings(text string) []string {
 	inJSON := encode([]string{text}, jsonEncoders)
-	nested := encode(inJSON, slices.Concat(jsonEncoders, otherEncoders[:2]))
-	return unique(slices.Concat(inJSON, nested, encode([]string{text}, otherEncoders), []string{text}))
+	nested := encode(inJSON, slices.Concat(jsonEncoders, htmlEncoders))
+	others := encode([]string{text}, slices.Concat(htmlEncoders, otherEncoders))
+	return unique(slices.Concat(inJSON, nested, others, []string{text}))
 }
 
 // encode returns each text by each encoder.

@@ -39,7 +39,9 @@ var echoes = map[string]func(string) string{
 	"JSON with slashes escaped": func(s string) string {
 		return `{"other":` + strings.ReplaceAll(quoteJSON(s), "/", `\/`) + `}`
 	},
-	"JSON in JSON": func(s string) string { return `{"msg":` + quoteJSON(`{"sent":`+quoteJSON(s)+`}`) + `}` },
+	"JSON in JSON":            func(s string) string { return `{"msg":` + quoteJSON(`{"sent":`+quoteJSON(s)+`}`) + `}` },
+	"JSON in HTML":            func(s string) string { return "<pre>" + html.EscapeString(quoteASCII(s)) + "</pre>" },
+	"JSON in HTML with names": func(s string) string { return "<pre>" + escapeNames(quoteASCII(s)) + "</pre>" },
 	"JSON:API": func(s string) string {
 		return `{"errors":[{"title":` + quoteJSON(s) + `,"detail":` + quoteJSON(s) + `}]}`
 	},
@@ -52,7 +54,7 @@ var echoes = map[string]func(string) string{
 	"percent all over":                func(s string) string { return escapeAll(s, "%%%02x", true) },
 	"HTML":                            func(s string) string { return "<html><title>400 " + html.EscapeString(s) + "</title></html>" },
 	"HTML with names": func(s string) string {
-		return "<pre>" + strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;", "'", "&apos;", "/", "&sol;").Replace(s) + "</pre>"
+		return "<pre>" + escapeNames(s) + "</pre>"
 	},
 	"HTML in numbers":          func(s string) string { return "<p>" + escapeAll(s, "&#x%x;", false) + "</p>" },
 	"HTML in decimal":          func(s string) string { return "<title>" + escapeAll(s, "&#%d;", false) + "</title>" },
@@ -67,6 +69,8 @@ var echoes = map[string]func(string) string{
 
 // quoteASCII escapes what is not ASCII, without quotes around it.
 func quoteASCII(s string) string { return strings.Trim(strconv.QuoteToASCII(s), `"`) }
+
+var escapeNames = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;", "'", "&apos;", "/", "&sol;").Replace
 
 // escapeAll formats each byte or character.
 func escapeAll(s, format string, bytewise bool) string {
@@ -323,10 +327,15 @@ func TestHeaderOfAnErrorIsBounded(t *testing.T) {
 	for i := range 100 {
 		header.Set(fmt.Sprintf("Field-%03d", i), "value")
 	}
+	longest := "A" + strings.Repeat("a", 1<<10-1)
+	header.Set(longest, "value")
+	header.Set(longest+"a", "value")
 	srv := newStub(t, http.StatusBadRequest, header, "")
 	_, err := srv.client(t).Tokens.GetTokenCurrent(t.Context())
 	got := responseError(t, err).Header
 	assert.Len(t, got, 64)
+	assert.Contains(t, got, longest)
+	assert.NotContains(t, got, longest+"a")
 	assert.Contains(t, got, "Field-000")
 	assert.NotContains(t, got, "Field-099")
 }
@@ -393,6 +402,15 @@ type talkativeError struct {
 func (e *talkativeError) Error() string { return "cannot send " + e.Request + ": " + e.err.Error() }
 
 func (e *talkativeError) Unwrap() error { return e.err }
+
+func TestErrorWithoutASecretIsTheErrorOfTheTransport(t *testing.T) {
+	t.Parallel()
+	reason := errors.New("the proxy is out of order")
+	rt := roundTripFunc(func(*http.Request) (*http.Response, error) { return nil, reason })
+	c := mustClient(t, noRetry, fastly.WithAPIKey(someKey), fastly.WithHTTPClient(&http.Client{Transport: rt}))
+	_, err := c.Tokens.GetTokenCurrent(t.Context())
+	assert.Same(t, reason, errors.Unwrap(err))
+}
 
 func TestErrorsRedactWhatTheTransportRepeats(t *testing.T) {
 	t.Parallel()

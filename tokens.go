@@ -56,13 +56,9 @@ func (s *TokensService) CreateToken(ctx context.Context, req *CreateTokenRequest
 	if err := checkCreate(req); err != nil {
 		return nil, err
 	}
-	form, err := encodeCreate(req)
-	if err != nil {
-		return nil, err
-	}
 	return do(ctx, s, operation{
 		kind: kindCreate, method: http.MethodPost, path: "/tokens",
-		body: form, contentType: formType,
+		body: encodeCreate(req), contentType: formType,
 		name: req.Name, login: req.Username != "", password: req.Password, otp: req.OTP, otpFunc: req.OTPFunc,
 	}, decodeCreated)
 }

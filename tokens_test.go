@@ -27,6 +27,16 @@ func ids(list []fastly.TokenResponse) []string {
 	return all
 }
 
+func TestCreateTokenTakesEachYearOfRFC3339(t *testing.T) {
+	t.Parallel()
+	stub := newStub(t, http.StatusOK, nil, createdJSON)
+	for _, year := range []int{0, 9999} {
+		at := time.Date(year, 1, 2, 3, 4, 5, 0, time.UTC)
+		_, err := stub.client(t).Tokens.CreateToken(t.Context(), &fastly.CreateTokenRequest{ExpiresAt: at})
+		assert.NoError(t, err, year)
+	}
+}
+
 func TestCreateTokenWithEveryParameter(t *testing.T) {
 	t.Parallel()
 	srv := newAPI(t)
@@ -255,6 +265,8 @@ func TestInvalidArgumentsAreNotSent(t *testing.T) {
 		"two scopes in one":       {fastly.CreateTokenRequest{Scopes: fastly.Scopes{"hunter22 purge_select"}}, "Scopes[0] is not one scope", "hunter22"},
 		"scope with line break":   {fastly.CreateTokenRequest{Scopes: fastly.Scopes{"hunter22\n"}}, "Scopes[0] is not one scope", "hunter22"},
 		"scope beyond ASCII":      {fastly.CreateTokenRequest{Scopes: fastly.Scopes{"glöbal"}}, "Scopes[0] is not one scope", "glöbal"},
+		"expiry before year 0":    {fastly.CreateTokenRequest{ExpiresAt: time.Date(-1, 1, 1, 0, 0, 0, 0, time.UTC)}, "in the year -1", ""},
+		"service ID with slash":   {fastly.CreateTokenRequest{Services: []string{"hunter22/"}}, "a service ID may hold only letters and digits", "hunter22"},
 		"expiry beyond year 9999": {fastly.CreateTokenRequest{ExpiresAt: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)}, "the zero time means never", ""},
 		"year 9999, but not in UTC": {
 			fastly.CreateTokenRequest{ExpiresAt: time.Date(9999, 12, 31, 23, 0, 0, 0, time.FixedZone("EST", -5*3600))}, "in the year 10000", "",
