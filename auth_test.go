@@ -187,6 +187,7 @@ func TestTransportsSendCredentialsToOneHostOnly(t *testing.T) {
 		{"", "/tokens", "its scheme is not https"},
 		{"proxy.internal", "https://proxy.internal/tokens", ""},
 		{"proxy.internal", "https://proxy.internal:443/tokens", ""},
+		{"proxy.internal1:10", "https://proxy.internal:110/tokens", "request to proxy.internal:110 rejected: the credentials are for proxy.internal1:10 only"},
 		{"proxy.internal", "https://proxy.internal:444/tokens", "request to proxy.internal:444 rejected: the credentials are for proxy.internal only"},
 		{"proxy.internal", "https://api.fastly.com/tokens", "the credentials are for proxy.internal only"},
 		{"Proxy.Internal:443", "https://proxy.internal/tokens", ""},
@@ -647,6 +648,9 @@ func TestRedirectFromTLSToPlainHTTPOnTheSamePortIsNotFollowed(t *testing.T) {
 			assert.Zero(t, plain.Load(), "requests by plain http")
 			assert.EqualValues(t, 1, secure.Load(), "requests by https")
 			require.ErrorContains(t, err, listener.Addr().String())
+			if !from.isClient {
+				require.ErrorContains(t, err, "rejected: it is a redirect from https to plain http")
+			}
 			assertNoSecret(t, err)
 		})
 	}
