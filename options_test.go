@@ -60,6 +60,7 @@ func TestNewClientRejectsWhatCannotWork(t *testing.T) {
 		"line break in user name": {[]fastly.Option{fastly.WithBasicAuth("jane\n", "hunter22")}, []string{"user name", "line break"}, []string{"hunter22", "jane"}},
 		"line break in password":  {[]fastly.Option{fastly.WithBasicAuth("jane", "hunter22\r\n")}, []string{"password", "line break"}, []string{"hunter22"}},
 
+		"control in password":       {[]fastly.Option{fastly.WithBasicAuth("jane", "hunter22\x1f")}, []string{"password", "control character"}, []string{"hunter22"}},
 		"unparsable URL":            {[]fastly.Option{key, fastly.WithBaseURL("https://api.example.com:port")}, []string{"base URL can't be parsed", "should look like https://api.fastly.com"}, nil},
 		"unparsable, with password": {[]fastly.Option{key, fastly.WithBaseURL("https://jane:hunter22@api.example.com:port")}, []string{"base URL can't be parsed", "should look like https://api.fastly.com"}, []string{"hunter22", "jane"}},
 		"control character in URL":  {[]fastly.Option{key, fastly.WithBaseURL("https://api.example.com/\n")}, []string{"base URL can't be parsed"}, nil},
