@@ -111,6 +111,7 @@ func TestNewClientAcceptsWhatCanWork(t *testing.T) {
 		"scheme in upper case":    {key, fastly.WithBaseURL("HTTP://LOCALHOST:8080")},
 		"default TLS versions":    {key, fastly.WithHTTPClient(&http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12}}})},
 		"own transport":           {fastly.WithTransport(http.DefaultTransport), fastly.WithHTTPClient(&http.Client{Timeout: time.Second})},
+		"a key with a tilde":      {fastly.WithAPIKey("key~")},
 		"several products":        {key, fastly.WithUserAgent("deploy-tool/1.4 plugin/2 (linux)")},
 		"zero retry policy":       {key, fastly.WithRetryPolicy(fastly.RetryPolicy{})},
 		"constant backoff":        {key, fastly.WithRetryPolicy(fastly.RetryPolicy{MinBackoff: time.Second, MaxBackoff: time.Second})},
