@@ -187,7 +187,7 @@ func isPermanent(err error) bool {
 	if text := err.Error(); text == http.StatusText(http.StatusProxyAuthRequired) || text == http.StatusText(http.StatusForbidden) {
 		return true
 	}
-	return isA[*tls.CertificateVerificationError](err) || isA[tls.RecordHeaderError](err) || isA[tls.AlertError](err)
+	return isA[*tls.CertificateVerificationError](err) || isA[tls.RecordHeaderError](err)
 }
 
 func isA[E error](err error) bool {

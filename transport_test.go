@@ -501,6 +501,39 @@ func TestServerWithOldTLSGetsNoRequest(t *testing.T) {
 	assert.Zero(t, requests.Load())
 }
 
+func TestServerThatSpeaksNoTLSIsAskedOnce(t *testing.T) {
+	t.Parallel()
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	var shell sync.WaitGroup
+	shell.Go(func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = io.WriteString(conn, "SSH-2.0-OpenSSH_9.9\r\n")
+			_, _ = io.Copy(io.Discard, conn) // until the client has had enough
+			_ = conn.Close()
+		}
+	})
+	t.Cleanup(func() {
+		assert.NoError(t, listener.Close())
+		shell.Wait()
+	})
+	var dials atomic.Int32
+	tr := &http.Transport{DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+		dials.Add(1)
+		return new(net.Dialer).DialContext(ctx, network, addr)
+	}}
+	c := mustClient(t, fastly.WithAPIKey(someKey), fastly.WithBaseURL("https://"+listener.Addr().String()), quickRetry,
+		fastly.WithHTTPClient(&http.Client{Transport: tr}))
+	_, err = c.Tokens.CreateToken(t.Context(), &fastly.CreateTokenRequest{Name: "deploy"})
+	require.ErrorContains(t, err, "first record does not look like a TLS handshake")
+	require.NotErrorIs(t, err, fastly.ErrOutcomeUnknown)
+	assert.EqualValues(t, 1, dials.Load(), "connections")
+}
+
 func TestTransportsBelowTLS12AreRejected(t *testing.T) {
 	t.Parallel()
 	srv, requests := newOldTLS(t)
