@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -43,34 +44,34 @@ func (a *app) key() (key fastly.Secret, variable string) {
 // client returns a client that uses the API token of the environment.
 func (a *app) client() (*fastly.Client, error) {
 	key, variable := a.key()
-	client, err := a.clientOf(key)
-	if err != nil && !strings.HasPrefix(err.Error(), varURL) {
-		err = fmt.Errorf("%s: %w", cmp.Or(variable, varToken), err)
-	}
-	return client, err
+	return a.newClient(cmp.Or(variable, varToken), fastly.WithAPIKey(key.Reveal()))
 }
 
 func (a *app) clientOf(key fastly.Secret) (*fastly.Client, error) {
-	return a.newClient(fastly.WithAPIKey(key.Reveal()))
+	return a.newClient("the new token", fastly.WithAPIKey(key.Reveal()))
 }
 
 // loginClient returns a client without credentials, for creates by login.
 func (a *app) loginClient() (*fastly.Client, error) {
-	return a.newClient(fastly.WithoutAuthentication())
+	return a.newClient("the client", fastly.WithoutAuthentication())
 }
 
-func (a *app) newClient(opts ...fastly.Option) (*fastly.Client, error) {
-	opts = append(opts, fastly.WithUserAgent("fastly-token/"+version()))
+// newClient returns a client. Its error names what is wrong: the base URL, or the
+// credentials, which are called what.
+func (a *app) newClient(what string, auth fastly.Option) (*fastly.Client, error) {
+	opts := []fastly.Option{fastly.WithUserAgent("fastly-token/" + version())}
 	if base := a.getenv(varURL); base != "" {
 		opts = append(opts, fastly.WithBaseURL(base))
 	}
-	client, err := fastly.NewClient(append(opts, a.options...)...)
-	if err != nil && a.getenv(varURL) != "" {
-		if _, plain := fastly.NewClient(append(opts[:1:1], a.options...)...); plain == nil {
-			err = fmt.Errorf("%s: %w", varURL, err)
-		}
+	opts = append(opts, a.options...)
+	if _, err := fastly.NewClient(append(slices.Clip(opts), fastly.WithoutAuthentication())...); err != nil {
+		return nil, fmt.Errorf("%s: %w", varURL, err)
 	}
-	return client, err
+	client, err := fastly.NewClient(append(opts, auth)...)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", what, err)
+	}
+	return client, nil
 }
 
 // credentials are those that a command needs.
