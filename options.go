@@ -86,8 +86,8 @@ func WithoutAuthentication() Option {
 
 // WithTransport sends requests through rt, which authenticates them and decides
 // where it sends credentials. It sees a create with a Username and a Password as it
-// is, and should add none to that. As the client doesn't know the key, it does not retry a
-// [TokensService.RevokeTokenCurrent] that may have been processed.
+// is, and should add none to that. As the client doesn't know the key, it does not
+// retry a [TokensService.RevokeTokenCurrent] that may have been processed.
 func WithTransport(rt http.RoundTripper) Option {
 	return func(c *config) error {
 		if rt == nil {

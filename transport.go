@@ -66,9 +66,12 @@ func checkTLS(rt http.RoundTripper) error {
 	}
 	// Only Clone waits for a transport to change its settings at its first use.
 	c := cmp.Or(t.Clone().TLSClientConfig, new(tls.Config))
-	for name, version := range map[string]uint16{"MinVersion": c.MinVersion, "MaxVersion": c.MaxVersion} {
-		if version != 0 && version < tls.VersionTLS12 {
-			return invalid("the HTTP transport has a %s of %s: set TLSClientConfig.%[1]s to tls.VersionTLS12 or later", name, tls.VersionName(version))
+	for _, bound := range []struct {
+		name    string
+		version uint16
+	}{{"MinVersion", c.MinVersion}, {"MaxVersion", c.MaxVersion}} {
+		if bound.version != 0 && bound.version < tls.VersionTLS12 {
+			return invalid("the HTTP transport has a %s of %s: set TLSClientConfig.%[1]s to tls.VersionTLS12 or later", bound.name, tls.VersionName(bound.version))
 		}
 	}
 	return nil
