@@ -33,11 +33,21 @@ func keyCredential(key Secret) (credential, error) {
 	return credential{http.Header{"Fastly-Key": {key.Reveal()}}, secrets{}.with(minToken, key)}, nil
 }
 
-// askKey gets the key from f, and redacts it in the error of f.
-func askKey(ctx context.Context, f func(context.Context) (Secret, error)) (credential, error) {
-	key, err := f(ctx)
+type secretFunc = func(context.Context) (Secret, error)
+
+// ask calls a function of the caller's, and redacts what it returns in its error.
+func ask(ctx context.Context, what string, f secretFunc) (Secret, error) {
+	secret, err := f(ctx)
 	if err != nil {
-		return credential{}, fmt.Errorf("fastly: the key function failed: %w", redactError(err, secrets{}.with(minToken, key)))
+		return "", fmt.Errorf("fastly: the %s function failed: %w", what, redactError(err, secrets{}.with(minToken, secret)))
+	}
+	return secret, nil
+}
+
+func askKey(ctx context.Context, f secretFunc) (credential, error) {
+	key, err := ask(ctx, "key", f)
+	if err != nil {
+		return credential{}, err
 	}
 	return keyCredential(key)
 }

@@ -27,8 +27,6 @@ type Client struct {
 
 	config
 	transport http.RoundTripper
-	standard  bool // transport is net/http's own
-	jar       http.CookieJar
 	timeout   time.Duration // of an attempt; zero: none
 	silence   time.Duration // restarts timeout while a response arrives, unless zero
 	userAgent []string
@@ -71,7 +69,6 @@ func NewClient(opts ...Option) (*Client, error) {
 	}
 	client := &Client{
 		config:    c,
-		jar:       c.client.Jar,
 		timeout:   c.client.Timeout,
 		userAgent: []string{strings.TrimSpace(c.product + " " + libraryProduct)},
 		now:       time.Now,
@@ -84,7 +81,6 @@ func NewClient(opts ...Option) (*Client, error) {
 	if client.transport = cmp.Or(c.own, c.client.Transport); client.transport == nil {
 		client.transport = defaultTransport()
 	}
-	_, client.standard = client.transport.(*http.Transport)
 	client.Tokens = &TokensService{client: client}
 	return client, nil
 }
@@ -169,7 +165,8 @@ func (c *Client) attempt(ctx context.Context, op *operation, decode func(*http.R
 	req := c.newRequest(tracked, op, cred, otp)
 	resp, err := roundTrip(c.transport, req)
 	if err != nil {
-		result := classifyFailure(err, progress.progress(err, c.standard, ctx.Err() != nil))
+		_, standard := c.transport.(*http.Transport)
+		result := classifyFailure(err, progress.sent(err, standard, ctx.Err() != nil))
 		return outcome{result: result, err: redactError(cause(ctx, err), secrets)}
 	}
 	if c.silence > 0 {
@@ -178,8 +175,8 @@ func (c *Client) attempt(ctx context.Context, op *operation, decode func(*http.R
 	resp.Body = &timedBody{resp.Body, ctx, timer, c.silence}
 	defer resp.Body.Close()
 	c.http1.Store(resp.ProtoMajor == 1)
-	if c.jar != nil && !op.login {
-		c.jar.SetCookies(req.URL, resp.Cookies())
+	if jar := c.client.Jar; jar != nil && !op.login {
+		jar.SetCookies(req.URL, resp.Cookies())
 	}
 	if c.own != nil {
 		secrets = secrets.withSent(resp)
@@ -212,8 +209,11 @@ func (c *Client) credentials(ctx context.Context, op *operation) (cred credentia
 			return cred, "", err
 		}
 	}
-	otp, err = op.askOTP(ctx)
-	return cred, otp, err
+	if op.otpFunc == nil {
+		return cred, op.otp, nil
+	}
+	otp, err = ask(ctx, "OTP", op.otpFunc)
+	return cred, otp, cmp.Or(err, checkVisible("the OTP", otp))
 }
 
 func (c *Client) log(ctx context.Context, op *operation, out outcome, attempt int, took, wait time.Duration) {

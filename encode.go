@@ -3,7 +3,6 @@ package fastly
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -23,21 +22,9 @@ type operation struct {
 	login       bool   // body holds a user name and a password
 	password    Secret // in body
 	otp         Secret
-	otpFunc     func(context.Context) (Secret, error)
+	otpFunc     secretFunc
 
 	cred credential // of the last attempt
-}
-
-// askOTP returns the one-time password of an attempt.
-func (op *operation) askOTP(ctx context.Context) (Secret, error) {
-	if op.otpFunc == nil {
-		return op.otp, nil
-	}
-	otp, err := op.otpFunc(ctx)
-	if err != nil {
-		return "", fmt.Errorf("fastly: the OTP function failed: %w", redactError(err, secrets{}.with(minToken, otp)))
-	}
-	return otp, checkVisible("the OTP", otp)
 }
 
 const (
@@ -75,17 +62,17 @@ func (c *Client) newRequest(ctx context.Context, op *operation, cred credential,
 		header["Fastly-Otp"] = []string{otp.Reveal()}
 	}
 	maps.Copy(header, cred.header)
-	req := &http.Request{
+	req := (&http.Request{
 		Method: op.method, URL: &u, Host: u.Host, Header: header,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-	}
-	if c.jar != nil && !op.login {
-		for _, cookie := range c.jar.Cookies(&u) {
+	}).WithContext(ctx)
+	if jar := c.client.Jar; jar != nil && !op.login {
+		for _, cookie := range jar.Cookies(&u) {
 			req.AddCookie(cookie)
 		}
 	}
 	if op.kind == kindRead || len(op.body) == 0 && (op.kind == kindCreate || c.http1.Load()) {
-		return req.WithContext(ctx)
+		return req
 	}
 	getBody := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(op.body)), nil }
 	req.ContentLength = int64(len(op.body))
@@ -93,7 +80,7 @@ func (c *Client) newRequest(ctx context.Context, op *operation, cred credential,
 	if c.http1.Load() {
 		req.GetBody = getBody
 	}
-	return req.WithContext(ctx)
+	return req
 }
 
 // createForm is a CreateTokenRequest as the API wants it.

@@ -167,18 +167,18 @@ func classifyDecoding(err error) result {
 }
 
 // classifyFailure classifies an attempt that got no response.
-func classifyFailure(err error, p progress) result {
+func classifyFailure(err error, sent bool) result {
 	switch {
-	case p != progressSent && (isA[*rejectedError](err) || isPermanent(err)):
+	case sent:
+		return resultNoResponse
+	case isPermanent(err):
 		return resultPermanent
-	case p == progressNotSent:
-		return resultNotSent
 	}
-	return resultNoResponse // sent, or over a transport that reports no progress
+	return resultNotSent
 }
 
 // isPermanent reports whether err, of a request that was not sent, is likely to
-// recur: there is no such host, or it is not the right one.
+// recur: it was rejected, there is no such host, or it is not the right one.
 func isPermanent(err error) bool {
 	if dns, ok := errors.AsType[*net.DNSError](err); ok {
 		return dns.IsNotFound
@@ -187,7 +187,7 @@ func isPermanent(err error) bool {
 	if text := err.Error(); text == http.StatusText(http.StatusProxyAuthRequired) || text == http.StatusText(http.StatusForbidden) {
 		return true
 	}
-	return isA[*tls.CertificateVerificationError](err) || isA[tls.RecordHeaderError](err)
+	return isA[*rejectedError](err) || isA[*tls.CertificateVerificationError](err) || isA[tls.RecordHeaderError](err)
 }
 
 func isA[E error](err error) bool {

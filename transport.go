@@ -95,15 +95,6 @@ func roundTrip(rt http.RoundTripper, req *http.Request) (*http.Response, error) 
 	return resp, nil
 }
 
-// progress is how far an attempt got, as its trace tells.
-type progress int
-
-const (
-	progressUnknown progress = iota // the transport reports nothing
-	progressNotSent                 // the server can't have processed the request
-	progressSent                    // it may have
-)
-
 // tracker watches an attempt from below. Over HTTP/1, net/http reports a header
 // as written before a byte of it has left, and retries a request of which no byte
 // was sent. Over HTTP/2 it would repeat what may have been processed
@@ -163,19 +154,19 @@ func (t *tracker) stopRepeat() {
 	}
 }
 
-// progress returns how far the attempt got that failed with err, over a
-// transport that is net/http's own or not. ended says that its context ended: a
-// header may be on its way then that is not reported as written yet.
-func (t *tracker) progress(err error, standard, ended bool) progress {
+// sent reports whether the server may have processed an attempt that failed with
+// err, over a transport that is net/http's own or not. ended says that its context
+// ended: a header may be on its way then that is not reported as written yet.
+func (t *tracker) sent(err error, standard, ended bool) bool {
 	switch {
 	case t.written.Load() == 1 && isUnprocessed(err):
-		return progressNotSent
+		return false
 	case t.written.Load() > 0, t.connected.Load() > 0 && (ended || !standard || t.trace.WroteHeaders == nil):
-		return progressSent
-	case t.asked.Load(), standard:
-		return progressNotSent
+		return true
 	}
-	return progressUnknown
+	// A transport that reports nothing counts as having sent, but for an error
+	// that comes from before that.
+	return !t.asked.Load() && !standard && !isPermanent(err)
 }
 
 // isUnprocessed reports whether err says that the server did not process a
