@@ -30,15 +30,15 @@ func (a *app) findable(secrets ...fastly.Secret) (texts []string) {
 	return texts
 }
 
-// childEnv is the environment without the variables that lead to credentials,
-// and without those that hold an API token or one of the secrets.
+// childEnv is the environment without the FASTLY_ variables, and without those that
+// hold an API token or one of the secrets.
 func (a *app) childEnv(secrets ...fastly.Secret) (env []string) {
 	hidden := a.findable(secrets...)
 	var held []string
 	for _, entry := range a.environ {
 		name, value, _ := strings.Cut(entry, "=")
 		switch {
-		case slices.ContainsFunc(credentialVars, func(v string) bool { return strings.EqualFold(v, name) }): // as Windows has it
+		case strings.HasPrefix(strings.ToUpper(name), "FASTLY_"): // Windows ignores case
 		case holdsAny(value, hidden):
 			held = append(held, name)
 		default:

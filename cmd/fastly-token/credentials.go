@@ -27,10 +27,6 @@ const (
 	varOTP      = "FASTLY_OTP_FILE"
 )
 
-// credentialVars lead to credentials, so the commands that the program starts
-// don't get them.
-var credentialVars = []string{varToken, varKey, varUsername, varPassword, varOTP}
-
 // key returns the API token of the environment, and the variable it is in.
 func (a *app) key() (key fastly.Secret, variable string) {
 	for _, variable := range []string{varToken, varKey} {

@@ -34,11 +34,11 @@ environment, which the API accepts for five minutes after a POST to /sudo. The
 token of the environment must belong to the same user and have the scope global,
 because it revokes the new one.
 
-The command finds its token in FASTLY_API_TOKEN, or in the variable of --env. Of
-the variables that this program reads, the command gets only FASTLY_API_URL, and
-none that holds the environment's token or the password. (This keeps a key from
-leaking by accident. It does not stop a malicious command: processes of the same
-user can read each other's memory.)
+The command finds its token in FASTLY_API_TOKEN, or in the variable of --env. It
+gets no other FASTLY_ variable, and none that holds the environment's token or
+the password. (This keeps a key from leaking by accident. It does not stop a
+malicious command: processes of the same user can read each other's memory.) To
+hand on a base URL, for example, put env(1) before the command.
 
 The token is revoked however the command ends. SIGINT, SIGTERM, SIGHUP and
 SIGQUIT are passed on to the command. A terminal sends it Ctrl-C directly, so
@@ -48,8 +48,9 @@ the token expires by itself after --ttl.
 The exit code is that of the command, 128 and the signal's number if a signal
 ended it, 126 if it can't be executed and 127 if there is no such command. If
 the token can't be revoked, it is 3 instead of 0.`,
-		Example: `  fastly-token exec --service SU1Z0isxPaozGVKXdv0eY -- ./purge.sh`,
-		Args:    cobra.ArbitraryArgs,
+		Example: `  fastly-token exec --service SU1Z0isxPaozGVKXdv0eY -- ./purge.sh
+  fastly-token exec -- env FASTLY_API_URL="$FASTLY_API_URL" ./purge.sh`,
+		Args: cobra.ArbitraryArgs,
 	}
 	t := tokenFlags{name: "exec", scopes: []string{string(fastly.ScopePurgeSelect)}, ttl: duration(15 * time.Minute)}
 	t.add(cmd)

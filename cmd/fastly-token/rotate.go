@@ -28,7 +28,7 @@ it unique.
 The new token goes to a file (--out), which is replaced atomically and which
 only you can read, or to the standard input of a command. No line break follows
 it. A command must end with exit code 0 if and only if it has taken the token.
-Its environment has no credentials.
+Its environment has no FASTLY_ variables, and no credentials.
 
 The new token is created by login. With --by-key it is created with the token of
 the environment, which the API accepts for five minutes after a POST to /sudo.

@@ -97,8 +97,7 @@ func TestRotateToACommand(t *testing.T) {
 	assert.Equal(t, s.made()[0].AccessToken.Reveal(), s.read(store), "want the token and no line break")
 	env := s.read(store + ".env")
 	assert.NotContains(t, env, s.Key().Reveal())
-	assert.NotContains(t, env, "FASTLY_PASSWORD_FILE")
-	assert.NotContains(t, env, "FASTLY_API_TOKEN")
+	assert.NotContains(t, env, "FASTLY_")
 	assert.True(t, isRevoked(t, s, oldID))
 }
 
