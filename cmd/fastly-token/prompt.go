@@ -53,7 +53,7 @@ func (a *app) ask(ctx context.Context, prompt string, echo bool) (string, error)
 		_, _ = io.WriteString(a.stderr, "\n") // the one that was typed is not shown, either
 	}
 	if errors.Is(err, io.EOF) || err == nil && text == "" {
-		return "", errNothingTyped
+		return "", &usageError{err: fmt.Errorf("%s%w", prompt, errNothingTyped), complete: true}
 	}
 	return text, err
 }

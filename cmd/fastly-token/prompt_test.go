@@ -127,7 +127,7 @@ func TestWhateverEndsThePasswordPromptTheTerminalEchoesAgain(t *testing.T) {
 	}{
 		"Ctrl-C":  {func(tm *terminal, _ *process) { tm.typeKeys("half\x03") }, 130},
 		`Ctrl-\`:  {func(tm *terminal, _ *process) { tm.typeKeys("half\x1c") }, 131},
-		"Return":  {func(tm *terminal, _ *process) { tm.typeKeys("\n") }, exitFailed},
+		"Return":  {func(tm *terminal, _ *process) { tm.typeKeys("\n") }, exitUsage},
 		"hang-up": {func(_ *terminal, p *process) { _ = p.Process.Signal(syscall.SIGHUP) }, 129},
 		"SIGTERM": {func(_ *terminal, p *process) { _ = p.Process.Signal(syscall.SIGTERM) }, 143},
 	} {
@@ -143,6 +143,27 @@ func TestWhateverEndsThePasswordPromptTheTerminalEchoesAgain(t *testing.T) {
 			assert.NotContains(t, tm.shown.String(), "half")
 			assert.Empty(t, s.Requests())
 		})
+	}
+}
+
+func TestWhatIsNotTypedIsNamed(t *testing.T) {
+	t.Parallel()
+	for prompt, typed := range map[string][]string{
+		"User name: ":         {""},
+		"Password for ada: ":  {"ada", ""},
+		"One-time password: ": {ada.Login, ada.Password, ""},
+	} {
+		s := newSite(t)
+		s.AddUser(ada)
+		tm := newTerminal(t)
+		p := s.startAt(tm, "create", "--out", filepath.Join(s.dir, "token"))
+		for i, question := range []string{"User name: ", "Password for " + typed[0] + ": ", "One-time password: "}[:len(typed)] {
+			tm.waitFor(question, i != 1)
+			tm.typeKeys(typed[i] + "\n")
+		}
+		assert.Equal(t, exitUsage, p.end(s), tm.shown.String())
+		tm.waitFor(prompt+"nothing was typed\r\n", true)
+		assert.Empty(t, s.made())
 	}
 }
 
