@@ -117,7 +117,7 @@ func (e *CreateError) Error() string {
 	case errors.Is(e.Err, fastly.ErrOutcomeUnknown):
 		text += fmt.Sprintf("; no token named %q is left", e.Name)
 	}
-	return text
+	return printable(text)
 }
 
 // Unwrap returns Err.

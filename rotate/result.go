@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/fastly-tokens/fastly"
 )
@@ -90,7 +92,20 @@ type Error struct {
 
 // Error returns the reason and the state, in one line, and what to do next.
 func (e *Error) Error() string {
-	return "rotate: " + strings.TrimPrefix(e.Err.Error(), "rotate: ") + "; " + e.Result.sentence()
+	return printable("rotate: " + strings.TrimPrefix(e.Err.Error(), "rotate: ") + "; " + e.Result.sentence())
+}
+
+// printable escapes what a terminal might interpret: an ID is untrusted text.
+func printable(text string) string {
+	var b strings.Builder
+	for _, r := range text {
+		if unicode.IsPrint(r) {
+			b.WriteRune(r)
+		} else {
+			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+		}
+	}
+	return b.String()
 }
 
 // Unwrap returns Err.

@@ -3,6 +3,7 @@ package rotate_test
 import (
 	"encoding/json"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -43,6 +44,17 @@ func TestErrorSaysWhatIsSoAndWhatToDo(t *testing.T) {
 		err := &rotate.Error{Result: result, Err: cause}
 		assert.EqualError(t, err, want)
 		assert.ErrorIs(t, err, cause)
+	}
+}
+
+func TestErrorsEscapeWhatATerminalMightInterpret(t *testing.T) {
+	t.Parallel()
+	const id = "A\x1b[2J\nB"
+	for _, err := range []error{
+		&rotate.Error{Result: rotate.Result{State: rotate.StateHandedOver, Left: []string{id}}, Err: errors.New("token " + id)},
+		&rotate.CreateError{Left: []string{id}, Err: errors.New("token " + id)},
+	} {
+		assert.Equal(t, 2, strings.Count(err.Error(), `A\x1b[2J\nB`), err)
 	}
 }
 
