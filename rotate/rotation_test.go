@@ -215,7 +215,7 @@ func TestRotationRejectsWhatItCannotFinish(t *testing.T) {
 		"no journal":  {func(_ *testing.T, _ *world, r *rotate.Rotation) { r.Journal = nil }, "needs a Journal", fastly.ErrInvalidArgument},
 		"negative":    {func(_ *testing.T, _ *world, r *rotate.Rotation) { r.Grace = -1 }, "not negative", fastly.ErrInvalidArgument},
 		"a token that does not exist": {
-			func(_ *testing.T, _ *world, r *rotate.Rotation) { r.TokenID = "0000000000000000000000" }, "404", fastly.ErrNotFound,
+			func(_ *testing.T, _ *world, r *rotate.Rotation) { r.TokenID = "0000000000000000000000" }, "404 Record not found: Cannot load token; a finished rotation may have revoked it; nothing has changed", fastly.ErrNotFound,
 		},
 		"a key that does not work": {
 			func(t *testing.T, w *world, r *rotate.Rotation) { r.Client = w.client(t, "wrong") }, "401", fastly.ErrUnauthorized,

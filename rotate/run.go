@@ -49,7 +49,10 @@ func (x *run) begin(ctx context.Context) error {
 	old := x.me
 	if x.TokenID != "" && x.TokenID != old.ID {
 		var err error
-		if old, err = x.Client.Tokens.GetToken(ctx, x.TokenID); err != nil {
+		switch old, err = x.Client.Tokens.GetToken(ctx, x.TokenID); {
+		case errors.Is(err, fastly.ErrNotFound):
+			return fmt.Errorf("%w; a finished rotation may have revoked it", err)
+		case err != nil:
 			return err
 		}
 	}
