@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 const about = `Fastly-token shows, creates, audits, rotates and revokes the API tokens of a
@@ -57,12 +58,28 @@ func (a *app) root() *cobra.Command {
 		a.createCommand(), a.revokeCommand(), a.auditCommand(),
 		a.rotateCommand(), a.execCommand(), a.serveCommand(),
 	)
+	for _, cmd := range root.Commands() {
+		cmd.ValidArgsFunction = completeArgument
+		cmd.Flags().VisitAll(func(f *pflag.Flag) {
+			if value, _ := pflag.UnquoteUsage(f); value != "file" {
+				_ = cmd.RegisterFlagCompletionFunc(f.Name, cobra.NoFileCompletions) // unless it has one
+			}
+		})
+	}
 	// Cobra takes any word after "completion", and prints help.
 	root.InitDefaultCompletionCmd()
 	if completion, _, err := root.Find([]string{"completion"}); err == nil {
 		completion.RunE = root.RunE
 	}
 	return root
+}
+
+// completeArgument offers files for the words of a command, but not for an ID.
+func completeArgument(cmd *cobra.Command, args []string, word string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	if cmd.Name() == "exec" || cmd.Name() == "rotate" && len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveDefault
+	}
+	return cobra.NoFileCompletions(cmd, args, word)
 }
 
 // version returns the version of the module, or else the commit.

@@ -43,6 +43,13 @@ func TestVersionAndCompletion(t *testing.T) {
 	}
 	assert.Contains(t, s.run("__complete", "create", "--scope", "").out, "purge_all\n")
 	assert.Contains(t, s.run("__complete", "aud").out, "audit\t")
+	for words, files := range map[string]bool{
+		"get": false, "revoke": false, "rotate": false, "list": false, "serve": false, "list --customer": false, "rotate --grace": false,
+		"exec": true, "exec --": true, "rotate -- cat": true, "rotate ID --": true, "rotate --out": true, "create --otp-file": true,
+	} {
+		o := s.run(append(append([]string{"__complete"}, strings.Fields(words)...), "")...)
+		assert.Equal(t, files, o.out == ":0\n", "%s: %s", words, o.out)
+	}
 }
 
 func TestMistakesEndWithCodeTwo(t *testing.T) {
