@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -189,21 +190,38 @@ func (r *rotation) check() (err error) {
 		}
 	}
 	if r.out != "" {
-		if r.out, err = filepath.Abs(r.out); err != nil {
-			return err
+		if r.out, err = writable(r.out); err != nil {
+			return usagef("--out: %w", err)
 		}
 	}
 	return r.setState()
+}
+
+// writable returns the absolute path without symbolic links in its directory, in
+// which files can be created.
+func writable(path string) (string, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	dir, err := filepath.EvalSymlinks(filepath.Dir(path))
+	if err == nil {
+		err = checkWritable(dir)
+	}
+	return filepath.Join(dir, filepath.Base(path)), err
 }
 
 // setState sets the path of the state file unless the user has.
 func (r *rotation) setState() (err error) {
 	switch {
 	case r.state != "":
-		if r.state, err = filepath.Abs(r.state); err == nil && (r.state == r.out || r.state+".lock" == r.out) {
-			err = usagef("--state and --out are two files: the one is removed in the end, the other holds the token")
+		if r.state, err = writable(r.state); err != nil {
+			return usagef("--state: %w", err)
 		}
-		return err
+		if strings.EqualFold(r.state, r.out) || strings.EqualFold(r.state+".lock", r.out) { // as some file systems have it
+			return usagef("--state and --out are two files: the one is removed in the end, the other holds the token")
+		}
+		return nil
 	case r.out != "":
 		r.state = filepath.Join(filepath.Dir(r.out), "."+filepath.Base(r.out)+".rotation")
 		return nil

@@ -254,6 +254,26 @@ func TestRotateRejectsWrongUsage(t *testing.T) {
 	assert.Empty(t, s.made())
 }
 
+func TestRotateChecksItsPlacesFirst(t *testing.T) {
+	t.Parallel()
+	s := newRotateSite(t)
+	in := func(path string) string { return filepath.Join(s.dir, path) }
+	require.NoError(t, os.Symlink(".", in("link")))
+	for _, args := range [][]string{
+		{"--out", in("no/token")},
+		{"--out", in("no/token"), "--state", in("state")},
+		{"--out", in("token"), "--state", in("no/state")},
+		{"--out", in("token"), "--state", in("link/token")}, // removed in the end
+		{"--out", in("token"), "--state", in("Token")},      // some file systems ignore case
+		{"--out", in("token"), "--state", in("token") + "/"},
+		{"--state", in("no/state"), "--", "cat"},
+	} {
+		o := s.run(append([]string{"rotate", oldID}, args...)...)
+		assert.Equal(t, exitUsage, o.code, "%v: %s", args, o.err)
+	}
+	assert.Empty(t, s.Requests())
+}
+
 func TestRotateByKeyNeedsSudo(t *testing.T) {
 	t.Parallel()
 	s := newRotateSite(t)
