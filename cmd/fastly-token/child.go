@@ -130,7 +130,7 @@ func (r *rotation) hand(ctx context.Context, created *fastly.TokenCreatedRespons
 	switch state := cmd.ProcessState; {
 	case err == nil:
 		return nil
-	case state != nil && (ctx.Err() != nil || !state.Exited()):
+	case cmd.Process != nil && (state == nil || ctx.Err() != nil || !state.Exited()):
 		return fmt.Errorf("%w: the command was interrupted: %w", rotate.ErrMaybeHandedOver, err)
 	}
 	return fmt.Errorf("the command did not take the token: %w", err)
