@@ -45,10 +45,12 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err != nil {
 		return err
 	}
-	// The API shows the access token only once, so check its destination first.
-	if _, err := os.Lstat(*out); *out == "" || !errors.Is(err, os.ErrNotExist) {
-		return demo.Usagef("-out must name a file that does not exist yet")
+	// The API shows the access token only once, so make a place for it first.
+	f, err := os.OpenFile(*out, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) // #nosec G304 -- the user says where
+	if err != nil {
+		return demo.Usagef("-out must name a new file: %w", err)
 	}
+	_ = f.Close() // WriteFile replaces it
 
 	created, err := rotate.Create(ctx, account.Client, &fastly.CreateTokenRequest{
 		Name:      *name,
@@ -59,6 +61,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		OTPFunc:   login.OTP,
 	}, nil)
 	if created == nil || created.AccessToken == "" {
+		_ = os.Remove(*out)
 		return err // which says what may exist nevertheless
 	}
 	// The token exists, whatever else went wrong. Keep it even if ctx has ended.

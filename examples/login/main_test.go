@@ -60,9 +60,11 @@ func TestLoginOfUnknownOutcomeNamesTheToken(t *testing.T) {
 	t.Parallel()
 	srv := demotest.Start(t)
 	srv.Inject(fastlytest.Fault{Kind: fastlytest.CutAfter, Method: http.MethodPost})
-	p := withoutKey(t, srv, "-out", filepath.Join(t.TempDir(), "token")).LogIn(t, srv)
+	out := filepath.Join(t.TempDir(), "token")
+	p := withoutKey(t, srv, "-out", out).LogIn(t, srv)
 	assert.Equal(t, 1, p.Code(t))
 	assert.Contains(t, p.Err.String(), last(srv).Name)
+	assert.NoFileExists(t, out)
 }
 
 func TestLoginNeedsAPlaceForTheToken(t *testing.T) {
@@ -70,7 +72,7 @@ func TestLoginNeedsAPlaceForTheToken(t *testing.T) {
 	srv := demotest.Start(t)
 	there := filepath.Join(t.TempDir(), "there")
 	require.NoError(t, os.WriteFile(there, nil, 0o600))
-	for _, args := range [][]string{nil, {"-out", there}} {
+	for _, args := range [][]string{nil, {"-out", there}, {"-out", filepath.Join(there, "token")}, {"-out", filepath.Join(t.TempDir(), "no", "token")}} {
 		p := withoutKey(t, srv, args...).LogIn(t, srv)
 		assert.Equal(t, 2, p.Code(t))
 		assert.Contains(t, p.Err.String(), "-out")
