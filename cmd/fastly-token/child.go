@@ -39,7 +39,7 @@ func (a *app) childEnv(secrets ...fastly.Secret) (env []string) {
 		name, value, _ := strings.Cut(entry, "=")
 		switch {
 		case strings.HasPrefix(strings.ToUpper(name), "FASTLY_"): // Windows ignores case
-		case holdsAny(value, hidden):
+		case holdsAny(value, hidden), value != "" && slices.Contains(secrets, fastly.Secret(value)):
 			held = append(held, name)
 		default:
 			env = append(env, entry)

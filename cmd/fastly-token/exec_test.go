@@ -57,6 +57,17 @@ func TestExecGivesTheCommandATokenOfItsOwn(t *testing.T) {
 	assert.Contains(t, o.err, "revoked token "+token.ID)
 }
 
+func TestExecDoesNotPassAShortPasswordOn(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	u := s.AddUser(fastlytest.User{Login: "short@example.com", Password: "s3cret"})
+	s.set(varToken, s.AddToken(u.ID, fastly.TokenCreatedResponse{}).AccessToken.Reveal())
+	s.logIn(u)
+	s.env = append(s.env, "PW="+u.Password, "EMPTY=", "WORD=s3cretary")
+	o := s.run("exec", "--", "sh", "-c", `[ -z "${PW+set}" ] && [ -n "${EMPTY+set}" ] && [ -n "$WORD" ]`)
+	assert.Equal(t, 0, o.code, o.err)
+}
+
 func TestExecUsesAnotherVariable(t *testing.T) {
 	t.Parallel()
 	s := newExecSite(t)
