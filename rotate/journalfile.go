@@ -14,9 +14,11 @@ const maxRecord = 1 << 20
 // atomically and has mode 0600. A second file, path with ".lock" appended, is its
 // lock, and is not removed.
 //
-// The lock ends with the process: it is flock(2) on Linux, macOS and the BSDs,
-// and exclusive access on Windows. On other systems it is the existence of the
-// lock file: remove it by hand after a crash.
+// On Linux, macOS and the BSDs the lock is flock(2). It ends with the process and
+// those that it has started: after a crash, the next run can't begin while a
+// command of the handover may still store the token. On Windows it is exclusive
+// access, which ends with the process. On other systems it is the existence of
+// the lock file: remove it by hand after a crash.
 func FileJournal(path string) Journal { return &fileJournal{path: path} }
 
 type fileJournal struct {

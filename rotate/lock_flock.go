@@ -9,20 +9,19 @@ import (
 )
 
 // lockFile locks the file at path, which it creates, until unlock or the end of
-// the process.
+// the process and of those that it has started. So the file is not opened with
+// O_CLOEXEC: after a crash, a command may still be storing the token.
 func lockFile(path string) (unlock func() error, err error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) // #nosec G304 -- the caller says where
+	fd, err := syscall.Open(path, syscall.O_RDWR|syscall.O_CREAT|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
-		return nil, err
+		return nil, &os.PathError{Op: "open", Path: path, Err: err}
 	}
-	fd := int(f.Fd()) // #nosec G115 -- a file descriptor is an int
 	if err := syscall.Flock(fd, syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		if errors.Is(err, syscall.EWOULDBLOCK) {
 			err = ErrLocked
 		}
-		return nil, also(err, f.Close())
+		return nil, also(err, syscall.Close(fd))
 	}
-	// Closing is not enough: a child process that is being started has the file
-	// open, and holds the lock, until it executes its program.
-	return func() error { return also(syscall.Flock(fd, syscall.LOCK_UN), f.Close()) }, nil
+	// Closing is not enough while such a process runs.
+	return func() error { return also(syscall.Flock(fd, syscall.LOCK_UN), syscall.Close(fd)) }, nil
 }

@@ -40,10 +40,10 @@ the next run.
 
 If a step fails, the earlier ones are undone. After a crash or an interruption,
 run the same command again to finish the rotation. A state file records its
-progress. It holds no secret, and prevents a second run with the same file at
-the same time. It is beside the file of --out, or where --state says. For a
-command it is in the user's configuration directory: one file for each ID, and
-another one for runs without an ID.`,
+progress. It holds no secret, and prevents a second run with the same file while
+the first one, or its command, still runs. It is beside the file of --out, or
+where --state says. For a command it is in the user's configuration directory:
+one file for each ID, and another one for runs without an ID.`,
 		Example: `  fastly-token rotate --out /etc/deploy/fastly-token --grace 10m
   fastly-token rotate 5sNpEx2UkYf9WdTa6mJv4G -- vault kv put kv/fastly token=-`,
 		Args: func(cmd *cobra.Command, args []string) error {

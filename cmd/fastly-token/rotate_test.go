@@ -129,21 +129,27 @@ func TestCommandThatIsKilledMayHaveTheToken(t *testing.T) {
 }
 
 // The command reads a whole token even if the program dies as soon as it has
-// started it: what it stores in the end works, and so does the next run.
+// started it: what it stores in the end works, and so does the next run, which
+// begins only when the command has ended.
 func TestKilledRightAfterTheCommandsStartItStillGetsAWholeToken(t *testing.T) {
 	t.Parallel()
 	s := newRotateSite(t)
 	store, state := filepath.Join(s.dir, "store"), filepath.Join(s.dir, "state")
 	p := s.command("rotate", oldID, "--state", state, "--",
-		"sh", "-c", `kill -KILL $PPID; cat >`+store+`.new; mv `+store+`.new `+store)
+		"sh", "-c", `kill -KILL $PPID; cat >`+store+`.new; while [ ! -e `+store+`.go-on ]; do sleep 0.02; done; mv `+store+`.new `+store)
+	p.Stdout, p.Stderr = nil, nil // no pipe, whose end Wait would await
 	require.NoError(t, p.Start())
-	assert.Equal(t, -1, p.end(s), "it was killed: %s", p.stderr.String())
+	assert.Equal(t, -1, p.end(s), "it was killed")
+	again := []string{"rotate", oldID, "--state", state, "--", "sh", "-c", "cat >" + store}
+	o := s.run(again...)
+	assert.Equal(t, exitFailed, o.code, "the command still runs")
+	assert.Contains(t, o.err, "another run has the state file")
+	s.file("store.go-on", "")
 	require.Eventually(t, func() bool { _, err := os.Stat(store); return err == nil }, 30*time.Second, 2*time.Millisecond)
 	assert.Equal(t, s.made()[0].AccessToken.Reveal(), s.read(store))
 	assert.False(t, isRevoked(t, s, oldID))
 
-	o := s.run("rotate", oldID, "--state", state, "--", "sh", "-c", "cat >"+store)
-	require.Equal(t, 0, o.code, o.err)
+	require.Eventually(t, func() bool { return s.run(again...).code == 0 }, 30*time.Second, 2*time.Millisecond)
 	left := active(s.made())
 	require.Len(t, left, 1)
 	assert.Equal(t, left[0].AccessToken.Reveal(), s.read(store))
