@@ -453,7 +453,8 @@ func (b *trackedBody) Close() error {
 
 // endless reads as a text, and then another for ever.
 func endless(begin, again string) io.Reader {
-	return io.MultiReader(strings.NewReader(begin), &repeating{text: again})
+	// Byte by byte, 64 MiB would take seconds.
+	return io.MultiReader(strings.NewReader(begin), &repeating{text: strings.Repeat(again, 1+4096/len(again))})
 }
 
 type repeating struct {
@@ -700,15 +701,22 @@ func decodings(text string) []string {
 	}
 }
 
-// telltales maps each part of each canary, as it is and in hexadecimal, to the
-// canary's name.
-var telltales = sync.OnceValue(func() map[string]string {
-	parts := map[string]string{}
+// partsOfCanaries are the parts that show that a canary leaked.
+type partsOfCanaries struct {
+	names  map[string]string // of the canary, by each part as it is and in hexadecimal
+	begins [1 << 16]bool     // the first two bytes of a part
+}
+
+var telltales = sync.OnceValue(func() *partsOfCanaries {
+	parts := &partsOfCanaries{names: map[string]string{}}
 	for name, canary := range canaries {
 		for at := 0; at+telltale <= len(canary); at++ {
 			part := canary[at : at+telltale]
 			inHex := hex.EncodeToString([]byte(part))
-			parts[part], parts[inHex], parts[strings.ToUpper(inHex)] = name, name, name
+			for _, form := range []string{part, inHex, strings.ToUpper(inHex)} {
+				parts.names[form] = name
+				parts.begins[int(form[0])<<8|int(form[1])] = true
+			}
 		}
 	}
 	return parts
@@ -721,11 +729,18 @@ func findCanaries(text string) (found []string) {
 			found = append(found, name)
 		}
 	}
-	for _, form := range decodings(text) {
-		for at := range len(form) {
+	parts := telltales()
+	for i, form := range decodings(text) {
+		if i > 0 && form == text {
+			continue
+		}
+		for at := 0; at+telltale <= len(form); at++ {
+			if !parts.begins[int(form[at])<<8|int(form[at+1])] {
+				continue
+			}
 			for _, size := range []int{telltale, 2 * telltale} {
 				if at+size <= len(form) {
-					add(telltales()[form[at:at+size]])
+					add(parts.names[form[at:at+size]])
 				}
 			}
 		}

@@ -71,7 +71,7 @@ func (v *secretVolume) swap(key string) error {
 
 func TestKeyFileFollowsALinkThatIsSwappedUnderManyGoroutines(t *testing.T) {
 	t.Parallel()
-	const goroutines, swaps = 16, 200
+	const goroutines, swaps = 16, 40
 	srv := newAPI(t)
 	tokens := srv.Tokens()
 	for range 3 {

@@ -143,10 +143,11 @@ func TestErrorsRedactWhatTheResponseRepeats(t *testing.T) {
 			}
 			t.Run(name+"/"+form, func(t *testing.T) {
 				t.Parallel()
-				var status, which atomic.Int32
+				var status, which, count atomic.Int32
 				srv := newEcho(t, func(w http.ResponseWriter, secrets []string) {
+					count.Store(int32(len(secrets)))
 					if n := int(which.Load()); n >= 0 {
-						secrets = secrets[n%len(secrets):][:1]
+						secrets = secrets[n:][:1]
 					}
 					if status.Load() == http.StatusFound {
 						w.Header().Set("Location", "https://"+url.PathEscape(secrets[0])+".example/"+url.PathEscape(secrets[0]))
@@ -159,8 +160,13 @@ func TestErrorsRedactWhatTheResponseRepeats(t *testing.T) {
 					}
 				})
 				c := mustClient(t, noRetry, create.auth, fastly.WithBaseURL(srv.URL))
-				for _, code := range []int32{400, 200, 302, 401, 429, 503} {
-					for n := int32(-1); n < 3; n++ {
+				codes := []int32{400, 200, 302, 401, 429, 503}
+				if name != "key" && name != "login" && form != "JSON" {
+					codes = codes[:1] // the others get each form with a 400, and each status with JSON
+				}
+				for _, code := range codes {
+					// All secrets at once, and each alone.
+					for n := int32(-1); n < count.Load(); n++ {
 						if n >= 0 && code != 400 {
 							break
 						}
@@ -375,7 +381,7 @@ func TestErrorsRedactWhatBrokenHTTPRepeats(t *testing.T) {
 					assert.NoError(t, conn.Close())
 				})
 				c := mustClient(t, quickRetry, create.auth, fastly.WithBaseURL(srv.URL))
-				for n := range int32(4) {
+				for n := range int32(3) { // secrets at most
 					which.Store(n)
 					_, err := c.Tokens.CreateToken(t.Context(), create.req())
 					require.Error(t, err)

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"net/http"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -20,7 +21,16 @@ import (
 )
 
 // With 3, TestSequencesOfFaultsEndAsTheModelSays makes about 66,000 calls.
-var sequences = flag.Int("sequences", 2, "greatest `length` of the sequences of TestSequencesOfFaultsEndAsTheModelSays")
+var sequences = flag.Int("sequences", defaultSequences(),
+	"greatest `length` of the sequences of TestSequencesOfFaultsEndAsTheModelSays (default 2, but 1 with the race detector)")
+
+// defaultSequences returns 1 with the race detector, which makes each call slow.
+func defaultSequences() int {
+	if info, ok := debug.ReadBuildInfo(); ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
+		return 1
+	}
+	return 2
+}
 
 // What the client can see of a request, beside the status of a response.
 const (

@@ -1085,14 +1085,14 @@ func TestCallsInSequenceUseOneConnection(t *testing.T) {
 	} {
 		conns.Store(0)
 		c := mustClient(t, noRetry, fastly.WithBaseURL(srv.URL), option)
-		for n := range 1000 {
+		for n := range 240 { // each operation twice with each response
 			if err := operations[n%len(operations)].do(t.Context(), c); err != nil {
 				failures.Add(1)
 			}
 		}
 		assert.LessOrEqual(t, conns.Load(), int32(fewReplaced), "connections with a %s", name)
 	}
-	assert.Greater(t, failures.Load(), int32(500), "failures among the calls")
+	assert.Greater(t, failures.Load(), int32(120), "failures among the calls")
 }
 
 func TestRetriesUseTheSameConnection(t *testing.T) {
