@@ -473,15 +473,15 @@ func TestRedirectsGetNoCredentials(t *testing.T) {
 					case "https to https elsewhere":
 						startHome, startAway = newQuietTLS, newQuietTLS
 					}
-					awayServer, visits := trap(t, startAway)
-					away, awayConfig := awayServer.URL, trust(awayServer)
+					awayServer := newTrap(t, startAway)
+					away, awayConfig := awayServer.URL, trust(awayServer.Server)
 					if target == "another host" {
 						away = strings.Replace(away, "127.0.0.1", "localhost", 1)
 					}
 					var calls atomic.Int32
 					home := startHome(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 						calls.Add(1)
-						http.Redirect(w, r, away+"/tokens", status)
+						http.Redirect(w, r, away+trapPath, status)
 					}))
 					t.Cleanup(home.Close)
 					config := trust(home)
@@ -492,7 +492,7 @@ func TestRedirectsGetNoCredentials(t *testing.T) {
 					}
 
 					err := from.send(t, home.URL, config)
-					assert.Zero(t, visits.Load(), "requests to where the redirect pointed")
+					awayServer.assertEmpty(t)
 					assert.EqualValues(t, 1, calls.Load(), "requests to the API")
 					require.ErrorContains(t, err, hostOf(t, away), "the error names the host")
 					assertNoSecret(t, err)

@@ -527,16 +527,37 @@ func hostOf(t testing.TB, rawURL string) string {
 	return u.Host
 }
 
-// trap starts a server that nobody should visit.
-func trap(t testing.TB, start func(http.Handler) *httptest.Server) (srv *httptest.Server, visits *atomic.Int32) {
+// trap is a server that nobody should visit.
+type trap struct {
+	*httptest.Server
+	mu     sync.Mutex
+	visits []string
+}
+
+func newTrap(t testing.TB, start func(http.Handler) *httptest.Server) *trap {
 	t.Helper()
-	visits = new(atomic.Int32)
-	srv = start(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		visits.Add(1)
+	tr := new(trap)
+	tr.Server = start(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		tr.mu.Lock()
+		defer tr.mu.Unlock()
+		if r.URL.Path == trapPath {
+			tr.visits = append(tr.visits, fmt.Sprintf("%s %s%s by %s: %v", r.Method, r.Host, r.RequestURI, r.RemoteAddr, r.Header))
+		}
 		w.WriteHeader(http.StatusNoContent)
 	}))
-	t.Cleanup(srv.Close)
-	return srv, visits
+	t.Cleanup(tr.Close)
+	return tr
+}
+
+// trapPath is where redirects lead. Other requests are for another server, which
+// had the port before.
+const trapPath = "/trap"
+
+func (tr *trap) assertEmpty(t testing.TB) {
+	t.Helper()
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	assert.Empty(t, tr.visits, "requests that followed a redirect")
 }
 
 // logBuffer is a log that several goroutines write to.
