@@ -693,19 +693,8 @@ func TestCancelEndsAWaitAtOnce(t *testing.T) {
 	})
 }
 
-// assertQuick checks that run, which returns how long something took, stays
-// below a limit: in the best of a few runs, as a busy machine can be late.
-func assertQuick(t *testing.T, limit time.Duration, run func() time.Duration) {
-	t.Helper()
-	best := time.Hour
-	for range 5 {
-		if best = min(best, run()); best <= limit {
-			return
-		}
-	}
-	t.Errorf("it took %v at best, at most %v was wanted", best, limit)
-}
-
+// By themselves, the waits last 20 s and the stalls a minute. That nothing delays
+// the end, TestCancelEndsARequestAtOnce and TestCancelEndsAWaitAtOnce measure.
 func TestCancelIsQuickOverASocket(t *testing.T) {
 	t.Parallel()
 	for name, fault := range map[string]fastlytest.Fault{
@@ -716,40 +705,38 @@ func TestCancelIsQuickOverASocket(t *testing.T) {
 		for _, op := range operations {
 			t.Run(name+"/"+op.name, func(t *testing.T) {
 				t.Parallel()
-				assertQuick(t, 50*time.Millisecond, func() time.Duration {
-					r := newRig(t, op)
-					waiting := make(chan struct{})
-					fastly.HookSleep(r.client, func(ctx context.Context, d time.Duration) error {
-						close(waiting)
-						return fastly.Sleep(ctx, d)
-					})
-					r.srv.Inject(fault)
-					ctx, cancel := context.WithCancel(t.Context())
-					defer cancel()
-					var end time.Time
-					failed := make(chan error, 1)
-					go func() {
-						err := op.call(ctx, r.client, r.victim.ID)
-						end = time.Now()
-						failed <- err
-					}()
-					if fault.Kind == fastlytest.Status {
-						<-waiting
-					} else {
-						require.Eventually(t, func() bool { return len(r.srv.Requests()) == 1 }, time.Minute, time.Millisecond)
-					}
-					start := time.Now()
-					cancel()
-					err := <-failed
-					// A revoke is done once the client has seen the 2xx.
-					if err != nil || fault.Kind != fastlytest.StallMiddle || op.method != http.MethodDelete {
-						require.ErrorIs(t, err, context.Canceled)
-					}
-					if op.kind == fastly.KindCreate {
-						assert.Equal(t, fault.Kind != fastlytest.Status, isUnknown(err), "outcome unknown: %v", err)
-					}
-					return end.Sub(start)
+				r := newRig(t, op)
+				waiting := make(chan struct{})
+				fastly.HookSleep(r.client, func(ctx context.Context, d time.Duration) error {
+					close(waiting)
+					return fastly.Sleep(ctx, d)
 				})
+				r.srv.Inject(fault)
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				var end time.Time
+				failed := make(chan error, 1)
+				go func() {
+					err := op.call(ctx, r.client, r.victim.ID)
+					end = time.Now()
+					failed <- err
+				}()
+				if fault.Kind == fastlytest.Status {
+					<-waiting
+				} else {
+					require.Eventually(t, func() bool { return len(r.srv.Requests()) == 1 }, time.Minute, time.Millisecond)
+				}
+				start := time.Now()
+				cancel()
+				err := <-failed
+				// A revoke is done once the client has seen the 2xx.
+				if err != nil || fault.Kind != fastlytest.StallMiddle || op.method != http.MethodDelete {
+					require.ErrorIs(t, err, context.Canceled)
+				}
+				if op.kind == fastly.KindCreate {
+					assert.Equal(t, fault.Kind != fastlytest.Status, isUnknown(err), "outcome unknown: %v", err)
+				}
+				assert.Less(t, end.Sub(start), 10*time.Second)
 			})
 		}
 	}

@@ -2,6 +2,7 @@ package fastly_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -178,38 +179,115 @@ func TestTimeoutEndsNoOtherRequest(t *testing.T) {
 	}
 }
 
+// newPiped starts a server without a network, for a bubble of synctest, and a
+// transport to it.
+func newPiped(t *testing.T, http2 bool, handler http.HandlerFunc) *http.Transport {
+	t.Helper()
+	l := pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
+	srv := &http.Server{Handler: handler, Protocols: new(http.Protocols), ErrorLog: discardLog}
+	srv.Protocols.SetHTTP1(!http2)
+	srv.Protocols.SetUnencryptedHTTP2(http2)
+	go func() { assert.ErrorIs(t, srv.Serve(l), http.ErrServerClosed) }()
+	tr := &http.Transport{Protocols: srv.Protocols, DialContext: func(context.Context, string, string) (net.Conn, error) {
+		ours, theirs := net.Pipe()
+		l.conns <- theirs
+		return ours, nil
+	}}
+	t.Cleanup(func() {
+		tr.CloseIdleConnections()
+		assert.NoError(t, srv.Close())
+	})
+	return tr
+}
+
+type pipeListener struct {
+	conns  chan net.Conn
+	closed chan struct{}
+}
+
+func (l pipeListener) Accept() (net.Conn, error) {
+	select {
+	case conn := <-l.conns:
+		return conn, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l pipeListener) Close() error {
+	close(l.closed)
+	return nil
+}
+
+func (l pipeListener) Addr() net.Addr { return &net.TCPAddr{} }
+
 func TestNoResponseInTimeSaysSo(t *testing.T) {
 	t.Parallel()
 	for _, http2 := range []bool{false, true} {
-		for name, hook := range map[string]bool{"Timeout of the http.Client": false, "default": true} {
+		for name, timeout := range map[string]time.Duration{"Timeout of the http.Client": 3 * time.Minute, "default": 0} {
 			t.Run(fmt.Sprintf("%s, HTTP/2 %v", name, http2), func(t *testing.T) {
 				t.Parallel()
-				srv, tr := newHTTP2(t, http2, func(w http.ResponseWriter, r *http.Request) {
-					if r.URL.Path == "/tokens/self" {
-						_, _ = io.WriteString(w, tokenJSON)
-						return
+				synctest.Test(t, func(t *testing.T) {
+					tr := newPiped(t, http2, func(_ http.ResponseWriter, r *http.Request) {
+						_, _ = io.Copy(io.Discard, r.Body)
+						<-r.Context().Done()
+					})
+					c := mustClient(t, noRetry, fastly.WithAPIKey(someKey), fastly.WithBaseURL("http://127.0.0.1"),
+						fastly.WithHTTPClient(&http.Client{Transport: tr, Timeout: timeout}))
+					if timeout == 0 {
+						fastly.HookTimeout(c, time.Minute) // as over the client's own transport
 					}
-					_, _ = io.Copy(io.Discard, r.Body)
-					<-r.Context().Done()
+					for _, op := range []operation{operationNamed("GetToken"), operationNamed("CreateToken")} {
+						start := time.Now()
+						err := op.do(t.Context(), c)
+						assert.Equal(t, cmp.Or(timeout, time.Minute), time.Since(start))
+						require.ErrorIs(t, err, context.DeadlineExceeded)
+						require.ErrorContains(t, err, "fastly: "+op.method+" "+op.path+": no response in time")
+						assert.Equal(t, op.kind == fastly.KindCreate, isUnknown(err), "outcome unknown: %v", err)
+					}
 				})
-				const timeout = 500 * time.Millisecond
-				opts := []fastly.Option{noRetry, fastly.WithAPIKey(someKey), fastly.WithBaseURL(srv.URL)}
-				patient := mustClient(t, append(opts, fastly.WithHTTPClient(&http.Client{Transport: tr}))...)
-				hasty := mustClient(t, append(opts, fastly.WithHTTPClient(&http.Client{Transport: tr, Timeout: timeout}))...)
-				if hook {
-					hasty = mustClient(t, append(opts, fastly.WithHTTPClient(&http.Client{Transport: tr}))...)
-					fastly.HookTimeout(hasty, timeout)
-				}
-				for _, op := range []operation{operationNamed("GetToken"), operationNamed("CreateToken")} {
-					// There is a connection, so the time starts with the request.
-					_, err := patient.Tokens.GetTokenCurrent(t.Context())
-					require.NoError(t, err)
-					err = op.do(t.Context(), hasty)
-					require.ErrorIs(t, err, context.DeadlineExceeded)
-					require.ErrorContains(t, err, "fastly: "+op.method+" "+op.path+": no response in time")
-					assert.Equal(t, op.kind == fastly.KindCreate, isUnknown(err), "outcome unknown: %v", err)
-				}
 			})
+		}
+	}
+}
+
+// It has a clock of its own, so that it measures to the nanosecond.
+func TestCancelEndsARequestAtOnce(t *testing.T) {
+	t.Parallel()
+	for _, http2 := range []bool{false, true} {
+		for _, reading := range []bool{false, true} {
+			for _, op := range operations {
+				if reading && op.method == http.MethodDelete {
+					continue // done once the client has seen the 2xx
+				}
+				t.Run(fmt.Sprintf("%s, HTTP/2 %v, reading a response %v", op.name, http2, reading), func(t *testing.T) {
+					t.Parallel()
+					synctest.Test(t, func(t *testing.T) {
+						arrived := make(chan struct{})
+						tr := newPiped(t, http2, func(w http.ResponseWriter, r *http.Request) {
+							_, _ = io.Copy(io.Discard, r.Body)
+							if reading {
+								_, _ = io.WriteString(w, op.body[:10])
+								assert.NoError(t, http.NewResponseController(w).Flush())
+							}
+							close(arrived)
+							<-r.Context().Done()
+						})
+						c := mustClient(t, fastly.WithAPIKey(someKey), fastly.WithBaseURL("http://127.0.0.1"), fastly.WithHTTPClient(&http.Client{Transport: tr}))
+						ctx, cancel := context.WithCancel(t.Context())
+						failed := make(chan error, 1)
+						go func() { failed <- op.do(ctx, c) }()
+						<-arrived
+						synctest.Wait()
+						start := time.Now()
+						cancel()
+						err := <-failed
+						assert.Zero(t, time.Since(start))
+						require.ErrorIs(t, err, context.Canceled)
+						assert.Equal(t, op.kind == fastly.KindCreate, isUnknown(err), "outcome unknown: %v", err)
+					})
+				})
+			}
 		}
 	}
 }
