@@ -315,8 +315,57 @@ func TestDefaultTransportIsBounded(t *testing.T) {
 	assert.NotNil(t, tr.OnProxyConnectResponse)
 }
 
+// swallowing is a connection whose other end hears nothing any longer.
+type swallowing struct {
+	net.Conn
+	dead atomic.Bool
+}
+
+func (c *swallowing) Write(p []byte) (int, error) {
+	if c.dead.Load() {
+		return len(p), nil
+	}
+	return c.Conn.Write(p)
+}
+
+func TestDefaultTransportLeavesADeadHTTP2Connection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr := newPiped(t, true, func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.WriteString(w, map[string]string{http.MethodGet: tokenJSON, http.MethodPost: createdJSON}[r.Method])
+		})
+		var conn *swallowing // the last one
+		dial := tr.DialContext
+		tr.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			c, err := dial(ctx, network, addr)
+			conn = &swallowing{Conn: c}
+			return conn, err
+		}
+		useDefaultTransport(t, tr)
+		c := mustClient(t, fastly.WithAPIKey(someKey), fastly.WithBaseURL("http://127.0.0.1"))
+		skipWaits(c)
+		for _, op := range []operation{operationNamed("GetToken"), operationNamed("CreateToken")} {
+			require.NoError(t, op.do(t.Context(), c))
+			conn.dead.Store(true)
+			start := time.Now()
+			err := op.do(t.Context(), c)
+			assert.Equal(t, 30*time.Second, time.Since(start), "15 s of silence, and 15 s for a ping")
+			if op.kind == fastly.KindRead {
+				require.NoError(t, err, "the second attempt has another connection")
+			} else {
+				require.ErrorIs(t, err, fastly.ErrOutcomeUnknown)
+			}
+			start = time.Now()
+			require.NoError(t, op.do(t.Context(), c))
+			assert.Zero(t, time.Since(start))
+		}
+	})
+}
+
 func TestSettingsOfTheDefaultTransportAreKept(t *testing.T) {
+	dial := func(context.Context, string, string) (net.Conn, error) { return nil, errConnRefused }
 	was := &http.Transport{
+		DialContext:            dial,
+		DialTLSContext:         dial,
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS13},
 		HTTP2:                  &http.HTTP2Config{PingTimeout: time.Second},
 		OnProxyConnectResponse: func(context.Context, *url.URL, *http.Request, *http.Response) error { return errors.New("hook") },
@@ -327,6 +376,11 @@ func TestSettingsOfTheDefaultTransportAreKept(t *testing.T) {
 	assert.EqualValues(t, tls.VersionTLS13, tr.TLSClientConfig.MinVersion)
 	assert.Equal(t, was.HTTP2, tr.HTTP2)
 	assert.EqualError(t, tr.OnProxyConnectResponse(t.Context(), nil, nil, nil), "hook")
+	for _, f := range []func(context.Context, string, string) (net.Conn, error){tr.DialContext, tr.DialTLSContext} {
+		_, err := f(t.Context(), "tcp", "127.0.0.1:0")
+		require.ErrorIs(t, err, errConnRefused)
+	}
+	assert.Equal(t, 64, tr.MaxConnsPerHost)
 	assert.Zero(t, was.MaxConnsPerHost, "the program's transport is not modified")
 }
 
@@ -722,7 +776,20 @@ func newHTTP2Server(t *testing.T, respond func(conn net.Conn, stream uint32)) *h
 	certified.Close()
 	listener, err := tls.Listen("tcp", "127.0.0.1:0", config)
 	require.NoError(t, err)
-	s.url = "https://" + listener.Addr().String()
+	return s.start(t, "https", listener, respond)
+}
+
+// newPlainHTTP2Server is newHTTP2Server without TLS.
+func newPlainHTTP2Server(t *testing.T, respond func(conn net.Conn, stream uint32)) *http2Server {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it does not block
+	require.NoError(t, err)
+	return new(http2Server).start(t, "http", listener, respond)
+}
+
+func (s *http2Server) start(t *testing.T, scheme string, listener net.Listener, respond func(conn net.Conn, stream uint32)) *http2Server {
+	t.Helper()
+	s.url = scheme + "://" + listener.Addr().String()
 	var wg sync.WaitGroup
 	closed := make(chan struct{})
 	wg.Go(func() {
@@ -781,6 +848,11 @@ func (s *http2Server) client(t *testing.T, opts ...fastly.Option) *fastly.Client
 }
 
 func (s *http2Server) transport() *http.Transport {
+	if s.roots == nil {
+		tr := &http.Transport{Protocols: new(http.Protocols)}
+		tr.Protocols.SetUnencryptedHTTP2(true)
+		return tr
+	}
 	return &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{RootCAs: s.roots, MinVersion: tls.VersionTLS12}}
 }
 
@@ -806,16 +878,20 @@ func TestCreateOverHTTP2IsSentOnce(t *testing.T) {
 	t.Parallel()
 	for name, fail := range http2Failures {
 		for what, req := range map[string]*fastly.CreateTokenRequest{"with a body": {Name: someName}, "without one": {}} {
-			t.Run(name+" "+what, func(t *testing.T) {
-				t.Parallel()
-				srv := newHTTP2Server(t, fail)
-				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-				defer cancel()
-				_, err := srv.client(t, quickRetry).Tokens.CreateToken(ctx, req)
-				require.ErrorIs(t, err, fastly.ErrOutcomeUnknown)
-				require.NoError(t, ctx.Err(), "it ends by itself")
-				assert.EqualValues(t, 1, srv.requests.Load(), "requests")
-			})
+			for kind, start := range map[string]func(*testing.T, func(net.Conn, uint32)) *http2Server{
+				"over TLS": newHTTP2Server, "without TLS": newPlainHTTP2Server,
+			} {
+				t.Run(name+" "+what+" "+kind, func(t *testing.T) {
+					t.Parallel()
+					srv := start(t, fail)
+					ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+					defer cancel()
+					_, err := srv.client(t, quickRetry).Tokens.CreateToken(ctx, req)
+					require.ErrorIs(t, err, fastly.ErrOutcomeUnknown)
+					require.NoError(t, ctx.Err(), "it ends by itself")
+					assert.EqualValues(t, 1, srv.requests.Load(), "requests")
+				})
+			}
 		}
 	}
 }
@@ -950,6 +1026,48 @@ func (c *heldConn) Close() error {
 	return c.Conn.Close()
 }
 
+// Servers limit the streams of a connection, and end it with GOAWAY after a number
+// of requests, although nothing is wrong.
+func TestHealthyHTTP2LosesNoCreate(t *testing.T) {
+	t.Parallel()
+	const goroutines, creates = 16, 640
+	for name, test := range map[string]struct {
+		streams int   // at a time
+		goAway  int32 // after this many requests
+	}{
+		"one stream at a time": {1, 1 << 30}, "two, and GOAWAY": {2, 100}, "GOAWAY": {100, 100},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var served atomic.Int32
+			srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				if served.Add(1)%test.goAway == 0 {
+					w.Header().Set("Connection", "close") // GOAWAY, over HTTP/2
+				}
+				_, _ = io.WriteString(w, createdJSON)
+			}))
+			srv.EnableHTTP2 = true
+			srv.Config.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: test.streams}
+			srv.StartTLS()
+			t.Cleanup(srv.Close)
+			c := mustClient(t, fastly.WithBaseURL(srv.URL), fastly.WithAPIKey(someKey),
+				fastly.WithRetryPolicy(fastly.RetryPolicy{MaxAttempts: 20, MinBackoff: time.Microsecond, MaxBackoff: time.Millisecond}),
+				fastly.WithHTTPClient(&http.Client{Transport: &http.Transport{TLSClientConfig: trust(srv), ForceAttemptHTTP2: true}}))
+			var wg sync.WaitGroup
+			for range goroutines {
+				wg.Go(func() {
+					for range creates / goroutines {
+						_, err := c.Tokens.CreateToken(t.Context(), &fastly.CreateTokenRequest{Name: someName})
+						assert.NoError(t, err)
+					}
+				})
+			}
+			wg.Wait()
+			assert.EqualValues(t, creates, served.Load(), "creates that the server got")
+		})
+	}
+}
+
 // Of such a request, some bytes may have left.
 func TestContextThatEndsWhileAHeaderIsWrittenLeavesTheOutcomeUnknown(t *testing.T) {
 	t.Parallel()
@@ -975,6 +1093,26 @@ func TestContextThatEndsWhileAHeaderIsWrittenLeavesTheOutcomeUnknown(t *testing.
 	require.NoError(t, conn.Close())
 	require.NoError(t, server.Close())
 	silent.Wait()
+}
+
+func TestFailureBeforeAConnectionIsAskedForIsNotSent(t *testing.T) {
+	t.Parallel()
+	errProxy := errors.New("no such proxy")
+	failing := &http.Transport{Proxy: func(*http.Request) (*url.URL, error) { return nil, errProxy }}
+	_, err := mustClient(t, quickRetry, fastly.WithAPIKey(someKey), fastly.WithHTTPClient(&http.Client{Transport: failing})).
+		Tokens.CreateToken(t.Context(), &fastly.CreateTokenRequest{})
+	require.ErrorIs(t, err, errProxy)
+	require.NotErrorIs(t, err, fastly.ErrOutcomeUnknown)
+
+	srv := newStub(t, http.StatusOK, nil, createdJSON)
+	ctx, cancel := context.WithCancel(t.Context())
+	_, err = mustClient(t, fastly.WithBaseURL(srv.URL), fastly.WithAPIKeyFunc(func(context.Context) (fastly.Secret, error) {
+		cancel()
+		return someKey, nil
+	})).Tokens.CreateToken(ctx, &fastly.CreateTokenRequest{})
+	require.ErrorIs(t, err, context.Canceled)
+	require.NotErrorIs(t, err, fastly.ErrOutcomeUnknown)
+	assert.Empty(t, srv.requests())
 }
 
 // A transport that is not net/http's may not say that it wrote a header.
