@@ -160,6 +160,25 @@ func TestDelayOfTheServerGetsJitterOnTop(t *testing.T) {
 	assert.Less(t, fastly.RetryDelay(p, 20*time.Second, 1, 0.999), 22*time.Second, "a tenth at most")
 }
 
+// Else they would all come back in the same moment.
+func TestCallsThatWaitForTheServerEndApart(t *testing.T) {
+	t.Parallel()
+	c := newStub(t, http.StatusTooManyRequests, http.Header{"Retry-After": {"20"}}, "").client(t, fastly.WithRetryPolicy(fastly.RetryPolicy{MaxAttempts: 2}))
+	var waits []time.Duration
+	fastly.HookSleep(c, func(_ context.Context, d time.Duration) error {
+		waits = append(waits, d)
+		return nil
+	})
+	for range 50 {
+		_, err := c.Tokens.GetTokenCurrent(t.Context())
+		require.ErrorIs(t, err, fastly.ErrRateLimited)
+	}
+	require.Len(t, waits, 50)
+	assert.GreaterOrEqual(t, slices.Min(waits), 20*time.Second)
+	assert.LessOrEqual(t, slices.Max(waits), 22*time.Second, "a tenth more at most")
+	assert.Greater(t, slices.Max(waits)-slices.Min(waits), time.Second, "spread")
+}
+
 // The log shows these names.
 func TestResultsAreNamed(t *testing.T) {
 	t.Parallel()
