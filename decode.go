@@ -25,53 +25,13 @@ const (
 	maxTokens = 500_000
 )
 
-// boundedReader reads up to a limit, and keeps the error that ended reading: a
-// decoder wraps it.
-type boundedReader struct {
-	r        io.Reader
-	limit, n int
-	err      error // other than io.EOF
-}
-
-func (b *boundedReader) Read(p []byte) (int, error) {
-	if b.err != nil {
-		return 0, b.err
-	}
-	// A byte more than the limit tells whether the response fits.
-	n, err := b.r.Read(p[:min(len(p), b.limit-b.n+1)])
-	switch {
-	case b.n+n > b.limit:
-		n, b.err = b.limit-b.n, invalidResponse("it is longer than %d MiB", b.limit>>20)
-	case err != nil && !errors.Is(err, io.EOF):
-		b.err = &truncatedError{err}
-	}
-	b.n += n
-	return n, cmp.Or(b.err, err)
-}
-
-// explain returns why decoding failed. It never quotes the text, which may hold an
-// access token.
-func (b *boundedReader) explain(err error) error {
-	syntactic, isSyntactic := errors.AsType[*jsontext.SyntacticError](err)
-	switch early := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF); {
-	case b.err != nil:
-		return b.err
-	case early && b.n == 0:
-		return invalidResponse("it is empty")
-	case early:
-		return invalidResponse("its JSON ends too early")
-	case isSyntactic:
-		return invalidResponse("it is not valid JSON at byte %d", syntactic.ByteOffset)
-	}
-	return err
-}
-
 // tokenDecoder reads tokens from JSON text. Duplicate names and invalid UTF-8 are
 // errors of the jsontext.Decoder.
 type tokenDecoder struct {
 	*jsontext.Decoder
-	shared  map[string]string // strings that recur in a list
+	err     error             // ended reading
 	invalid error             // the first field that can't be read
+	shared  map[string]string // strings that recur in a list
 	name    []byte            // of the field at hand, in quotes
 	buf     []byte
 	items   []string
@@ -81,17 +41,215 @@ func newTokenDecoder(r io.Reader, opts ...jsontext.Options) *tokenDecoder {
 	return &tokenDecoder{Decoder: jsontext.NewDecoder(r, opts...)}
 }
 
-// begin reads the start of an object or array.
-func (d *tokenDecoder) begin(kind jsontext.Kind, what string) error {
-	if found := d.PeekKind(); found != kind && found != 0 {
-		return invalidResponse("it is not %s", what)
+// fail notes the first thing that is not as it should be.
+func (d *tokenDecoder) fail(format string, args ...any) {
+	if d.invalid == nil {
+		d.invalid = invalidResponse(format, args...)
 	}
-	_, err := d.ReadToken()
-	return err
 }
 
-// end makes sure that nothing follows.
+// begin reads the start of an object or array.
+func (d *tokenDecoder) begin(kind jsontext.Kind, what string) {
+	if found := d.PeekKind(); found != kind && found != 0 {
+		d.err = invalidResponse("it is not %s", what)
+	} else {
+		_, d.err = d.ReadToken()
+	}
+}
+
+// more reports whether the object or array goes on, and reads its end.
+func (d *tokenDecoder) more() bool {
+	if d.err != nil {
+		return false
+	}
+	kind := d.PeekKind()
+	if kind != '}' && kind != ']' {
+		return true
+	}
+	_, d.err = d.ReadToken()
+	return false
+}
+
+// value reads a value, which is nil once an error has ended reading.
+func (d *tokenDecoder) value() (value jsontext.Value) {
+	if d.err == nil {
+		value, d.err = d.ReadValue()
+	}
+	return value
+}
+
+func (d *tokenDecoder) skip() {
+	if d.err == nil {
+		d.err = d.SkipValue()
+	}
+}
+
+// token reads a token object into t, and its access token into secret unless
+// that is nil. A field that can't be read keeps its zero value. With an error, t
+// has what came before it.
+func (d *tokenDecoder) token(t *TokenResponse, secret *Secret) {
+	var serviceID string
+	for d.begin('{', "a JSON object"); d.more(); {
+		switch string(d.fieldName()) {
+		case `"id"`:
+			d.text(&t.ID)
+		case `"name"`:
+			d.text(&t.Name)
+		case `"user_id"`:
+			d.recurring(&t.UserID)
+		case `"customer_id"`:
+			d.recurring(&t.CustomerID)
+		case `"scope"`:
+			d.scopes(&t.Scopes)
+		case `"scopes"`:
+			if len(t.Scopes) == 0 {
+				d.scopes(&t.Scopes)
+			} else { // scope says the same
+				d.skip()
+			}
+		case `"services"`:
+			d.services(&t.Services)
+		case `"service_id"`:
+			d.recurring(&serviceID)
+		case `"created_at"`:
+			d.time(&t.CreatedAt)
+		case `"updated_at"`:
+			d.time(&t.UpdatedAt)
+		case `"deleted_at"`:
+			d.time(&t.DeletedAt)
+		case `"expires_at"`:
+			d.time(&t.ExpiresAt)
+		case `"last_used_at"`:
+			d.time(&t.LastUsedAt)
+		case `"sudo_expires_at"`:
+			d.time(&t.SudoExpiresAt)
+		case `"ip"`:
+			d.text(&t.IP)
+		case `"user_agent"`:
+			d.recurring(&t.UserAgent)
+		case `"access_token"`:
+			if secret != nil {
+				d.text((*string)(secret))
+			} else {
+				d.skip()
+			}
+		default:
+			d.skip()
+		}
+	}
+	// Without the one service of a legacy token, it would look unlimited.
+	if len(t.Services) == 0 && serviceID != "" {
+		t.Services = []string{serviceID}
+	}
+	if t.ID == "" {
+		d.fail("it has no token ID")
+	}
+}
+
+// fieldName reads a name, and returns it in quotes. JSON may escape any letter.
+func (d *tokenDecoder) fieldName() []byte {
+	quoted := d.value()
+	if d.name = append(d.name[:0], quoted...); bytes.IndexByte(d.name, '\\') >= 0 {
+		plain, _ := jsontext.AppendUnquote(nil, quoted)
+		d.name, _ = jsontext.AppendQuote(d.name[:0], plain)
+	}
+	return d.name
+}
+
+// unquote returns the text of a string, or nothing for null. It is valid until the
+// next call.
+func (d *tokenDecoder) unquote(value jsontext.Value) []byte {
+	switch value.Kind() {
+	case '"':
+		d.buf, _ = jsontext.AppendUnquote(d.buf[:0], value) // whether UTF-8 must be valid is for the Decoder to say
+		return d.buf
+	case 'n':
+	default:
+		d.fail("%s has an unexpected type", d.name)
+	}
+	return nil
+}
+
+// text reads a string into to, unless it is null or empty.
+func (d *tokenDecoder) text(to *string) {
+	if text := d.unquote(d.value()); len(text) > 0 {
+		*to = string(text)
+	}
+}
+
+// recurring is text for a string that other tokens of a list have, too.
+func (d *tokenDecoder) recurring(to *string) {
+	value := d.value()
+	text, ok := d.shared[string(value)]
+	if !ok {
+		text = string(d.unquote(value))
+		if d.shared != nil {
+			d.shared[string(value)] = text
+		}
+	}
+	*to = cmp.Or(text, *to)
+}
+
+// array reads an array of strings, without null and empty ones.
+func (d *tokenDecoder) array() []string {
+	d.items = d.items[:0]
+	for d.begin('[', "a JSON array"); d.more(); {
+		var item string
+		if d.recurring(&item); item != "" {
+			d.items = append(d.items, item)
+		}
+	}
+	return append([]string{}, d.items...) // not nil, so that it encodes as []
+}
+
+// scopes reads the space-delimited form, or the array that some responses have.
+func (d *tokenDecoder) scopes(to *Scopes) {
+	var scopes Scopes
+	if d.PeekKind() == '[' {
+		for _, scope := range d.array() {
+			scopes = append(scopes, Scope(scope))
+		}
+	} else {
+		var text string
+		d.recurring(&text)
+		scopes = splitScopes(text)
+	}
+	if len(scopes) > 0 {
+		*to = scopes
+	}
+}
+
+func (d *tokenDecoder) services(to *[]string) {
+	if d.PeekKind() == '[' {
+		*to = d.array()
+		return
+	}
+	var text string
+	if d.text(&text); text != "" {
+		d.fail("%s has an unexpected type", d.name)
+	}
+}
+
+// time reads an RFC 3339 time as UTC.
+func (d *tokenDecoder) time(to *time.Time) {
+	text := d.unquote(d.value())
+	if len(text) == 0 {
+		return
+	}
+	var t time.Time
+	err := t.UnmarshalText(text)
+	if t = t.UTC(); err != nil || t.Year() < 0 || t.Year() > 9999 {
+		d.fail("%s is not an RFC 3339 time", d.name)
+		return
+	}
+	*to = t
+}
+
+// end returns why the text is not one good value, if it isn't.
 func (d *tokenDecoder) end() error {
+	if err := cmp.Or(d.err, d.invalid); err != nil {
+		return err
+	}
 	_, err := d.ReadToken()
 	switch {
 	case errors.Is(err, io.EOF):
@@ -102,267 +260,82 @@ func (d *tokenDecoder) end() error {
 	return err
 }
 
-// token reads a token object into t, and its access token into secret unless
-// that is nil. A field that can't be read keeps its zero value. With an error, t
-// has what came before it.
-func (d *tokenDecoder) token(t *TokenResponse, secret *Secret) error {
-	if err := d.begin('{', "a JSON object"); err != nil {
-		return err
+// explain returns why reading failed, if it did. It never quotes the text, which may
+// hold an access token.
+func explain(err error) error {
+	if truncated, ok := errors.AsType[*truncatedError](err); ok {
+		return truncated
 	}
-	var scopes Scopes
-	var serviceID string
-	var err error
-	for err == nil && d.PeekKind() == '"' {
-		err = d.field(t, &scopes, &serviceID, secret)
-	}
-	if len(t.Scopes) == 0 {
-		t.Scopes = scopes
-	}
-	// Without the one service of a legacy token, it would look unlimited.
-	if len(t.Services) == 0 && serviceID != "" {
-		t.Services = []string{serviceID}
-	}
-	if t.ID == "" {
-		d.fail("it has no token ID")
-	}
-	if err == nil {
-		_, err = d.ReadToken()
+	tooLong, isTooLong := errors.AsType[*http.MaxBytesError](err)
+	syntactic, isSyntactic := errors.AsType[*jsontext.SyntacticError](err)
+	switch {
+	case isTooLong:
+		return invalidResponse("it is longer than %d MiB", tooLong.Limit>>20)
+	case errors.Is(err, io.EOF):
+		return invalidResponse("it is empty")
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return invalidResponse("its JSON ends too early")
+	case isSyntactic:
+		return invalidResponse("it is not valid JSON at byte %d", syntactic.ByteOffset)
 	}
 	return err
-}
-
-func (d *tokenDecoder) field(t *TokenResponse, scopes *Scopes, serviceID *string, secret *Secret) error {
-	quoted, err := d.ReadValue()
-	if err != nil {
-		return err
-	}
-	d.name = append(d.name[:0], quoted...)
-	if bytes.IndexByte(d.name, '\\') >= 0 { // JSON may escape any letter
-		plain, _ := jsontext.AppendUnquote(nil, quoted)
-		d.name, _ = jsontext.AppendQuote(d.name[:0], plain)
-	}
-	switch string(d.name) {
-	case `"id"`:
-		return d.text(&t.ID)
-	case `"name"`:
-		return d.text(&t.Name)
-	case `"user_id"`:
-		return d.recurring(&t.UserID)
-	case `"customer_id"`:
-		return d.recurring(&t.CustomerID)
-	case `"scope"`:
-		return d.scopes(&t.Scopes)
-	case `"scopes"`:
-		if len(t.Scopes) == 0 { // else it says the same
-			return d.scopes(scopes)
-		}
-	case `"services"`:
-		return d.services(&t.Services)
-	case `"service_id"`:
-		return d.recurring(serviceID)
-	case `"created_at"`:
-		return d.time(&t.CreatedAt)
-	case `"updated_at"`:
-		return d.time(&t.UpdatedAt)
-	case `"deleted_at"`:
-		return d.time(&t.DeletedAt)
-	case `"expires_at"`:
-		return d.time(&t.ExpiresAt)
-	case `"last_used_at"`:
-		return d.time(&t.LastUsedAt)
-	case `"sudo_expires_at"`:
-		return d.time(&t.SudoExpiresAt)
-	case `"ip"`:
-		return d.text(&t.IP)
-	case `"user_agent"`:
-		return d.recurring(&t.UserAgent)
-	case `"access_token"`:
-		if secret != nil {
-			return d.text((*string)(secret))
-		}
-	}
-	return d.SkipValue()
-}
-
-// fail notes the first thing that is not as it should be.
-func (d *tokenDecoder) fail(format string, args ...any) {
-	if d.invalid == nil {
-		d.invalid = invalidResponse(format, args...)
-	}
-}
-
-// unquote returns the text of a string, or nothing for null. It is valid until the
-// next call.
-func (d *tokenDecoder) unquote(value jsontext.Value) []byte {
-	switch kind := value.Kind(); {
-	case kind == '"':
-		d.buf, _ = jsontext.AppendUnquote(d.buf[:0], value) // whether UTF-8 must be valid is for the Decoder to say
-		return d.buf
-	case kind != 'n':
-		d.fail("%s has an unexpected type", d.name)
-	}
-	return nil
-}
-
-// text reads a string into to, unless it is null or empty.
-func (d *tokenDecoder) text(to *string) error {
-	value, err := d.ReadValue()
-	if err == nil {
-		*to = cmp.Or(string(d.unquote(value)), *to)
-	}
-	return err
-}
-
-// recurring is text for a string that other tokens of a list have, too.
-func (d *tokenDecoder) recurring(to *string) error {
-	value, err := d.ReadValue()
-	if err == nil {
-		*to = cmp.Or(d.share(value), *to)
-	}
-	return err
-}
-
-func (d *tokenDecoder) share(value jsontext.Value) string {
-	s, ok := d.shared[string(value)]
-	if !ok {
-		s = string(d.unquote(value))
-		if d.shared != nil {
-			d.shared[string(value)] = s
-		}
-	}
-	return s
-}
-
-// array reads an array of strings, without null and empty ones.
-func (d *tokenDecoder) array() ([]string, error) {
-	_, err := d.ReadToken()
-	d.items = d.items[:0]
-	for err == nil && d.PeekKind() != ']' {
-		var item string
-		if err = d.recurring(&item); item != "" {
-			d.items = append(d.items, item)
-		}
-	}
-	if err == nil {
-		_, err = d.ReadToken()
-	}
-	return append([]string{}, d.items...), err // not nil, so that it encodes as []
-}
-
-// scopes reads the space-delimited form, or the array that some responses have.
-func (d *tokenDecoder) scopes(to *Scopes) error {
-	if d.PeekKind() == '[' {
-		list, err := d.array()
-		for _, scope := range list {
-			*to = append(*to, Scope(scope))
-		}
-		return err
-	}
-	var text string
-	err := d.recurring(&text)
-	if text != "" {
-		*to = splitScopes(text)
-	}
-	return err
-}
-
-func (d *tokenDecoder) services(to *[]string) (err error) {
-	if d.PeekKind() == '[' {
-		*to, err = d.array()
-		return err
-	}
-	var text string
-	if err = d.text(&text); text != "" {
-		d.fail("%s has an unexpected type", d.name)
-	}
-	return err
-}
-
-// time reads an RFC 3339 time as UTC.
-func (d *tokenDecoder) time(to *time.Time) error {
-	value, err := d.ReadValue()
-	if err != nil {
-		return err
-	}
-	text := d.unquote(value)
-	if len(text) == 0 {
-		return nil
-	}
-	var t time.Time
-	if err := t.UnmarshalText(text); err == nil {
-		t = t.UTC()
-		if year := t.Year(); year >= 0 && year <= 9999 {
-			*to = t
-			return nil
-		}
-	}
-	d.fail("%s is not an RFC 3339 time", d.name)
-	return nil
 }
 
 // decoders keep their buffers from one response to the next.
 var decoders = sync.Pool{New: func() any { return newTokenDecoder(http.NoBody) }}
 
-// decodeBody reads one value, and makes sure that nothing follows it.
-func decodeBody[T any](body io.Reader, limit int, read func(*tokenDecoder) (T, error)) (T, error) {
-	bounded := &boundedReader{r: body, limit: limit}
+// decodeText reads one value, and makes sure that nothing follows it.
+func decodeText[T any](text io.Reader, read func(*tokenDecoder) T) (T, error) {
 	d := decoders.Get().(*tokenDecoder)
-	d.Reset(bounded)
-	d.invalid, d.shared = nil, nil
-	value, err := read(d)
-	if err = cmp.Or(err, d.invalid); err == nil {
-		err = d.end()
-	}
-	if err != nil {
-		return *new(T), bounded.explain(err)
+	d.Reset(text)
+	d.err, d.invalid, d.shared = nil, nil, nil
+	value := read(d)
+	if err := d.end(); err != nil {
+		return *new(T), explain(err)
 	}
 	decoders.Put(d)
 	return value, nil
 }
 
 func decodeToken(resp *http.Response) (*TokenResponse, error) {
-	return decodeBody(resp.Body, maxTokenBytes, func(d *tokenDecoder) (*TokenResponse, error) {
+	return decodeText(http.MaxBytesReader(nil, resp.Body, maxTokenBytes), func(d *tokenDecoder) *TokenResponse {
 		t := new(TokenResponse)
-		return t, d.token(t, nil)
+		d.token(t, nil)
+		return t
 	})
 }
 
 func decodeTokens(resp *http.Response) ([]TokenResponse, error) {
-	return decodeBody(resp.Body, maxListBytes, func(d *tokenDecoder) ([]TokenResponse, error) {
+	return decodeText(http.MaxBytesReader(nil, resp.Body, maxListBytes), func(d *tokenDecoder) []TokenResponse {
 		d.shared = map[string]string{}
 		list := []TokenResponse{}
-		err := d.begin('[', "a JSON array")
-		for err == nil && d.invalid == nil && d.PeekKind() != ']' {
-			if len(list) == maxTokens {
-				return nil, invalidResponse("it holds more than %d tokens", maxTokens)
-			}
-			if len(list) == cap(list) {
+		for d.begin('[', "a JSON array"); d.invalid == nil && d.more(); {
+			switch len(list) {
+			case maxTokens:
+				d.fail("it holds more than %d tokens", maxTokens)
+				return nil
+			case cap(list):
 				list = slices.Grow(list, max(len(list), 16))
 			}
 			list = append(list, TokenResponse{})
-			err = d.token(&list[len(list)-1], nil)
+			d.token(&list[len(list)-1], nil)
 		}
-		if err == nil && d.invalid == nil {
-			_, err = d.ReadToken()
-		}
-		return list, err
+		return list
 	})
 }
 
 // decodeCreated returns what can be read of a created token, together with the
 // error if that is not all: the access token is shown only once.
 func decodeCreated(resp *http.Response) (*TokenCreatedResponse, error) {
-	bounded := &boundedReader{r: resp.Body, limit: maxTokenBytes}
-	text, _ := io.ReadAll(bounded) // bounded keeps the error
-	created, err := decodeBody(bytes.NewReader(text), maxTokenBytes, func(d *tokenDecoder) (*TokenCreatedResponse, error) {
+	text, err := io.ReadAll(http.MaxBytesReader(nil, resp.Body, maxTokenBytes))
+	created, invalid := decodeText(bytes.NewReader(text), func(d *tokenDecoder) *TokenCreatedResponse {
 		created := new(TokenCreatedResponse)
-		err := d.token(&created.TokenResponse, &created.AccessToken)
-		if created.AccessToken == "" {
+		if d.token(&created.TokenResponse, &created.AccessToken); created.AccessToken == "" {
 			d.fail("it has no access token")
 		}
-		return created, err
+		return created
 	})
-	if err = cmp.Or(bounded.err, err); err != nil {
+	if err = cmp.Or(explain(err), invalid); err != nil {
 		return recoverCreated(text, err)
 	}
 	return created, nil
@@ -370,21 +343,18 @@ func decodeCreated(resp *http.Response) (*TokenCreatedResponse, error) {
 
 // decodeRevoked reads a 2xx to a revoke. It is the API's only if it is empty or
 // JSON: a captive portal, say, sends a page with a 200.
-func decodeRevoked(resp *http.Response) (struct{}, error) {
+func decodeRevoked(resp *http.Response) (none struct{}, err error) {
 	text, err := io.ReadAll(io.LimitReader(resp.Body, maxErrorBytes))
 	if text = bytes.TrimSpace(text); len(text) > 0 {
 		kind := jsontext.NewDecoder(bytes.NewReader(text)).PeekKind()
 		if kind == 0 || err == nil && !jsontext.Value(text).IsValid(lenient...) {
-			return struct{}{}, invalidResponse("it is not JSON")
+			return none, invalidResponse("it is not JSON")
 		}
 	}
 	if mediaType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); mediaType == "text/html" {
-		return struct{}{}, invalidResponse("it is a page of HTML")
+		return none, invalidResponse("it is a page of HTML")
 	}
-	if err != nil {
-		err = &truncatedError{err}
-	}
-	return struct{}{}, err
+	return none, err
 }
 
 // invalidResponseError says why a 2xx is not the response it should be.

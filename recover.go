@@ -30,7 +30,7 @@ func (e *recoveredError) Unwrap() error { return e.err }
 func recoverCreated(text []byte, err error) (*TokenCreatedResponse, error) {
 	created := new(TokenCreatedResponse)
 	d := newTokenDecoder(bytes.NewReader(text), lenient...)
-	_ = d.token(&created.TokenResponse, &created.AccessToken) // err describes its error
+	d.token(&created.TokenResponse, &created.AccessToken) // err describes its error
 	unverified := created.AccessToken == ""
 	if unverified {
 		created.AccessToken = Secret(scanString(text, "access_token"))

@@ -191,7 +191,8 @@ func isUnprocessed(err error) bool {
 	return false
 }
 
-// timedBody is a response body whose reads end with the attempt, and say why.
+// timedBody is a response body whose reads end with the attempt. An error says why,
+// as a truncatedError.
 type timedBody struct {
 	io.ReadCloser
 	ctx     context.Context // of the attempt
@@ -205,7 +206,7 @@ func (b *timedBody) Read(p []byte) (int, error) {
 		b.timer.Reset(b.silence)
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
-		err = cause(b.ctx, err)
+		err = &truncatedError{cause(b.ctx, err)}
 	}
 	return n, err
 }
