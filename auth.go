@@ -33,10 +33,8 @@ func keyCredential(key Secret) (credential, error) {
 	return credential{http.Header{"Fastly-Key": {key.Reveal()}}, secrets{}.with(minToken, key)}, nil
 }
 
-type secretFunc = func(context.Context) (Secret, error)
-
 // ask calls a function of the caller's, and redacts what it returns in its error.
-func ask(ctx context.Context, what string, f secretFunc) (Secret, error) {
+func ask(ctx context.Context, what string, f func(context.Context) (Secret, error)) (Secret, error) {
 	secret, err := f(ctx)
 	if err != nil {
 		return "", fmt.Errorf("fastly: the %s function failed: %w", what, redactError(err, secrets{}.with(minToken, secret)))
@@ -44,7 +42,7 @@ func ask(ctx context.Context, what string, f secretFunc) (Secret, error) {
 	return secret, nil
 }
 
-func askKey(ctx context.Context, f secretFunc) (credential, error) {
+func askKey(ctx context.Context, f func(context.Context) (Secret, error)) (credential, error) {
 	key, err := ask(ctx, "key", f)
 	if err != nil {
 		return credential{}, err

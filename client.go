@@ -128,12 +128,10 @@ func do[T any](ctx context.Context, s *TokensService, op operation, decode func(
 		})
 		d := decide(op.kind, out.result, out.status, maybeApplied)
 		maybeApplied = maybeApplied || out.result.maybeApplied()
-		var wait time.Duration
-		if d.retry = d.retry && ctx.Err() == nil && attempt < c.policy.MaxAttempts; d.retry {
-			wait = retryDelay(c.policy, out.delay, attempt, c.random())
-			if !canWait(ctx, c.policy, out.delay, wait, c.now()) {
-				d.retry, wait = false, 0
-			}
+		wait := retryDelay(c.policy, out.delay, attempt, c.random())
+		d.retry = d.retry && ctx.Err() == nil && attempt < c.policy.MaxAttempts && canWait(ctx, c.policy, out.delay, wait, c.now())
+		if !d.retry {
+			wait = 0
 		}
 		c.log(ctx, &op, out, attempt, c.now().Sub(start), wait)
 		switch {
@@ -181,7 +179,11 @@ func (c *Client) attempt(ctx context.Context, op *operation, decode func(*http.R
 	if c.own != nil {
 		secrets = secrets.withSent(resp)
 	}
-	limit := c.noteRateLimit(resp.Header)
+	limit, complete := parseRateLimit(resp.Header)
+	if complete {
+		last := limit // limit itself would be allocated for every response
+		c.rateLimit.Store(&last)
+	}
 	if resp.StatusCode/100 != 2 {
 		e := readError(resp, op, limit, secrets, c.now())
 		return outcome{result: e.classify(), status: e.StatusCode, response: e, delay: e.serverDelay()}

@@ -22,7 +22,7 @@ type operation struct {
 	login       bool   // body holds a user name and a password
 	password    Secret // in body
 	otp         Secret
-	otpFunc     secretFunc
+	otpFunc     func(context.Context) (Secret, error)
 
 	cred credential // of the last attempt
 }
@@ -110,15 +110,11 @@ func encodeCreate(req *CreateTokenRequest) []byte {
 func encodeBulk(tokenIDs []string) []byte {
 	b := []byte(`{"data":[`)
 	seen := make(map[string]bool, len(tokenIDs))
-	for i, id := range tokenIDs {
-		if seen[id] {
-			continue
+	for _, id := range tokenIDs {
+		if !seen[id] {
+			seen[id] = true
+			b = append(b, `{"type":"token","id":"`+id+`"},`...)
 		}
-		seen[id] = true
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = append(b, `{"type":"token","id":"`+id+`"}`...)
 	}
-	return append(b, "]}"...)
+	return append(bytes.TrimSuffix(b, []byte{','}), "]}"...)
 }

@@ -166,10 +166,7 @@ func (e *GenericTokenError) retryHint() string {
 	if e.RetryAfter <= 0 {
 		return ""
 	}
-	received := e.received
-	if received.IsZero() { // made by a program
-		received = time.Now()
-	}
+	received := cmp.Or(e.received, time.Now()) // a program may have made e
 	what := "retry"
 	if e.StatusCode == http.StatusTooManyRequests {
 		what = "the rate limit resets"

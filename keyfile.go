@@ -38,7 +38,7 @@ var errKeyFileEmpty = errors.New("the file is empty")
 // or could be an access token (32 letters, digits, '-' and '_': write ./ in front
 // if it is a file), is not shown; its error matches [ErrInvalidArgument].
 func KeyFile(path string) func(context.Context) (Secret, error) {
-	return newKeyFile(path).key
+	return (&keyFile{path: path, turn: make(chan struct{}, 1)}).key
 }
 
 // keyFile remembers what a key file last held.
@@ -51,10 +51,6 @@ type keyFile struct {
 	since   time.Time   // info was seen first
 	settled bool        // last was read so long after since that a later write changes info
 	seen    time.Time   // the file was last seen with last in it
-}
-
-func newKeyFile(path string) *keyFile {
-	return &keyFile{path: path, turn: make(chan struct{}, 1)}
 }
 
 func (f *keyFile) key(ctx context.Context) (Secret, error) {

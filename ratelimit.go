@@ -17,16 +17,6 @@ type RateLimit struct {
 	Reset time.Time
 }
 
-// noteRateLimit reads the rate limit of a response, and keeps it if complete.
-func (c *Client) noteRateLimit(h http.Header) RateLimit {
-	limit, complete := parseRateLimit(h)
-	if complete {
-		last := limit // limit itself would be allocated for every response
-		c.rateLimit.Store(&last)
-	}
-	return limit
-}
-
 // parseRateLimit reads the rate limit headers. complete is false if the number
 // of remaining requests is missing.
 func parseRateLimit(h http.Header) (limit RateLimit, complete bool) {

@@ -173,10 +173,10 @@ func encodings(text string) []string {
 	inJSON := encode([]string{text}, jsonEncoders)
 	nested := encode(inJSON, slices.Concat(jsonEncoders, htmlEncoders))
 	others := encode([]string{text}, slices.Concat(htmlEncoders, otherEncoders))
-	return unique(slices.Concat(inJSON, nested, others, []string{text}))
+	return slices.Concat(inJSON, nested, others, []string{text})
 }
 
-// encode returns each text by each encoder.
+// encode returns each text by each encoder, without duplicates.
 func encode(texts []string, encoders []func(string) string) (forms []string) {
 	for _, text := range texts {
 		for _, encoder := range encoders {
@@ -187,12 +187,8 @@ func encode(texts []string, encoders []func(string) string) (forms []string) {
 			forms = append(forms, b.String())
 		}
 	}
-	return unique(forms)
-}
-
-func unique(texts []string) []string {
-	slices.Sort(texts)
-	return slices.Compact(texts)
+	slices.Sort(forms)
+	return slices.Compact(forms)
 }
 
 // Bounds on the header that an error keeps.
@@ -209,7 +205,9 @@ func (r *redactor) redactHeader(h http.Header) http.Header {
 		if len(clean) == maxHeaderFields {
 			break
 		}
-		if strings.EqualFold(name, "Set-Cookie") || len(name) > maxHeaderValue || r.inName(name) {
+		// net/http changes the case of names.
+		inName := func(secret string) bool { return strings.Contains(strings.ToLower(name), strings.ToLower(secret)) }
+		if strings.EqualFold(name, "Set-Cookie") || len(name) > maxHeaderValue || slices.ContainsFunc(r.anywhere, inName) {
 			continue
 		}
 		values := slices.Clone(h[name])
@@ -224,29 +222,21 @@ func (r *redactor) redactHeader(h http.Header) http.Header {
 	return clean
 }
 
-// inName reports whether a field's name, whose case net/http changes, holds a secret.
-func (r *redactor) inName(name string) bool {
-	return slices.ContainsFunc(r.anywhere, func(secret string) bool {
-		return strings.Contains(strings.ToLower(name), strings.ToLower(secret))
-	})
-}
-
 // redactedError matches what an error matches whose text held a secret. It has no
-// Unwrap, as what prints each error of a chain would print the secret, nor holds the
-// error in a field, which package fmt would print for a verb that doesn't fit.
+// Unwrap, as what prints each error of a chain would print the secret, and holds
+// the error in a function, as package fmt prints fields for a verb that doesn't fit.
 type redactedError struct {
 	text string
-	is   func(target error) bool
-	as   func(target any) bool
+	err  func() error
 }
 
 func (e *redactedError) Error() string { return e.text }
 
 // Is makes [errors.Is] look at the error itself.
-func (e *redactedError) Is(target error) bool { return e.is(target) }
+func (e *redactedError) Is(target error) bool { return errors.Is(e.err(), target) }
 
 // As makes [errors.As] look at the error itself.
-func (e *redactedError) As(target any) bool { return e.as(target) }
+func (e *redactedError) As(target any) bool { return errors.As(e.err(), target) }
 
 // redactError returns err, or an error that matches the same but whose text
 // holds none of the secrets.
@@ -262,9 +252,5 @@ func redactError(err error, s secrets) error {
 	if clean == text {
 		return err
 	}
-	return &redactedError{
-		text: clean,
-		is:   func(target error) bool { return errors.Is(err, target) },
-		as:   func(target any) bool { return errors.As(err, target) },
-	}
+	return &redactedError{clean, func() error { return err }}
 }

@@ -102,7 +102,7 @@ func roundTrip(rt http.RoundTripper, req *http.Request) (*http.Response, error) 
 type tracker struct {
 	cancel         context.CancelCauseFunc
 	trace          httptrace.ClientTrace
-	maxConnections int32
+	maxConnections int32 // that net/http may try for the attempt
 
 	asked     atomic.Bool // for a connection
 	connected atomic.Int32
@@ -110,20 +110,13 @@ type tracker struct {
 	written   atomic.Int32 // headers
 }
 
-// How many connections net/http may try for one attempt: over HTTP/1 all that a
-// client keeps may be closed.
-const (
-	maxReadConnections      = 4
-	maxReadConnectionsHTTP1 = 100
-)
-
 var errRepeated = errors.New("the HTTP/2 connection was lost after the request was sent")
 
 // track returns a context whose requests the tracker watches; cancel ends it.
 func track(ctx context.Context, cancel context.CancelCauseFunc, k kind, http1 bool) (context.Context, *tracker) {
-	t := &tracker{cancel: cancel, maxConnections: maxReadConnectionsHTTP1}
+	t := &tracker{cancel: cancel, maxConnections: 100} // over HTTP/1 all that a client keeps may be closed
 	if k == kindRead && !http1 {
-		t.maxConnections = maxReadConnections
+		t.maxConnections = 4
 	}
 	t.trace.GotConn = t.gotConn
 	if k != kindRead {
