@@ -72,13 +72,10 @@ func (s secrets) withSent(resp *http.Response) secrets {
 	return s.with(minToken, Secret(resp.Request.Header.Get("Fastly-Key"))).with(minToken, Secret(value)).with(minPassword, Secret(password))
 }
 
-// APIKeyTransport is an [http.RoundTripper] that adds an API token to requests as
-// the Fastly-Key header. It works under any [http.Client].
-//
-// A request to an origin other than Host fails, even on redirect, and so does one
-// over plain http unless the host is loopback. Safe for concurrent use once its
-// fields are set.
-//
+// APIKeyTransport is an [http.RoundTripper], for any [http.Client], that adds an API
+// token to requests as the Fastly-Key header. A request to an origin other than
+// Host fails, even on redirect, and so does one over plain http unless the host is
+// loopback. It is safe for concurrent use once its fields are set.
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/
 type APIKeyTransport struct {
 	// Key is the API token, used if KeyFunc is nil. If empty, requests fail.
@@ -107,7 +104,6 @@ func (t *APIKeyTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 // BasicAuthTransport is like [APIKeyTransport], but adds a user name and password
 // as HTTP Basic authentication (RFC 7617). The API accepts these for
 // [TokensService.CreateToken] only.
-//
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/user/#create-token
 type BasicAuthTransport struct {
 	// Username and Password are those of a Fastly user. The request fails if
@@ -119,8 +115,8 @@ type BasicAuthTransport struct {
 	Base http.RoundTripper
 }
 
-// RoundTrip implements [http.RoundTripper]. An error about a user name or
-// password that can't be sent matches [ErrInvalidArgument].
+// RoundTrip implements [http.RoundTripper]. An error about a user name or password
+// that can't be sent matches [ErrInvalidArgument].
 func (t *BasicAuthTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	return authenticate(req, t.Host, t.Base, func(context.Context) (credential, error) {
 		return basicCredential(t.Username, t.Password)
@@ -182,8 +178,7 @@ func checkOrigin(req *http.Request, host string) error {
 	return fmt.Errorf("fastly: request to %s rejected: %s", sanitize(req.URL.Host), reason)
 }
 
-// fromHTTPS reports whether resp, the redirect that caused a request, came over
-// https.
+// fromHTTPS reports whether resp, the redirect that caused a request, came over https.
 func fromHTTPS(resp *http.Response) bool {
 	return resp != nil && resp.Request != nil && resp.Request.URL != nil && resp.Request.URL.Scheme == "https"
 }
@@ -230,8 +225,7 @@ func checkLogin(username, password string) error {
 
 func isControl(r rune) bool { return r < 0x20 || r == 0x7f }
 
-// checkNoKey rejects an operation whose path holds the client's own key in place of
-// an ID: errors and logs show paths.
+// checkNoKey rejects the client's own key in place of an ID: errors and logs show paths.
 func (op *operation) checkNoKey() error {
 	for element := range strings.SplitSeq(op.path, "/") {
 		if element != "" && element == op.cred.header.Get("Fastly-Key") {
@@ -242,8 +236,7 @@ func (op *operation) checkNoKey() error {
 	return nil
 }
 
-// isVisible reports whether s is all visible ASCII, the VCHAR of RFC 9110,
-// section 5.5.
+// isVisible reports whether s is all VCHAR (RFC 9110, section 5.5).
 func isVisible(s string) bool {
 	return !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f })
 }

@@ -41,16 +41,14 @@ type Client struct {
 
 // NewClientFromEnv is [NewClient] with the API token from the environment variable
 // FASTLY_API_TOKEN, else FASTLY_API_KEY, and the base URL from FASTLY_API_URL if
-// set, read once. Options take precedence. If there is no token, or the value can't
-// be sent, the error matches [ErrInvalidArgument] and names the variable.
+// set. Options take precedence. The error for a bad value names the variable.
 func NewClientFromEnv(opts ...Option) (*Client, error) {
 	return NewClient(append(slices.Clip(opts), withEnv)...)
 }
 
 // NewClient returns a client for the API. It needs exactly one of [WithAPIKey],
 // [WithAPIKeyFunc], [WithBasicAuth], [WithoutAuthentication] and [WithTransport].
-// It returns the error of the first invalid option, which matches
-// [ErrInvalidArgument].
+// The error is that of the first invalid option, and matches [ErrInvalidArgument].
 func NewClient(opts ...Option) (*Client, error) {
 	var c config
 	for _, opt := range opts {
@@ -85,8 +83,8 @@ func NewClient(opts ...Option) (*Client, error) {
 	return client, nil
 }
 
-// RateLimit returns the rate limit of the last response that had one, and
-// whether there was one. It is safe for concurrent use.
+// RateLimit returns the rate limit of the last response that had one, and whether
+// there was one.
 func (c *Client) RateLimit() (rl RateLimit, ok bool) {
 	if last := c.rateLimit.Load(); last != nil {
 		return *last, true
@@ -94,9 +92,8 @@ func (c *Client) RateLimit() (rl RateLimit, ok bool) {
 	return rl, false
 }
 
-// CloseIdleConnections closes connections that are kept for later calls, as
-// [http.Client.CloseIdleConnections] does. Only a program that makes many clients
-// needs it, when done with each. It is safe for concurrent use.
+// CloseIdleConnections closes connections that are kept for later calls. Only a
+// program that makes many clients needs it, when done with each.
 func (c *Client) CloseIdleConnections() {
 	if t, ok := c.transport.(interface{ CloseIdleConnections() }); ok {
 		t.CloseIdleConnections()
@@ -147,11 +144,11 @@ func do[T any](ctx context.Context, s *TokensService, op operation, decode func(
 // attempt sends the operation once. Key and one-time password functions get the
 // context of the call, not of the attempt: a person may be typing.
 func (c *Client) attempt(ctx context.Context, op *operation, decode func(*http.Response) error) outcome {
-	cred, otp, err := c.credentials(ctx, op)
+	otp, err := c.credentials(ctx, op)
 	if err != nil {
 		return outcome{result: resultPermanent, err: err}
 	}
-	secrets := cred.secrets.with(minToken, otp).with(minPassword, op.password)
+	secrets := op.cred.secrets.with(minToken, otp).with(minPassword, op.password)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	tracked, progress := track(ctx, cancel, op.kind, c.http1.Load())
@@ -160,7 +157,7 @@ func (c *Client) attempt(ctx context.Context, op *operation, decode func(*http.R
 		timer = time.AfterFunc(c.timeout, func() { cancel(context.DeadlineExceeded) })
 		defer timer.Stop()
 	}
-	req := c.newRequest(tracked, op, cred, otp)
+	req := c.newRequest(tracked, op, otp)
 	resp, err := roundTrip(c.transport, req)
 	if err != nil {
 		_, standard := c.transport.(*http.Transport)
@@ -196,26 +193,22 @@ func (c *Client) attempt(ctx context.Context, op *operation, decode func(*http.R
 	return outcome{result: classifyDecoding(err), status: resp.StatusCode, err: err}
 }
 
-// credentials obtains what authenticates an attempt.
-func (c *Client) credentials(ctx context.Context, op *operation) (cred credential, otp Secret, err error) {
-	switch {
-	case op.login || c.obtain == nil:
-	case op.kind == kindRevokeCurrent && op.cred.header != nil:
-		cred = op.cred // with another key, "current" would be another token
-	default:
-		if cred, err = c.obtain(ctx); err != nil {
-			return cred, "", err
+// credentials obtains what authenticates an attempt: op.cred, and a one-time password.
+func (c *Client) credentials(ctx context.Context, op *operation) (otp Secret, err error) {
+	pinned := op.kind == kindRevokeCurrent && op.cred.header != nil // for another key, "current" is another token
+	if c.obtain != nil && !op.login && !pinned {
+		if op.cred, err = c.obtain(ctx); err == nil {
+			err = op.checkNoKey()
 		}
-		op.cred = cred
-		if err = op.checkNoKey(); err != nil {
-			return cred, "", err
+		if err != nil {
+			return "", err
 		}
 	}
 	if op.otpFunc == nil {
-		return cred, op.otp, nil
+		return op.otp, nil
 	}
 	otp, err = ask(ctx, "OTP", op.otpFunc)
-	return cred, otp, cmp.Or(err, checkVisible("the OTP", otp))
+	return otp, cmp.Or(err, checkVisible("the OTP", otp))
 }
 
 func (c *Client) log(ctx context.Context, op *operation, out outcome, attempt int, took, wait time.Duration) {

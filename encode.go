@@ -36,12 +36,12 @@ var acceptJSON = []string{"application/json"}
 
 // newRequest makes the request of one attempt.
 //
-// Over HTTP/1, GetBody lets net/http send a request once more of which no byte
-// has left. Over HTTP/2 net/http would repeat requests that were sent; without
-// GetBody, its error tells which were not processed, if the request has a body:
-// so a revoke has an empty one. An empty POST would go out in chunks, so it has none,
-// and the tracker alone keeps it from being repeated.
-func (c *Client) newRequest(ctx context.Context, op *operation, cred credential, otp Secret) *http.Request {
+// Over HTTP/1, GetBody lets net/http repeat a request of which no byte has left.
+// Over HTTP/2 net/http would repeat requests that were sent; without GetBody, its
+// error tells which were not processed, if they have a body: so a revoke has an
+// empty one. An empty POST would be chunked, so it has none: only the tracker
+// keeps it from being repeated.
+func (c *Client) newRequest(ctx context.Context, op *operation, otp Secret) *http.Request {
 	u := *c.base
 	u.Path += op.path
 	if u.RawPath != "" {
@@ -61,7 +61,7 @@ func (c *Client) newRequest(ctx context.Context, op *operation, cred credential,
 	if otp != "" {
 		header["Fastly-Otp"] = []string{otp.Reveal()}
 	}
-	maps.Copy(header, cred.header)
+	maps.Copy(header, op.cred.header)
 	req := (&http.Request{
 		Method: op.method, URL: &u, Host: u.Host, Header: header,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
@@ -105,8 +105,7 @@ func encodeCreate(req *CreateTokenRequest) []byte {
 	return []byte(values.Encode())
 }
 
-// encodeBulk writes each ID once. It needs no JSON encoder: IDs are letters and
-// digits.
+// encodeBulk writes each ID once. IDs are letters and digits, which JSON need not escape.
 func encodeBulk(tokenIDs []string) []byte {
 	b := []byte(`{"data":[`)
 	seen := make(map[string]bool, len(tokenIDs))

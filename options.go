@@ -11,8 +11,8 @@ import (
 	"strings"
 )
 
-// Option configures a [Client]. If an option is given twice, the last one applies,
-// but two ways of authentication are an error.
+// Option configures a [Client]. The last of the same kind applies, but two ways of
+// authentication are an error.
 type Option func(*config) error
 
 type config struct {
@@ -55,8 +55,8 @@ func WithAPIKey(key string) Option {
 // WithAPIKeyFunc authenticates with the API token that f returns, for keys that
 // change while the program runs, such as [KeyFile]. f is called for each attempt
 // (once for a [TokensService.RevokeTokenCurrent]) with the context of the call,
-// and must be safe for concurrent use. Its time does not count towards an
-// attempt's timeout. Its error ends the call, and [errors.Is] finds it.
+// before an attempt's timeout starts, and must be safe for concurrent use. Its
+// error ends the call, and [errors.Is] finds it.
 func WithAPIKeyFunc(f func(context.Context) (Secret, error)) Option {
 	return func(c *config) error {
 		if f == nil {
@@ -74,10 +74,10 @@ func WithBasicAuth(username, password string) Option {
 	return withCredential("WithBasicAuth", cred, err)
 }
 
-// WithoutAuthentication makes a client without credentials of its own, which can
-// call [TokensService.CreateToken] with a Username and a Password. Every other
-// call fails with [ErrInvalidArgument] before anything is sent. A transport given
-// by [WithHTTPClient] may still add credentials.
+// WithoutAuthentication makes a client without credentials of its own, for
+// [TokensService.CreateToken] with a Username and a Password. Every other call
+// fails with [ErrInvalidArgument] before anything is sent. A transport given by
+// [WithHTTPClient] may still add credentials.
 func WithoutAuthentication() Option {
 	return func(c *config) error {
 		return c.authenticate("WithoutAuthentication", nil, nil)
@@ -85,9 +85,9 @@ func WithoutAuthentication() Option {
 }
 
 // WithTransport sends requests through rt, which authenticates them and decides
-// where it sends credentials. It sees a create with a Username and a Password as it
-// is, and should add none to that. As the client doesn't know the key, it does not
-// retry a [TokensService.RevokeTokenCurrent] that may have been processed.
+// where credentials go. It should add none to a create with a Username and a
+// Password. As the client doesn't know the key, it does not retry a
+// [TokensService.RevokeTokenCurrent] that may have been processed.
 func WithTransport(rt http.RoundTripper) Option {
 	return func(c *config) error {
 		if rt == nil {

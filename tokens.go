@@ -11,19 +11,18 @@ import (
 // one; the zero value fails every call with [ErrInvalidArgument]. It is safe for
 // concurrent use.
 //
-// If an argument is invalid, nothing is sent and the error matches
-// [ErrInvalidArgument]. A response that is not a 2xx is a [*GenericTokenError].
-// A list of more than 64 MiB is an error, and so is a token of more than 1 MiB.
-// Temporary failures are retried where that is safe: see [RetryPolicy].
-//
+// An invalid argument is not sent, and its error matches [ErrInvalidArgument]. A
+// response that is not a 2xx is a [*GenericTokenError]. A list of more than 64 MiB
+// is an error, and so is a token of more than 1 MiB. Temporary failures are retried
+// where that is safe: see [RetryPolicy].
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/
 type TokensService struct {
 	client *Client
 }
 
-// BulkRevokeTokens revokes tokens by their IDs: DELETE /tokens. The list must
-// not be empty; an ID that occurs twice is sent once. A 404 after an attempt that
-// may have been processed matches [ErrOutcomeUnknown], too.
+// BulkRevokeTokens revokes tokens by their IDs: DELETE /tokens. The list must not
+// be empty; an ID that occurs twice is sent once. A 404 after an attempt that may
+// have been processed matches [ErrOutcomeUnknown], too.
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/user/#bulk-revoke-tokens
 func (s *TokensService) BulkRevokeTokens(ctx context.Context, tokenIDs []string) error {
 	if len(tokenIDs) == 0 {
@@ -47,10 +46,8 @@ func (s *TokensService) BulkRevokeTokens(ctx context.Context, tokenIDs []string)
 // sends: without it the error matches [ErrSudoRequired].
 //
 // A create is never retried once the API may have processed it: the error then
-// matches [ErrOutcomeUnknown]. If the response to a create can't be read whole,
-// what could be read comes back together with an error, so test
-// created.AccessToken even if err is not nil.
-//
+// matches [ErrOutcomeUnknown]. What can be read of a broken response comes back
+// together with an error, so test created.AccessToken even if err is not nil.
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/user/#create-token
 func (s *TokensService) CreateToken(ctx context.Context, req *CreateTokenRequest) (*TokenCreatedResponse, error) {
 	if err := checkCreate(req); err != nil {
@@ -112,7 +109,6 @@ func (s *TokensService) RevokeToken(ctx context.Context, tokenID string) error {
 // DELETE /tokens/self. All attempts use one key, even of a key function. With
 // [WithTransport] an attempt that may have been processed is not retried; the
 // error then matches [ErrOutcomeUnknown].
-//
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/user/#revoke-token-current
 func (s *TokensService) RevokeTokenCurrent(ctx context.Context) error {
 	_, err := do(ctx, s, operation{kind: kindRevokeCurrent, method: http.MethodDelete, path: "/tokens/self"}, decodeRevoked)
@@ -163,8 +159,7 @@ func checkCreate(req *CreateTokenRequest) error {
 	return checkVisible("the OTP", req.OTP)
 }
 
-// checkTokenID also rejects "self", the caller's own token, which nobody should
-// revoke by accident.
+// checkTokenID also rejects "self", which nobody should revoke by accident.
 func checkTokenID(id, current string) error {
 	if strings.EqualFold(id, "self") {
 		return invalid("the token ID is %q, which means the client's own token: use %s", id, current)
