@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
-	"runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -51,19 +50,13 @@ func NewClientFromEnv(opts ...Option) (*Client, error) {
 // The error is that of the first invalid option, and matches [ErrInvalidArgument].
 func NewClient(opts ...Option) (*Client, error) {
 	var c config
-	for _, opt := range opts {
+	for _, opt := range append(slices.Clip(opts), (*config).complete) {
 		if opt == nil {
 			return nil, invalid("an option is nil")
 		}
 		if err := opt(&c); err != nil {
 			return nil, err
 		}
-	}
-	if runtime.GOOS == "js" {
-		return nil, invalid("browsers are not supported: they follow redirects with the key")
-	}
-	if err := c.check(); err != nil {
-		return nil, err
 	}
 	client := &Client{
 		config:    c,
@@ -186,7 +179,10 @@ func (c *Client) attempt(ctx context.Context, op *operation, decode func(*http.R
 		return outcome{result: e.classify(), status: e.StatusCode, response: e, delay: e.serverDelay()}
 	}
 	if err = decode(resp); err != nil {
-		err = redactError(truncatedBy(context.Cause(ctx), err), secrets)
+		if ended := context.Cause(ctx); ended != nil {
+			err = &truncatedError{ended, err} // even if a server that noticed has ended the body properly
+		}
+		err = redactError(err, secrets)
 		// A body that was read to its end leaves the connection reusable.
 		_, _ = io.CopyN(io.Discard, resp.Body, maxErrorBytes)
 	}

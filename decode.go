@@ -222,10 +222,7 @@ func (d *tokenDecoder) scopes(to *Scopes) {
 func (d *tokenDecoder) services(to *[]string) {
 	if d.PeekKind() == '[' {
 		*to = d.array()
-		return
-	}
-	var text string
-	if d.text(&text); text != "" {
+	} else if len(d.unquote(d.value())) > 0 {
 		d.fail("%s has an unexpected type", d.name)
 	}
 }
@@ -357,30 +354,13 @@ func decodeRevoked(resp *http.Response) (none struct{}, err error) {
 	return none, err
 }
 
-// invalidResponseError says why a 2xx is not the response it should be.
-type invalidResponseError struct{ text string }
-
-func (e *invalidResponseError) Error() string { return e.text }
-
+// invalidResponse says why a 2xx is not the response it should be.
 func invalidResponse(format string, args ...any) error {
-	return &invalidResponseError{"the response is not what the API sends: " + fmt.Sprintf(format, args...)}
+	return fmt.Errorf("the response is not what the API sends: "+format, args...)
 }
 
-// truncatedError is the error of a body that breaks off.
-type truncatedError struct{ err error }
+// truncatedError is the error of a body that breaks off, and of decoding what came.
+type truncatedError struct{ err, decoding error }
 
 func (e *truncatedError) Error() string { return "the response was cut off: " + e.err.Error() }
-func (e *truncatedError) Unwrap() error { return e.err }
-
-// truncatedBy returns the error of a response that could not be read, of an attempt
-// that ended, unless ended is nil. A server that notices may end the body properly, so
-// that what is missing looks like a wrong response.
-func truncatedBy(ended, err error) error {
-	if ended == nil || isA[*truncatedError](err) {
-		return err
-	}
-	if recovered, ok := errors.AsType[*recoveredError](err); ok {
-		return &recoveredError{&truncatedError{ended}, recovered.unverified}
-	}
-	return &truncatedError{ended}
-}
+func (e *truncatedError) Unwrap() error { return errors.Join(e.err, e.decoding) }

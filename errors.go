@@ -30,20 +30,12 @@ var (
 // Errors by the code or message in the body of the response. Such an error also
 // matches that of its status.
 var (
-	// ErrOTPRequired: the account's one-time password is missing or wrong. Send it
-	// in OTP or by OTPFunc of a [CreateTokenRequest].
-	ErrOTPRequired = errors.New("fastly: one-time password required")
-	// ErrInvalidCredentials: the user name, password or API key is wrong.
-	ErrInvalidCredentials = errors.New("fastly: invalid credentials")
-	// ErrInvalidScope: the API does not know a requested scope.
-	ErrInvalidScope = errors.New("fastly: invalid scope")
-	// ErrAccountLocked: the account is locked, usually after failed logins.
-	ErrAccountLocked = errors.New("fastly: account locked")
-	// ErrSudoRequired: an API key was not confirmed by POST /sudo. A create with
-	// [CreateTokenRequest].Username and Password does not need that.
-	ErrSudoRequired = errors.New("fastly: password confirmation required")
-	// ErrTokenExpired: the API token has expired.
-	ErrTokenExpired = errors.New("fastly: token expired")
+	ErrOTPRequired        = errors.New("fastly: one-time password required")     // missing or wrong: see [CreateTokenRequest].OTP
+	ErrInvalidCredentials = errors.New("fastly: invalid credentials")            // user name, password or API key wrong
+	ErrInvalidScope       = errors.New("fastly: invalid scope")                  // unknown to the API
+	ErrAccountLocked      = errors.New("fastly: account locked")                 // usually after failed logins
+	ErrSudoRequired       = errors.New("fastly: password confirmation required") // POST /sudo, which a create with Username and Password does without
+	ErrTokenExpired       = errors.New("fastly: token expired")                  // of the API token
 )
 
 // ErrInvalidArgument is matched by every error about an option or argument that
@@ -65,12 +57,9 @@ type GenericTokenError struct {
 	// Msg, Detail and Code are those of the API's JSON, of the first JSON:API
 	// error or of RFC 9457 (title and detail). For HTML, Msg is the title; for
 	// other text, all of it. What the API did not send is empty.
-	Msg    string
-	Detail string
-	Code   string
+	Msg, Detail, Code string
 	// Method and Path are those of the request, without the base URL's path.
-	Method string
-	Path   string
+	Method, Path string
 	// RateLimit is the zero value if the response carried none.
 	RateLimit RateLimit
 	// RetryAfter is how long to wait, counted from the response: what the Retry-After

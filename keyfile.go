@@ -57,7 +57,7 @@ func (f *keyFile) key(ctx context.Context) (Secret, error) {
 	switch {
 	case f.path == "":
 		return "", invalid("the path of the key file is empty")
-	case looksLikeToken(f.path):
+	case len(f.path) == 32 && strings.Trim(f.path, alphanumeric+"-_") == "":
 		return "", invalid("the path of the key file looks like a key")
 	}
 	select {
@@ -129,9 +129,4 @@ func (f *keyFile) read(now time.Time) error {
 // sameFile reports whether a and b describe the same unchanged file.
 func sameFile(a, b fs.FileInfo) bool {
 	return b != nil && os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
-}
-
-// looksLikeToken reports whether s has the form of an access token.
-func looksLikeToken(s string) bool {
-	return len(s) == 32 && strings.Trim(s, alphanumeric+"-_") == ""
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"runtime"
 	"strings"
 )
 
@@ -79,9 +80,7 @@ func WithBasicAuth(username, password string) Option {
 // fails with [ErrInvalidArgument] before anything is sent. A transport given by
 // [WithHTTPClient] may still add credentials.
 func WithoutAuthentication() Option {
-	return func(c *config) error {
-		return c.authenticate("WithoutAuthentication", nil, nil)
-	}
+	return func(c *config) error { return c.authenticate("WithoutAuthentication", nil, nil) }
 }
 
 // WithTransport sends requests through rt, which authenticates them and decides
@@ -131,10 +130,7 @@ func WithBaseURL(rawURL string) Option {
 // loopback, such as a proxy on your own network. Anyone on the network path can
 // then read the credentials and the tokens created with them.
 func WithInsecurePlainHTTP() Option {
-	return func(c *config) error {
-		c.plainHTTP = true
-		return nil
-	}
+	return func(c *config) error { c.plainHTTP = true; return nil }
 }
 
 // WithUserAgent prepends a product token, such as "deploy-tool/1.4", to the
@@ -152,10 +148,7 @@ func WithUserAgent(product string) Option {
 // WithRetryPolicy replaces the default [RetryPolicy]. A negative field is an
 // error, and so is a MinBackoff longer than MaxBackoff.
 func WithRetryPolicy(p RetryPolicy) Option {
-	return func(c *config) error {
-		c.policy = p
-		return p.check()
-	}
+	return func(c *config) error { c.policy = p; return p.check() }
 }
 
 // WithLogger logs each attempt at debug level: method, path, status (0 without a
@@ -163,10 +156,7 @@ func WithRetryPolicy(p RetryPolicy) Option {
 // attempt, and the wait before the next one. Headers and bodies are never logged.
 // A nil logger, the default, logs nothing.
 func WithLogger(l *slog.Logger) Option {
-	return func(c *config) error {
-		c.logger = l
-		return nil
-	}
+	return func(c *config) error { c.logger = l; return nil }
 }
 
 // withEnv is an Option that fills in from the environment what no other has set.
@@ -192,8 +182,11 @@ func withEnv(c *config) error {
 	return nil
 }
 
-// check completes the configuration, and rejects one that can't work as a whole.
-func (c *config) check() error {
+// complete is the last Option. It rejects what can't work as a whole.
+func (c *config) complete() error {
+	if runtime.GOOS == "js" {
+		return invalid("browsers are not supported: they follow redirects with the key")
+	}
 	if c.option == "" {
 		return invalid("no credentials: use WithAPIKey, WithAPIKeyFunc, WithBasicAuth, WithoutAuthentication, WithTransport or NewClientFromEnv")
 	}

@@ -121,39 +121,35 @@ func parseErrorBody(body []byte) errorMessage {
 func parseErrorObject(object []byte) errorMessage {
 	var first errorMessage
 	fields := map[string]string{}
-	d := jsontext.NewDecoder(bytes.NewReader(object), lenient...)
-	_, _ = d.ReadToken()
-	for d.PeekKind() == '"' {
-		token, _ := d.ReadToken()
-		name := token.String() // before the token becomes invalid
-		value, err := d.ReadValue()
-		if err != nil {
+	d := newTokenDecoder(bytes.NewReader(object), lenient...)
+	for d.begin('{', "an object"); d.more(); {
+		name := string(d.fieldName())
+		value := d.value()
+		if d.err != nil {
 			break
 		}
-		if fields[name] = scalar(value); name == "errors" {
+		if fields[name] = scalar(value); name == `"errors"` {
 			first = parseFirstError(value)
 		}
 	}
 	return errorMessage{
-		msg:    cmp.Or(fields["msg"], fields["title"], first.msg),
-		detail: cmp.Or(fields["detail"], first.detail),
-		code:   cmp.Or(fields["code"], first.code),
+		msg:    cmp.Or(fields[`"msg"`], fields[`"title"`], first.msg),
+		detail: cmp.Or(fields[`"detail"`], first.detail),
+		code:   cmp.Or(fields[`"code"`], first.code),
 	}
 }
 
-// parseFirstError reads the first error of a JSON:API array.
+// parseFirstError reads the first error of a JSON:API array, but for null.
 func parseFirstError(array []byte) errorMessage {
-	d := jsontext.NewDecoder(bytes.NewReader(array), lenient...)
-	if token, err := d.ReadToken(); err != nil || token.Kind() != '[' {
-		return errorMessage{}
-	}
-	for d.PeekKind() == 'n' {
-		if err := d.SkipValue(); err != nil {
+	d := newTokenDecoder(bytes.NewReader(array), lenient...)
+	for d.begin('[', "an array"); d.more(); {
+		switch value := d.value(); value.Kind() {
+		case 'n':
+		case '{':
+			return parseErrorObject(value)
+		default:
 			return errorMessage{}
 		}
-	}
-	if object, err := d.ReadValue(); err == nil && object.Kind() == '{' {
-		return parseErrorObject(object)
 	}
 	return errorMessage{}
 }

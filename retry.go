@@ -112,26 +112,17 @@ func decide(k kind, r result, status int, maybeApplied bool) decision {
 		return decision{retry: read, unknown: create, done: !read && !create}
 	case resultAmbiguous:
 		return decision{unknown: create}
-	case resultClientError:
-		if maybeApplied {
-			return decideLater(k, status)
+	case resultClientError: // the token, or the key, may be gone because an earlier attempt revoked it
+		unauthorized, notFound := status == http.StatusUnauthorized, status == http.StatusNotFound
+		switch {
+		case !maybeApplied:
+		case k == kindRevoke:
+			return decision{done: notFound, unknown: unauthorized}
+		case k == kindRevokeCurrent: // a key that may not revoke itself gets a 403 as well
+			return decision{done: notFound || unauthorized, unknown: status == http.StatusForbidden}
+		case k == kindRevokeBulk:
+			return decision{unknown: notFound || unauthorized}
 		}
-	}
-	return decision{}
-}
-
-// decideLater decides on a 4xx after an attempt that may have been processed: the
-// token, or the key, may be gone because that attempt revoked it.
-func decideLater(k kind, status int) decision {
-	unauthorized, notFound := status == http.StatusUnauthorized, status == http.StatusNotFound
-	switch k {
-	case kindRevoke:
-		return decision{done: notFound, unknown: unauthorized}
-	case kindRevokeCurrent:
-		// A key that may not revoke itself gets a 403 as well.
-		return decision{done: notFound || unauthorized, unknown: status == http.StatusForbidden}
-	case kindRevokeBulk:
-		return decision{unknown: notFound || unauthorized}
 	}
 	return decision{}
 }
@@ -154,14 +145,14 @@ func classifyStatus(status int) result {
 
 // classifyDecoding classifies a 2xx by the error of reading it.
 func classifyDecoding(err error) result {
-	if err == nil {
+	recovered, ok := errors.AsType[*recoveredError](err)
+	switch {
+	case err == nil:
 		return resultDone
-	}
-	if isA[*truncatedError](err) {
+	case isA[*truncatedError](err):
 		return resultTruncated
-	}
-	if recovered, ok := errors.AsType[*recoveredError](err); ok && !recovered.unverified {
-		return resultPermanent // the token is known to exist
+	case ok && !recovered.unverified: // the token is known to exist
+		return resultPermanent
 	}
 	return resultAmbiguous
 }

@@ -199,7 +199,7 @@ func (b *timedBody) Read(p []byte) (int, error) {
 		b.timer.Reset(b.silence)
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
-		err = &truncatedError{cause(b.ctx, err)}
+		err = &truncatedError{err: cause(b.ctx, err)}
 	}
 	return n, err
 }
