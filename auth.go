@@ -14,8 +14,8 @@ import (
 
 const defaultHost = "api.fastly.com"
 
-// credential authenticates one request: a header, and the secrets in it. The zero
-// value is no credential.
+// credential authenticates one request: a header, and the secrets in it. The zero value is no
+// credential.
 type credential struct {
 	header  http.Header
 	secrets secrets
@@ -61,8 +61,8 @@ func basicCredential(username string, password Secret) (credential, error) {
 	return credential{http.Header{"Authorization": {"Basic " + pair}}, secrets{}.with(minToken, Secret(pair)).with(minPassword, password)}, nil
 }
 
-// withSent returns s and the secrets that a caller's transport put into the request
-// of resp, as far as resp shows them.
+// withSent returns s and the secrets that a caller's transport put into the request of resp, as far
+// as resp shows them.
 func (s secrets) withSent(resp *http.Response) secrets {
 	if resp.Request == nil {
 		return s
@@ -72,26 +72,24 @@ func (s secrets) withSent(resp *http.Response) secrets {
 	return s.with(minToken, Secret(resp.Request.Header.Get("Fastly-Key"))).with(minToken, Secret(value)).with(minPassword, Secret(password))
 }
 
-// APIKeyTransport is an [http.RoundTripper], for any [http.Client], that adds an API
-// token to requests as the Fastly-Key header. A request to an origin other than
-// Host fails, even on redirect, and so does one over plain http unless the host is
-// loopback. It is safe for concurrent use once its fields are set.
+// APIKeyTransport is an [http.RoundTripper], for any [http.Client], that adds an API token to
+// requests as the Fastly-Key header. A request to an origin other than Host fails, even on
+// redirect, and so does one over plain http unless the host is loopback. It is safe for concurrent
+// use once its fields are set.
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/
 type APIKeyTransport struct {
-	// Key is the API token, used if KeyFunc is nil. If empty, requests fail.
-	Key Secret
-	// KeyFunc is called for each request, with its context, and must be safe for
-	// concurrent use. Its error fails the request.
+	Key Secret // the API token, used if KeyFunc is nil; if empty, requests fail
+	// KeyFunc is called for each request, with its context, and must be safe for concurrent use.
+	// Its error fails the request.
 	KeyFunc func(context.Context) (Secret, error)
-	// Host is the only host[:port] that gets the key. Empty means
-	// api.fastly.com; no port means the default port of the scheme.
+	// Host is the only host[:port] that gets the key. Empty means api.fastly.com; no port means the
+	// default port of the scheme.
 	Host string
-	// Base sends the requests. Nil means [http.DefaultTransport].
-	Base http.RoundTripper
+	Base http.RoundTripper // sends the requests; nil means [http.DefaultTransport]
 }
 
-// RoundTrip implements [http.RoundTripper]. An error about a key that a header
-// can't carry matches [ErrInvalidArgument].
+// RoundTrip implements [http.RoundTripper]. An error about a key that a header can't carry matches
+// [ErrInvalidArgument].
 func (t *APIKeyTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	return authenticate(req, t.Host, t.Base, func(ctx context.Context) (credential, error) {
 		if t.KeyFunc != nil {
@@ -101,13 +99,12 @@ func (t *APIKeyTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	})
 }
 
-// BasicAuthTransport is like [APIKeyTransport], but adds a user name and password
-// as HTTP Basic authentication (RFC 7617). The API accepts these for
-// [TokensService.CreateToken] only.
+// BasicAuthTransport is like [APIKeyTransport], but adds a user name and password as HTTP Basic
+// authentication (RFC 7617). The API accepts these for [TokensService.CreateToken] only.
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/user/#create-token
 type BasicAuthTransport struct {
-	// Username and Password are those of a Fastly user. The request fails if
-	// either is empty or Username contains a colon.
+	// Username and Password are those of a Fastly user. The request fails if either is empty or
+	// Username contains a colon.
 	Username string
 	Password Secret
 	// Host and Base are as in [APIKeyTransport].
@@ -115,16 +112,16 @@ type BasicAuthTransport struct {
 	Base http.RoundTripper
 }
 
-// RoundTrip implements [http.RoundTripper]. An error about a user name or password
-// that can't be sent matches [ErrInvalidArgument].
+// RoundTrip implements [http.RoundTripper]. An error about a user name or password that can't be
+// sent matches [ErrInvalidArgument].
 func (t *BasicAuthTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	return authenticate(req, t.Host, t.Base, func(context.Context) (credential, error) {
 		return basicCredential(t.Username, t.Password)
 	})
 }
 
-// authenticate sends a copy of req with a credential through base. As an
-// http.RoundTripper must, it does not modify req and closes its body on any error.
+// authenticate sends a copy of req with a credential through base. As an http.RoundTripper must, it
+// does not modify req and closes its body on any error.
 func authenticate(req *http.Request, host string, base http.RoundTripper, obtain obtainFunc) (*http.Response, error) {
 	var cred credential
 	base = cmp.Or(base, http.DefaultTransport)

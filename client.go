@@ -18,11 +18,10 @@ const DefaultBaseURL = "https://" + defaultHost
 
 const libraryProduct = "fastly-tokens-go/0.2.0"
 
-// Client talks to the Fastly API. [NewClient] and [NewClientFromEnv] make one; the
-// zero value fails every call with [ErrInvalidArgument]. Safe for concurrent use.
+// Client talks to the Fastly API. [NewClient] and [NewClientFromEnv] make one; the zero value fails
+// every call with [ErrInvalidArgument]. Safe for concurrent use.
 type Client struct {
-	// Tokens provides the API's operations on tokens.
-	Tokens *TokensService
+	Tokens *TokensService // the API's operations on tokens
 
 	config
 	transport http.RoundTripper
@@ -39,15 +38,15 @@ type Client struct {
 }
 
 // NewClientFromEnv is [NewClient] with the API token from the environment variable
-// FASTLY_API_TOKEN, else FASTLY_API_KEY, and the base URL from FASTLY_API_URL if
-// set. Options take precedence. The error for a bad value names the variable.
+// FASTLY_API_TOKEN, else FASTLY_API_KEY, and the base URL from FASTLY_API_URL if set. Options take
+// precedence. The error for a bad value names the variable.
 func NewClientFromEnv(opts ...Option) (*Client, error) {
 	return NewClient(append(slices.Clip(opts), withEnv)...)
 }
 
-// NewClient returns a client for the API. It needs exactly one of [WithAPIKey],
-// [WithAPIKeyFunc], [WithBasicAuth], [WithoutAuthentication] and [WithTransport].
-// The error is that of the first invalid option, and matches [ErrInvalidArgument].
+// NewClient returns a client for the API. It needs exactly one of [WithAPIKey], [WithAPIKeyFunc],
+// [WithBasicAuth], [WithoutAuthentication] and [WithTransport]. The error is that of the first
+// invalid option, and matches [ErrInvalidArgument].
 func NewClient(opts ...Option) (*Client, error) {
 	var c config
 	for _, opt := range append(slices.Clip(opts), (*config).complete) {
@@ -76,8 +75,7 @@ func NewClient(opts ...Option) (*Client, error) {
 	return client, nil
 }
 
-// RateLimit returns the rate limit of the last response that had one, and whether
-// there was one.
+// RateLimit returns the rate limit of the last response that had one, and whether there was one.
 func (c *Client) RateLimit() (rl RateLimit, ok bool) {
 	if last := c.rateLimit.Load(); last != nil {
 		return *last, true
@@ -85,8 +83,8 @@ func (c *Client) RateLimit() (rl RateLimit, ok bool) {
 	return rl, false
 }
 
-// CloseIdleConnections closes connections that are kept for later calls. Only a
-// program that makes many clients needs it, when done with each.
+// CloseIdleConnections closes connections that are kept for later calls. Only a program that makes
+// many clients needs it, when done with each.
 func (c *Client) CloseIdleConnections() {
 	if t, ok := c.transport.(interface{ CloseIdleConnections() }); ok {
 		t.CloseIdleConnections()
@@ -102,8 +100,8 @@ type outcome struct {
 	delay    time.Duration      // that the server asked for
 }
 
-// do performs an operation: it makes attempts as decide allows, until a response
-// can be decoded or an error says why not. A value may come with an error.
+// do performs an operation: it makes attempts as decide allows, until a response can be decoded or
+// an error says why not. A value may come with an error.
 func do[T any](ctx context.Context, s *TokensService, op operation, decode func(*http.Response) (T, error)) (value T, err error) {
 	c, err := s.ready(ctx, &op)
 	if err != nil {
@@ -134,8 +132,8 @@ func do[T any](ctx context.Context, s *TokensService, op operation, decode func(
 	}
 }
 
-// attempt sends the operation once. Key and one-time password functions get the
-// context of the call, not of the attempt: a person may be typing.
+// attempt sends the operation once. Key and one-time password functions get the context of the
+// call, not of the attempt: a person may be typing.
 func (c *Client) attempt(ctx context.Context, op *operation, decode func(*http.Response) error) outcome {
 	otp, err := c.credentials(ctx, op)
 	if err != nil {

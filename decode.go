@@ -25,8 +25,8 @@ const (
 	maxTokens = 500_000
 )
 
-// tokenDecoder reads tokens from JSON text. Duplicate names and invalid UTF-8 are
-// errors of the jsontext.Decoder.
+// tokenDecoder reads tokens from JSON text. Duplicate names and invalid UTF-8 are errors of the
+// jsontext.Decoder.
 type tokenDecoder struct {
 	*jsontext.Decoder
 	err     error             // ended reading
@@ -84,9 +84,8 @@ func (d *tokenDecoder) skip() {
 	}
 }
 
-// token reads a token object into t, and its access token into secret unless
-// that is nil. A field that can't be read keeps its zero value. With an error, t
-// has what came before it.
+// token reads a token object into t, and its access token into secret unless that is nil. A field
+// that can't be read keeps its zero value. With an error, t has what came before it.
 func (d *tokenDecoder) token(t *TokenResponse, secret *Secret) {
 	var serviceID string
 	for d.begin('{', "a JSON object"); d.more(); {
@@ -156,8 +155,7 @@ func (d *tokenDecoder) fieldName() []byte {
 	return d.name
 }
 
-// unquote returns the text of a string, or nothing for null. It is valid until the
-// next call.
+// unquote returns the text of a string, or nothing for null. It is valid until the next call.
 func (d *tokenDecoder) unquote(value jsontext.Value) []byte {
 	switch value.Kind() {
 	case '"':
@@ -257,8 +255,8 @@ func (d *tokenDecoder) end() error {
 	return err
 }
 
-// explain returns why reading failed, if it did. It never quotes the text, which may
-// hold an access token.
+// explain returns why reading failed, if it did. It never quotes the text, which may hold an access
+// token.
 func explain(err error) error {
 	if truncated, ok := errors.AsType[*truncatedError](err); ok {
 		return truncated
@@ -321,8 +319,8 @@ func decodeTokens(resp *http.Response) ([]TokenResponse, error) {
 	})
 }
 
-// decodeCreated returns what can be read of a created token, together with the
-// error if that is not all: the access token is shown only once.
+// decodeCreated returns what can be read of a created token, together with the error if that is not
+// all: the access token is shown only once.
 func decodeCreated(resp *http.Response) (*TokenCreatedResponse, error) {
 	text, err := io.ReadAll(http.MaxBytesReader(nil, resp.Body, maxTokenBytes))
 	created, invalid := decodeText(bytes.NewReader(text), func(d *tokenDecoder) *TokenCreatedResponse {
@@ -338,8 +336,8 @@ func decodeCreated(resp *http.Response) (*TokenCreatedResponse, error) {
 	return created, nil
 }
 
-// decodeRevoked reads a 2xx to a revoke. It is the API's only if it is empty or
-// JSON: a captive portal, say, sends a page with a 200.
+// decodeRevoked reads a 2xx to a revoke. It is the API's only if it is empty or JSON: a captive
+// portal, say, sends a page with a 200.
 func decodeRevoked(resp *http.Response) (none struct{}, err error) {
 	text, err := io.ReadAll(io.LimitReader(resp.Body, maxErrorBytes))
 	if text = bytes.TrimSpace(text); len(text) > 0 {

@@ -1,28 +1,24 @@
-// Package fastly is a client for the Fastly Tokens API: it creates, reads, lists
-// and revokes the API tokens of a Fastly account.
+// Package fastly is a client for the Fastly Tokens API: it creates, reads, lists and revokes the
+// API tokens of a Fastly account.
 //
 //	client, err := fastly.NewClientFromEnv() // FASTLY_API_TOKEN
-//	// ...
 //	created, err := client.Tokens.CreateToken(ctx, &fastly.CreateTokenRequest{
-//		Name:     "deploy",
-//		Scopes:   fastly.Scopes{fastly.ScopePurgeAll},
+//		Name: "deploy", Scopes: fastly.Scopes{fastly.ScopePurgeAll},
 //		Username: "ops@example.com", Password: password, OTP: code,
 //	})
-//	// ...
 //	tokens, err := client.Tokens.ListTokensUser(ctx) // complete: there is no pagination
 //	err = client.Tokens.RevokeToken(ctx, created.ID)
 //
-// A [Client] is safe for concurrent use. The context of a call bounds all of it,
-// retries and the waits between them included.
+// A [Client] is safe for concurrent use. The context of a call bounds all of it, retries and the
+// waits between them included.
 //
 // # Authentication
 //
-// [WithAPIKey] sends an API token, and [WithAPIKeyFunc] one that may change. A
-// create with a Username and a Password authenticates itself, so for it
-// [WithoutAuthentication] is enough. Credentials go to the host of the base URL
-// only, and over TLS unless that is loopback; no redirect is followed. Use
-// [WithHTTPClient] for a proxy, TLS settings or tracing, and [WithTransport] for
-// your own authentication.
+// [WithAPIKey] sends an API token, and [WithAPIKeyFunc] one that may change. A create with a
+// Username and a Password authenticates itself, so for it [WithoutAuthentication] is enough.
+// Credentials go to the host of the base URL only, and over TLS unless that is loopback; no
+// redirect is followed. Use [WithHTTPClient] for a proxy, TLS settings or tracing, and
+// [WithTransport] for your own authentication.
 //
 // # Errors
 //
@@ -34,37 +30,34 @@
 //	errors.Is(err, fastly.ErrOTPRequired)     // one-time password missing or wrong
 //	errors.Is(err, fastly.ErrOutcomeUnknown)  // the request may have been processed
 //	errors.Is(err, context.DeadlineExceeded)  // the deadline passed
+//	errors.As(err, &response)                 // *fastly.GenericTokenError: any response but a 2xx
 //
-//	var response *fastly.GenericTokenError    // any response but a 2xx
-//	errors.As(err, &response)                 // StatusCode, Msg, Detail, RetryAfter ...
-//
-// [TokensService.CreateToken] can return a response and an error: the API shows an
-// access token once, so whatever can be read of a broken response is returned.
+// [TokensService.CreateToken] can return a response and an error: the API shows an access token
+// once, so whatever can be read of a broken response is returned.
 //
 // # Retries
 //
-// A call makes up to four attempts, with exponential backoff and full jitter, or
-// after the wait that the API asks for ([RetryPolicy]). Reads and revokes are
-// idempotent, and retried; a create is not, and is retried only if it was certainly
-// not processed:
+// A call makes up to four attempts, with exponential backoff and full jitter, or after the wait
+// that the API asks for ([RetryPolicy]). Reads and revokes are idempotent, and retried; a create is
+// not, and is retried only if it was certainly not processed:
 //
 //	           not sent, 429   no response, 500 502 503 504   response cut off
 //	get, list  retry           retry                          retry
 //	revoke     retry           retry                          done
 //	create     retry           never: ErrOutcomeUnknown       never: ErrOutcomeUnknown
 //
-// If a retried revoke gets a 404, an earlier attempt succeeded: that is success,
-// or in bulk, where it may be about any of the tokens, ErrOutcomeUnknown.
+// If a retried revoke gets a 404, an earlier attempt succeeded: that is success, or in bulk, where
+// it may be about any of the tokens, ErrOutcomeUnknown.
 //
 // # Secrets
 //
-// Keys, passwords and access tokens are of type [Secret], which prints, logs and
-// marshals as [REDACTED]. [Secret.Reveal] is the intended way to read one.
+// Keys, passwords and access tokens are of type [Secret], which prints, logs and marshals as
+// [REDACTED].
 //
 // # Testing
 //
-// Package [github.com/fastly-tokens/fastly/fastlytest] is the API in memory, with
-// broken connections and responses on demand:
+// Package [github.com/fastly-tokens/fastly/fastlytest] is the API in memory, with broken
+// connections and responses on demand:
 //
 //	srv := fastlytest.NewServer()
 //	defer srv.Close()

@@ -13,34 +13,32 @@ import (
 
 // operation is one call, as its method describes it.
 type operation struct {
-	kind        kind
-	method      string
-	path        string
-	body        []byte
-	contentType string // of body
-	name        string // of the token to create: how to find it again
-	login       bool   // body holds a user name and a password
-	password    Secret // in body
-	otp         Secret
-	otpFunc     func(context.Context) (Secret, error)
+	kind     kind
+	method   string
+	path     string
+	body     []byte
+	name     string // of the token to create: how to find it again
+	login    bool   // body holds a user name and a password
+	password Secret // in body
+	otp      Secret
+	otpFunc  func(context.Context) (Secret, error)
 
 	cred credential // of the last attempt
 }
 
-const (
-	formType = "application/x-www-form-urlencoded"
-	bulkType = "application/vnd.api+json; ext=bulk"
+var (
+	acceptJSON = []string{"application/json"}
+	typeForm   = []string{"application/x-www-form-urlencoded"}
+	typeBulk   = []string{"application/vnd.api+json; ext=bulk"}
+	identity   = []string{"identity"}
 )
-
-var acceptJSON = []string{"application/json"}
 
 // newRequest makes the request of one attempt.
 //
-// Over HTTP/1, GetBody lets net/http repeat a request of which no byte has left.
-// Over HTTP/2 net/http would repeat requests that were sent; without GetBody, its
-// error tells which were not processed, if they have a body: so a revoke has an
-// empty one. An empty POST would be chunked, so it has none: only the tracker
-// keeps it from being repeated.
+// Over HTTP/1, GetBody lets net/http repeat a request of which no byte has left. Over HTTP/2
+// net/http would repeat requests that were sent; without GetBody, its error tells which were not
+// processed, if they have a body: so a revoke has an empty one. An empty POST would be chunked, so
+// it has none: only the tracker keeps it from being repeated.
 func (c *Client) newRequest(ctx context.Context, op *operation, otp Secret) *http.Request {
 	u := *c.base
 	u.Path += op.path
@@ -48,15 +46,11 @@ func (c *Client) newRequest(ctx context.Context, op *operation, otp Secret) *htt
 		u.RawPath += op.path
 	}
 	header := http.Header{"Accept": acceptJSON, "User-Agent": c.userAgent}
-	if op.kind == kindRevokeBulk {
-		header["Accept"] = []string{bulkType}
-	}
-	if op.contentType != "" {
-		header["Content-Type"] = []string{op.contentType}
-	}
-	if op.kind == kindCreate {
-		// What is left of a compressed response that was cut off can't be read.
-		header["Accept-Encoding"] = []string{"identity"}
+	switch op.kind {
+	case kindRevokeBulk:
+		header["Accept"], header["Content-Type"] = typeBulk, typeBulk
+	case kindCreate: // what is left of a compressed response that was cut off can't be read
+		header["Content-Type"], header["Accept-Encoding"] = typeForm, identity
 	}
 	if otp != "" {
 		header["Fastly-Otp"] = []string{otp.Reveal()}

@@ -15,8 +15,8 @@ import (
 	"unicode/utf8"
 )
 
-// Errors by the status of the response, for [errors.Is]. [errors.As] finds the
-// response itself, a [GenericTokenError].
+// Errors by the status of the response, for [errors.Is]. [errors.As] finds the response itself, a
+// [GenericTokenError].
 var (
 	ErrBadRequest    = errors.New("fastly: bad request")           // 400
 	ErrUnauthorized  = errors.New("fastly: unauthorized")          // 401
@@ -27,8 +27,8 @@ var (
 	ErrServer        = errors.New("fastly: server error")          // 5xx
 )
 
-// Errors by the code or message in the body of the response. Such an error also
-// matches that of its status.
+// Errors by the code or message in the body of the response. Such an error also matches that of its
+// status.
 var (
 	ErrOTPRequired        = errors.New("fastly: one-time password required")     // missing or wrong: see [CreateTokenRequest].OTP
 	ErrInvalidCredentials = errors.New("fastly: invalid credentials")            // user name, password or API key wrong
@@ -38,40 +38,35 @@ var (
 	ErrTokenExpired       = errors.New("fastly: token expired")                  // of the API token
 )
 
-// ErrInvalidArgument is matched by every error about an option or argument that
-// was rejected before anything was sent.
+// ErrInvalidArgument is matched by every error about an option or argument that was rejected before
+// anything was sent.
 var ErrInvalidArgument = errors.New("invalid argument")
 
-// ErrOutcomeUnknown is matched by the error of a call that may have been processed
-// although no usable response came. A create may have left a token that nobody
-// holds: before creating it again, look for its name with
-// [TokensService.ListTokensUser]. After a revoke, list the tokens that are left.
+// ErrOutcomeUnknown is matched by the error of a call that may have been processed although no
+// usable response came. After a create, look for the name of a token that nobody holds with
+// [TokensService.ListTokensUser] before creating it again; after a revoke, list the tokens that are
+// left.
 var ErrOutcomeUnknown = errors.New("fastly: outcome unknown")
 
-// GenericTokenError is a response of the API that is not a 2xx. Msg, Detail, Code,
-// Header and Body are untrusted text: escape them before showing them, as Error
-// does. Secrets of the request that the response repeats are [REDACTED] in them.
+// GenericTokenError is a response of the API that is not a 2xx. Msg, Detail, Code, Header and Body
+// are untrusted text: escape them before showing them, as Error does. Secrets of the request that
+// the response repeats are [REDACTED] in them.
 type GenericTokenError struct {
-	// StatusCode is the HTTP status, such as 404.
-	StatusCode int
-	// Msg, Detail and Code are those of the API's JSON, of the first JSON:API
-	// error or of RFC 9457 (title and detail). For HTML, Msg is the title; for
-	// other text, all of it. What the API did not send is empty.
+	StatusCode int // the HTTP status, such as 404
+	// Msg, Detail and Code are those of the API's JSON, of the first JSON:API error or of RFC 9457
+	// (title and detail). For HTML, Msg is the title; for other text, all of it. What the API did
+	// not send is empty.
 	Msg, Detail, Code string
-	// Method and Path are those of the request, without the base URL's path.
-	Method, Path string
-	// RateLimit is the zero value if the response carried none.
-	RateLimit RateLimit
-	// RetryAfter is how long to wait, counted from the response: what the Retry-After
-	// header says, or for a 429 until the rate limit resets, if that is later.
-	// Zero means that the API did not say.
+	Method, Path      string    // of the request, without the base URL's path
+	RateLimit         RateLimit // zero if the response carried none
+	// RetryAfter is how long to wait, counted from the response: what the Retry-After header says,
+	// or for a 429 until the rate limit resets, if that is later. Zero means that the API did not
+	// say.
 	RetryAfter time.Duration
-	// Header is at most 64 fields of the response, of at most 1 KiB, without
-	// Set-Cookie and without the query of Location. Fastly's support asks for
-	// X-Served-By and X-Timer.
+	// Header is at most 64 fields of the response, of at most 1 KiB, without Set-Cookie and without
+	// the query of Location. Fastly's support asks for X-Served-By and X-Timer.
 	Header http.Header
-	// Body is at most 64 KiB of the response body.
-	Body string
+	Body   string // at most 64 KiB
 
 	received   time.Time
 	redirectTo string // the host that a 3xx points at
@@ -86,8 +81,8 @@ type callContext struct {
 	unknown  bool // whether the request was processed
 }
 
-// Error returns one line: the response, escaped and at most 1 KiB of it, and what
-// to do next where that is known.
+// Error returns one line: the response, escaped and at most 1 KiB of it, and what to do next where
+// that is known.
 func (e *GenericTokenError) Error() string {
 	text := fmt.Sprintf("fastly: %s %s: %d %s", e.Method, e.Path, e.StatusCode, sanitize(e.message()))
 	return e.call.describe(text, e.statusHint(), e.retryHint())
@@ -164,8 +159,8 @@ func (e *GenericTokenError) retryHint() string {
 	return fmt.Sprintf("%s at %s (in %s)", what, at, e.RetryAfter.Round(time.Second))
 }
 
-// Is makes [errors.Is] find the sentinels: that of the status, that of the code or
-// message, and [ErrOutcomeUnknown].
+// Is makes [errors.Is] find the sentinels: that of the status, that of the code or message, and
+// [ErrOutcomeUnknown].
 func (e *GenericTokenError) Is(target error) bool {
 	switch target {
 	case ErrServer:
@@ -312,8 +307,8 @@ func invalid(format string, args ...any) error {
 // maxErrorText bounds how much untrusted text goes into an error.
 const maxErrorText = 1 << 10
 
-// sanitize makes untrusted text safe to print: escaped (terminal sequences, line
-// breaks) and of bounded length.
+// sanitize makes untrusted text safe to print: escaped (terminal sequences, line breaks) and of
+// bounded length.
 func sanitize(s string) string {
 	var b strings.Builder
 	for _, r := range s {

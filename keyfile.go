@@ -19,24 +19,22 @@ const (
 
 var errKeyFileEmpty = errors.New("the file is empty")
 
-// KeyFile returns a function for [WithAPIKeyFunc] that reads the API key from a
-// regular file of at most 64 KiB, such as a mounted secret. One line break at the
-// end (LF or CRLF) is not part of the key; anything else is.
+// KeyFile returns a function for [WithAPIKeyFunc] that reads the API key from a regular file of at
+// most 64 KiB, such as a mounted secret. One LF or CRLF at the end is not part of the key.
 //
-// Each call follows symbolic links and reads the file again if its size,
-// modification time or inode has changed, and for two seconds after that, since a
-// file system may give two writes the same time. To replace a key, rename another
-// file over it: of a file rewritten in place, part may be read.
+// Each call follows symbolic links and reads the file again if its size, modification time or inode
+// has changed, and for two seconds after that, since a file system may give two writes the same
+// time. To replace a key, rename another file over it: of a file rewritten in place, part may be
+// read.
 //
-// If the file is missing or empty, the last key is used for at most a minute after
-// the file was last seen with it. Then, and for any other failure at once, calls
-// fail; so deleting the file withdraws the key.
+// While the file is missing or empty, the last key is used for a minute after it was last seen.
+// Then, and for any other failure at once, calls fail: deleting the file withdraws the key.
 //
-// The function is safe for concurrent use: one call at a time reads the file;
-// the others wait until their contexts end. Errors name the file, never show
-// its content, and match the cause, such as [fs.ErrNotExist]. A path that is empty,
-// or could be an access token (32 letters, digits, '-' and '_': write ./ in front
-// if it is a file), is not shown; its error matches [ErrInvalidArgument].
+// The function is safe for concurrent use: one call at a time reads the file; the others wait until
+// their contexts end. Errors name the file, never show its content, and match the cause, such as
+// [fs.ErrNotExist]. The error for a path that is empty, or could be an access token (32 letters,
+// digits, '-' and '_': write ./ in front if it is a file), does not show it, and matches
+// [ErrInvalidArgument].
 func KeyFile(path string) func(context.Context) (Secret, error) {
 	return (&keyFile{path: path, turn: make(chan struct{}, 1)}).key
 }

@@ -12,8 +12,8 @@ import (
 	"strings"
 )
 
-// Option configures a [Client]. The last of the same kind applies, but two ways of
-// authentication are an error.
+// Option configures a [Client]. The last of the same kind applies, but two ways of authentication
+// are an error.
 type Option func(*config) error
 
 type config struct {
@@ -53,11 +53,10 @@ func WithAPIKey(key string) Option {
 	return withCredential("WithAPIKey", cred, err)
 }
 
-// WithAPIKeyFunc authenticates with the API token that f returns, for keys that
-// change while the program runs, such as [KeyFile]. f is called for each attempt
-// (once for a [TokensService.RevokeTokenCurrent]) with the context of the call,
-// before an attempt's timeout starts, and must be safe for concurrent use. Its
-// error ends the call, and [errors.Is] finds it.
+// WithAPIKeyFunc authenticates with the API token that f returns, for keys that change while the
+// program runs, such as [KeyFile]. f is called for each attempt (once for a
+// [TokensService.RevokeTokenCurrent]) with the context of the call, before an attempt's timeout
+// starts, and must be safe for concurrent use. Its error ends the call, and [errors.Is] finds it.
 func WithAPIKeyFunc(f func(context.Context) (Secret, error)) Option {
 	return func(c *config) error {
 		if f == nil {
@@ -68,25 +67,24 @@ func WithAPIKeyFunc(f func(context.Context) (Secret, error)) Option {
 	}
 }
 
-// WithBasicAuth authenticates with a user name and password, which the API
-// accepts for [TokensService.CreateToken] only.
+// WithBasicAuth authenticates with a user name and password, which the API accepts for
+// [TokensService.CreateToken] only.
 func WithBasicAuth(username, password string) Option {
 	cred, err := basicCredential(username, Secret(password))
 	return withCredential("WithBasicAuth", cred, err)
 }
 
 // WithoutAuthentication makes a client without credentials of its own, for
-// [TokensService.CreateToken] with a Username and a Password. Every other call
-// fails with [ErrInvalidArgument] before anything is sent. A transport given by
-// [WithHTTPClient] may still add credentials.
+// [TokensService.CreateToken] with a Username and a Password. Every other call fails with
+// [ErrInvalidArgument] before anything is sent. A transport given by [WithHTTPClient] may still add
+// credentials.
 func WithoutAuthentication() Option {
 	return func(c *config) error { return c.authenticate("WithoutAuthentication", nil, nil) }
 }
 
-// WithTransport sends requests through rt, which authenticates them and decides
-// where credentials go. It should add none to a create with a Username and a
-// Password. As the client doesn't know the key, it does not retry a
-// [TokensService.RevokeTokenCurrent] that may have been processed.
+// WithTransport sends requests through rt, which authenticates them and decides where credentials
+// go. It should add none to a create with a Username and a Password. As the client doesn't know the
+// key, it does not retry a [TokensService.RevokeTokenCurrent] that may have been processed.
 func WithTransport(rt http.RoundTripper) Option {
 	return func(c *config) error {
 		if rt == nil {
@@ -99,14 +97,13 @@ func WithTransport(rt http.RoundTripper) Option {
 	}
 }
 
-// WithHTTPClient uses the Transport, Jar and Timeout of hc, for proxies, TLS
-// settings or tracing. The transport sees each request with its credentials and
-// body. hc is never modified, and its CheckRedirect is never called.
+// WithHTTPClient uses the Transport, Jar and Timeout of hc, for proxies, TLS settings or tracing.
+// The transport sees each request with its credentials and body. hc is never modified, and its
+// CheckRedirect is never called.
 //
-// If hc has a Transport or a Timeout, that Timeout bounds each attempt to the end
-// of the response; zero means no bound but the context's. Otherwise an attempt
-// ends after 60 s without a response header, or 60 s of silence in the response
-// body, and at most 64 connections are open at a time.
+// If hc has a Transport or a Timeout, that Timeout bounds each attempt to the end of the response;
+// zero means no bound but the context's. Otherwise an attempt ends after 60 s without a response
+// header, or 60 s of silence in the response body, and at most 64 connections are open at a time.
 func WithHTTPClient(hc *http.Client) Option {
 	return func(c *config) error {
 		if hc == nil {
@@ -117,8 +114,8 @@ func WithHTTPClient(hc *http.Client) Option {
 	}
 }
 
-// WithBaseURL replaces [DefaultBaseURL]. The URL must be https, unless its host is
-// loopback, and have no user name, query or fragment. Its path prefixes the API's.
+// WithBaseURL replaces [DefaultBaseURL]. The URL must be https, unless its host is loopback, and
+// have no user name, query or fragment. Its path prefixes the API's.
 func WithBaseURL(rawURL string) Option {
 	return func(c *config) (err error) {
 		c.base, err = parseBaseURL(rawURL)
@@ -126,15 +123,15 @@ func WithBaseURL(rawURL string) Option {
 	}
 }
 
-// WithInsecurePlainHTTP allows a base URL with plain http to a host that is not
-// loopback, such as a proxy on your own network. Anyone on the network path can
-// then read the credentials and the tokens created with them.
+// WithInsecurePlainHTTP allows a base URL with plain http to a host that is not loopback, such as a
+// proxy on your own network. Anyone on the network path can then read the credentials and the
+// tokens created with them.
 func WithInsecurePlainHTTP() Option {
 	return func(c *config) error { c.plainHTTP = true; return nil }
 }
 
-// WithUserAgent prepends a product token, such as "deploy-tool/1.4", to the
-// library's own in the User-Agent header.
+// WithUserAgent prepends a product token, such as "deploy-tool/1.4", to the library's own in the
+// User-Agent header.
 func WithUserAgent(product string) Option {
 	return func(c *config) error {
 		if !isVisible(strings.ReplaceAll(product, " ", "")) || strings.TrimSpace(product) != product || product == "" {
@@ -145,16 +142,15 @@ func WithUserAgent(product string) Option {
 	}
 }
 
-// WithRetryPolicy replaces the default [RetryPolicy]. A negative field is an
-// error, and so is a MinBackoff longer than MaxBackoff.
+// WithRetryPolicy replaces the default [RetryPolicy]. A negative field is an error, and so is a
+// MinBackoff longer than MaxBackoff.
 func WithRetryPolicy(p RetryPolicy) Option {
 	return func(c *config) error { c.policy = p; return p.check() }
 }
 
-// WithLogger logs each attempt at debug level: method, path, status (0 without a
-// response), outcome (such as "done", "no response" or "rate limited"), duration,
-// attempt, and the wait before the next one. Headers and bodies are never logged.
-// A nil logger, the default, logs nothing.
+// WithLogger logs each attempt at debug level: method, path, status (0 without a response), outcome
+// (such as "done", "no response" or "rate limited"), duration, attempt, and the wait before the
+// next one. Headers and bodies are never logged. A nil logger, the default, logs nothing.
 func WithLogger(l *slog.Logger) Option {
 	return func(c *config) error { c.logger = l; return nil }
 }

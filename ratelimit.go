@@ -6,19 +6,15 @@ import (
 	"time"
 )
 
-// RateLimit is the state of the hourly rate limit. The API counts requests that
-// change something.
-//
+// RateLimit is the state of the hourly rate limit. The API counts requests that change something.
 // Source: https://www.fastly.com/documentation/reference/api/#rate-limiting
 type RateLimit struct {
-	// Remaining is the number of requests left until Reset.
-	Remaining int
-	// Reset is when the count starts again, to the second; zero if not reported.
-	Reset time.Time
+	Remaining int       // requests left until Reset
+	Reset     time.Time // when the count starts again, to the second; zero if not reported
 }
 
-// parseRateLimit reads the rate limit headers. complete is false if the number
-// of remaining requests is missing.
+// parseRateLimit reads the rate limit headers. complete is false if the number of remaining
+// requests is missing.
 func parseRateLimit(h http.Header) (limit RateLimit, complete bool) {
 	if h.Get("Fastly-Ratelimit-Reset") == "" && h.Get("Fastly-Ratelimit-Remaining") == "" {
 		return limit, false // a read
@@ -34,9 +30,9 @@ func parseRateLimit(h http.Header) (limit RateLimit, complete bool) {
 	return limit, err == nil
 }
 
-// retryAfter returns how long a response asks to wait: past a rate limit the
-// later of its two headers, else Retry-After alone. Times are relative to the
-// server's clock, as the local one may be wrong.
+// retryAfter returns how long a response asks to wait: past a rate limit the later of its two
+// headers, else Retry-After alone. Times are relative to the server's clock, as the local one may
+// be wrong.
 func retryAfter(status int, h http.Header, limit RateLimit, now time.Time) time.Duration {
 	if date, err := http.ParseTime(h.Get("Date")); err == nil {
 		now = date
@@ -50,8 +46,8 @@ func retryAfter(status int, h http.Header, limit RateLimit, now time.Time) time.
 
 const maxRetryAfter = 365 * 24 * time.Hour
 
-// parseRetryAfter reads a Retry-After header: seconds or an HTTP date (RFC 9110,
-// section 10.2.3). Zero means that there is none, or that it can't be read.
+// parseRetryAfter reads a Retry-After header: seconds or an HTTP date (RFC 9110, section 10.2.3).
+// Zero means that there is none, or that it can't be read.
 func parseRetryAfter(value string, now time.Time) time.Duration {
 	if seconds, err := strconv.ParseUint(value, 10, 64); err == nil {
 		return time.Duration(min(seconds, uint64(maxRetryAfter/time.Second))) * time.Second

@@ -15,8 +15,8 @@ import (
 // lenient is for text whose faults are reported elsewhere, or don't matter.
 var lenient = []jsontext.Options{jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)}
 
-// recoveredError is the error of a create whose response could not be read whole,
-// but held an access token. An unverified one was not where it should be.
+// recoveredError is the error of a create whose response could not be read whole, but held an
+// access token. An unverified one was not where it should be.
 type recoveredError struct {
 	err        error
 	unverified bool
@@ -25,8 +25,8 @@ type recoveredError struct {
 func (e *recoveredError) Error() string { return e.err.Error() }
 func (e *recoveredError) Unwrap() error { return e.err }
 
-// recoverCreated reads what it can of a created token whose response is broken,
-// as err says: first up to the break, then from anywhere.
+// recoverCreated reads what it can of a created token whose response is broken, as err says: first
+// up to the break, then from anywhere.
 func recoverCreated(text []byte, err error) (*TokenCreatedResponse, error) {
 	created := new(TokenCreatedResponse)
 	d := newTokenDecoder(bytes.NewReader(text), lenient...)
@@ -47,8 +47,8 @@ func recoverCreated(text []byte, err error) (*TokenCreatedResponse, error) {
 	return nil, err
 }
 
-// maxScanned bounds the value that scanString reads, so that text made of
-// nothing but names is not slow.
+// maxScanned bounds the value that scanString reads, so that text made of nothing but names is not
+// slow.
 const maxScanned = 4 << 10
 
 // scanString looks in any text for a name with a whole JSON string, not empty.
@@ -103,8 +103,7 @@ func readError(resp *http.Response, op *operation, limit RateLimit, s secrets, n
 	return e
 }
 
-// parseErrorBody reads an error body of any form: the API's own, JSON:API, RFC
-// 9457, HTML or text.
+// parseErrorBody reads an error body of any form: the API's own, JSON:API, RFC 9457, HTML or text.
 func parseErrorBody(body []byte) errorMessage {
 	text := bytes.TrimSpace(body)
 	switch {

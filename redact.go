@@ -13,16 +13,17 @@ import (
 	"unicode/utf16"
 )
 
-const redacted = "[REDACTED]"
-
-// secrets are texts to be redacted. A short one is likely to be part of a word,
-// so it is redacted only where it is a whole value.
-type secrets struct{ anywhere, whole []string }
-
 const (
-	minToken    = 4 // of API keys, access tokens and one-time passwords
-	minPassword = 8 // a shorter password may be a common word
+	redacted        = "[REDACTED]"
+	minToken        = 4 // of API keys, access tokens and one-time passwords
+	minPassword     = 8 // a shorter password may be a common word
+	maxHeaderFields = 64
+	maxHeaderValue  = 1 << 10
 )
+
+// secrets are texts to be redacted. A short one is likely to be part of a word, so it is redacted
+// only where it is a whole value.
+type secrets struct{ anywhere, whole []string }
 
 // with returns s and one more secret, whole only if it is shorter than length.
 func (s secrets) with(length int, secret Secret) secrets {
@@ -167,8 +168,7 @@ func lowerEscape(c string) string {
 	return c
 }
 
-// encodings returns a text in each way that it may be repeated, JSON in JSON and
-// in HTML included.
+// encodings returns a text in each way that it may be repeated, JSON in JSON and in HTML included.
 func encodings(text string) []string {
 	inJSON := encode([]string{text}, jsonEncoders)
 	nested := encode(inJSON, slices.Concat(jsonEncoders, htmlEncoders))
@@ -191,14 +191,8 @@ func encode(texts []string, encoders []func(string) string) (forms []string) {
 	return slices.Compact(forms)
 }
 
-// Bounds on the header that an error keeps.
-const (
-	maxHeaderFields = 64
-	maxHeaderValue  = 1 << 10
-)
-
-// redactHeader returns a bounded copy of a response header, without cookies and
-// without the query of a Location.
+// redactHeader returns a bounded copy of a response header, without cookies and without the query
+// of a Location.
 func (r *redactor) redactHeader(h http.Header) http.Header {
 	clean := http.Header{}
 	for _, name := range slices.Sorted(maps.Keys(h)) {
@@ -222,9 +216,9 @@ func (r *redactor) redactHeader(h http.Header) http.Header {
 	return clean
 }
 
-// redactedError matches what an error matches whose text held a secret. It has no
-// Unwrap, as what prints each error of a chain would print the secret, and holds
-// the error in a function, as package fmt prints fields for a verb that doesn't fit.
+// redactedError matches what an error matches whose text held a secret. It has no Unwrap, as what
+// prints each error of a chain would print the secret, and holds the error in a function, as
+// package fmt prints fields for a verb that doesn't fit.
 type redactedError struct {
 	text string
 	err  func() error
@@ -238,8 +232,8 @@ func (e *redactedError) Is(target error) bool { return errors.Is(e.err(), target
 // As makes [errors.As] look at the error itself.
 func (e *redactedError) As(target any) bool { return errors.As(e.err(), target) }
 
-// redactError returns err, or an error that matches the same but whose text
-// holds none of the secrets.
+// redactError returns err, or an error that matches the same but whose text holds none of the
+// secrets.
 func redactError(err error, s secrets) error {
 	text := err.Error()
 	clean := redact(text, s)

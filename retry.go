@@ -10,21 +10,20 @@ import (
 	"time"
 )
 
-// RetryPolicy bounds retries: how many, and after which waits. Which requests are
-// retried is in the package comment, and in the README for every case. The zero
-// value of a field means its default; a negative one is an error of [NewClient].
+// RetryPolicy bounds retries: how many, and after which waits. Which requests are retried is in the
+// package comment, and in the README for every case. The zero value of a field means its default; a
+// negative one is an error of [NewClient].
 //
-// An [http.Transport] may retry by itself, uncounted: over HTTP/1 a request of
-// which no byte was sent, and a read that got no response on a reused connection.
+// An [http.Transport] may retry by itself, uncounted: over HTTP/1 a request of which no byte was
+// sent, and a read that got no response on a reused connection.
 type RetryPolicy struct {
-	// MaxAttempts is the total number of attempts. Default 4; 1 disables retries.
-	MaxAttempts int
-	// MinBackoff and MaxBackoff bound the exponential backoff with full jitter: the
-	// wait before the nth retry is random, up to MinBackoff doubled n-1 times, at
-	// most MaxBackoff. Defaults 250 ms and 8 s, unless the other field contradicts that.
+	MaxAttempts int // in total; default 4; 1 disables retries
+	// MinBackoff and MaxBackoff bound the exponential backoff with full jitter: the wait before the
+	// nth retry is random, up to MinBackoff doubled n-1 times, at most MaxBackoff. Defaults 250 ms
+	// and 8 s, unless the other field contradicts that.
 	MinBackoff, MaxBackoff time.Duration
-	// MaxWait is the longest wait. A call fails immediately if the API asks for
-	// a longer one: a rate limit can take an hour to reset. Default 30 s.
+	// MaxWait is the longest wait. A call fails immediately if the API asks for a longer one: a
+	// rate limit can take an hour to reset. Default 30 s.
 	MaxWait time.Duration
 }
 
@@ -56,8 +55,8 @@ const (
 	kindRead kind = iota
 	kindRevoke
 	kindRevokeCurrent
-	// kindRevokeUnpinned revokes the token of a key that a transport of the
-	// caller's holds: at the next attempt it may be another one.
+	// kindRevokeUnpinned revokes the token of a key that a transport of the caller's holds: at the
+	// next attempt it may be another one.
 	kindRevokeUnpinned
 	kindRevokeBulk
 	kindCreate
@@ -85,8 +84,8 @@ func (r result) String() string {
 	}[r]
 }
 
-// maybeApplied reports whether the API may have processed the request although
-// the result invites a retry.
+// maybeApplied reports whether the API may have processed the request although the result invites a
+// retry.
 func (r result) maybeApplied() bool { return r == resultNoResponse || r == resultServerError }
 
 // decision is what follows from a result.
@@ -96,8 +95,8 @@ type decision struct {
 	unknown bool // the error matches ErrOutcomeUnknown
 }
 
-// decide is the retry policy; the table in the README documents it.
-// maybeApplied says that an earlier attempt may have been processed.
+// decide is the retry policy; the table in the README documents it. maybeApplied says that an
+// earlier attempt may have been processed.
 func decide(k kind, r result, status int, maybeApplied bool) decision {
 	create, read := k == kindCreate, k == kindRead
 	switch r {
@@ -168,8 +167,8 @@ func classifyFailure(err error, sent bool) result {
 	return resultNotSent
 }
 
-// isPermanent reports whether err, of a request that was not sent, is likely to
-// recur: it was rejected, there is no such host, or it is not the right one.
+// isPermanent reports whether err, of a request that was not sent, is likely to recur: it was
+// rejected, there is no such host, or it is not the right one.
 func isPermanent(err error) bool {
 	if dns, ok := errors.AsType[*net.DNSError](err); ok {
 		return dns.IsNotFound
@@ -186,8 +185,8 @@ func isA[E error](err error) bool {
 	return ok
 }
 
-// retryDelay returns the wait before the nth retry, n from 1: what the server asked
-// for plus jitter, or the backoff. chance is a random number in [0,1).
+// retryDelay returns the wait before the nth retry, n from 1: what the server asked for plus
+// jitter, or the backoff. chance is a random number in [0,1).
 func retryDelay(p RetryPolicy, serverDelay time.Duration, n int, chance float64) time.Duration {
 	if serverDelay > 0 {
 		return serverDelay + time.Duration(chance*float64(max(serverDelay/10, 250*time.Millisecond)))

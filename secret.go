@@ -7,14 +7,14 @@ import (
 	"strings"
 )
 
-// Secret is a credential that does not print: every formatting verb, log and
-// encoder (JSON, XML, text, gob) gets [REDACTED]. [Secret.Reveal] is the intended
-// way to read it. It unmarshals like a string.
+// Secret is a credential that does not print: every formatting verb, log and encoder (JSON, XML,
+// text, gob) gets [REDACTED]. [Secret.Reveal] is the intended way to read it. It unmarshals like a
+// string.
 //
-// What calls no methods shows it all the same: a conversion such as string(s);
-// package fmt for the verbs %p and %w, which go vet reports, and in unexported
-// fields of a struct; encoding/json in the keys of a map; and whatever prints by
-// reflection, such as the failure messages of some test libraries.
+// What calls no methods shows it all the same: a conversion such as string(s); package fmt for the
+// verbs %p and %w, which go vet reports, and in unexported fields of a struct; encoding/json in the
+// keys of a map; and whatever prints by reflection, such as the failure messages of some test
+// libraries.
 type Secret string
 
 // Reveal returns the value as a plain string, which prints.
@@ -74,9 +74,9 @@ func (r CreateTokenRequest) Format(f fmt.State, verb rune) {
 	formatFields(f, verb, "CreateTokenRequest", plain(r))
 }
 
-// formatFields prints a struct that holds credentials. A verb that doesn't fit a
-// pointer to it, such as %s, makes package fmt print the fields without calling
-// methods, Secret's included. fields has a type without methods.
+// formatFields prints a struct that holds credentials. A verb that doesn't fit a pointer to it,
+// such as %s, makes package fmt print the fields without calling methods, Secret's included. fields
+// has a type without methods.
 func formatFields(f fmt.State, verb rune, name string, fields any) {
 	format := "%+v"
 	if verb == 'v' {

@@ -7,22 +7,20 @@ import (
 	"strings"
 )
 
-// TokensService has the API's eight operations on tokens. [Client].Tokens holds
-// one; the zero value fails every call with [ErrInvalidArgument]. It is safe for
-// concurrent use.
+// TokensService has the API's eight operations on tokens. [Client].Tokens holds one; the zero value
+// fails every call with [ErrInvalidArgument]. It is safe for concurrent use.
 //
-// An invalid argument is not sent, and its error matches [ErrInvalidArgument]. A
-// response that is not a 2xx is a [*GenericTokenError]. A list of more than 64 MiB
-// is an error, and so is a token of more than 1 MiB. Temporary failures are retried
-// where that is safe: see [RetryPolicy].
+// An invalid argument is not sent, and its error matches [ErrInvalidArgument]. A response that is
+// not a 2xx is a [*GenericTokenError]. A list of more than 64 MiB is an error, and so is a token of
+// more than 1 MiB. Temporary failures are retried where that is safe: see [RetryPolicy].
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/
 type TokensService struct {
 	client *Client
 }
 
-// BulkRevokeTokens revokes tokens by their IDs: DELETE /tokens. The list must not
-// be empty; an ID that occurs twice is sent once. A 404 after an attempt that may
-// have been processed matches [ErrOutcomeUnknown], too.
+// BulkRevokeTokens revokes tokens by their IDs: DELETE /tokens. The list must not be empty; an ID
+// that occurs twice is sent once. A 404 after an attempt that may have been processed matches
+// [ErrOutcomeUnknown], too.
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/user/#bulk-revoke-tokens
 func (s *TokensService) BulkRevokeTokens(ctx context.Context, tokenIDs []string) error {
 	if len(tokenIDs) == 0 {
@@ -33,29 +31,26 @@ func (s *TokensService) BulkRevokeTokens(ctx context.Context, tokenIDs []string)
 			return fmt.Errorf("%w (number %d of the list)", err, i+1)
 		}
 	}
-	_, err := do(ctx, s, operation{
-		kind: kindRevokeBulk, method: http.MethodDelete, path: "/tokens",
-		body: encodeBulk(tokenIDs), contentType: bulkType,
-	}, decodeRevoked)
+	op := operation{kind: kindRevokeBulk, method: http.MethodDelete, path: "/tokens", body: encodeBulk(tokenIDs)}
+	_, err := do(ctx, s, op, decodeRevoked)
 	return err
 }
 
-// CreateToken creates a token: POST /tokens. With a Username and a Password the
-// request authenticates itself, and the client's own credentials are not sent.
-// An API key creates tokens only after POST /sudo, which this library never
-// sends: without it the error matches [ErrSudoRequired].
+// CreateToken creates a token: POST /tokens. With a Username and a Password the request
+// authenticates itself, and the client's own credentials are not sent. An API key creates tokens
+// only after POST /sudo, which this library never sends: without it the error matches
+// [ErrSudoRequired].
 //
-// A create is never retried once the API may have processed it: the error then
-// matches [ErrOutcomeUnknown]. What can be read of a broken response comes back
-// together with an error, so test created.AccessToken even if err is not nil.
+// A create is never retried once the API may have processed it: the error then matches
+// [ErrOutcomeUnknown]. What can be read of a broken response comes back together with an error, so
+// test created.AccessToken even if err is not nil.
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/user/#create-token
 func (s *TokensService) CreateToken(ctx context.Context, req *CreateTokenRequest) (*TokenCreatedResponse, error) {
 	if err := checkCreate(req); err != nil {
 		return nil, err
 	}
 	return do(ctx, s, operation{
-		kind: kindCreate, method: http.MethodPost, path: "/tokens",
-		body: encodeCreate(req), contentType: formType,
+		kind: kindCreate, method: http.MethodPost, path: "/tokens", body: encodeCreate(req),
 		name: req.Name, login: req.Username != "", password: req.Password, otp: req.OTP, otpFunc: req.OTPFunc,
 	}, decodeCreated)
 }
@@ -69,16 +64,15 @@ func (s *TokensService) GetToken(ctx context.Context, tokenID string) (*TokenRes
 	return do(ctx, s, operation{kind: kindRead, method: http.MethodGet, path: "/tokens/" + tokenID}, decodeToken)
 }
 
-// GetTokenCurrent returns the token that the client authenticates with: GET
-// /tokens/self.
+// GetTokenCurrent returns the token that the client authenticates with: GET /tokens/self.
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/user/#get-token-current
 func (s *TokensService) GetTokenCurrent(ctx context.Context) (*TokenResponse, error) {
 	return do(ctx, s, operation{kind: kindRead, method: http.MethodGet, path: "/tokens/self"}, decodeToken)
 }
 
-// ListTokensCustomer returns the tokens of a customer: GET
-// /customer/{customer_id}/tokens. It needs the key of a superuser. The list is
-// complete, in no particular order, and empty but not nil if there are none.
+// ListTokensCustomer returns the tokens of a customer: GET /customer/{customer_id}/tokens. It needs
+// the key of a superuser. The list is complete, in no particular order, and empty but not nil if
+// there are none.
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/customer/#list-tokens-customer
 func (s *TokensService) ListTokensCustomer(ctx context.Context, customerID string) ([]TokenResponse, error) {
 	if err := checkID("the customer ID", customerID); err != nil {
@@ -87,15 +81,15 @@ func (s *TokensService) ListTokensCustomer(ctx context.Context, customerID strin
 	return do(ctx, s, operation{kind: kindRead, method: http.MethodGet, path: "/customer/" + customerID + "/tokens"}, decodeTokens)
 }
 
-// ListTokensUser returns the tokens of the client's user: GET /tokens. The list
-// is complete, in no particular order, and empty but not nil if there are none.
+// ListTokensUser returns the tokens of the client's user: GET /tokens. The list is complete, in no
+// particular order, and empty but not nil if there are none.
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/user/#list-tokens-user
 func (s *TokensService) ListTokensUser(ctx context.Context) ([]TokenResponse, error) {
 	return do(ctx, s, operation{kind: kindRead, method: http.MethodGet, path: "/tokens"}, decodeTokens)
 }
 
-// RevokeToken revokes a token by its ID: DELETE /tokens/{token_id}. A 404 means
-// success if an earlier attempt of the call may have been processed.
+// RevokeToken revokes a token by its ID: DELETE /tokens/{token_id}. A 404 means success if an
+// earlier attempt of the call may have been processed.
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/user/#revoke-token
 func (s *TokensService) RevokeToken(ctx context.Context, tokenID string) error {
 	if err := checkTokenID(tokenID, "RevokeTokenCurrent"); err != nil {
@@ -105,10 +99,9 @@ func (s *TokensService) RevokeToken(ctx context.Context, tokenID string) error {
 	return err
 }
 
-// RevokeTokenCurrent revokes the token that the client authenticates with:
-// DELETE /tokens/self. All attempts use one key, even of a key function. With
-// [WithTransport] an attempt that may have been processed is not retried; the
-// error then matches [ErrOutcomeUnknown].
+// RevokeTokenCurrent revokes the token that the client authenticates with: DELETE /tokens/self. All
+// attempts use one key, even of a key function. With [WithTransport] an attempt that may have been
+// processed is not retried; the error then matches [ErrOutcomeUnknown].
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/user/#revoke-token-current
 func (s *TokensService) RevokeTokenCurrent(ctx context.Context) error {
 	_, err := do(ctx, s, operation{kind: kindRevokeCurrent, method: http.MethodDelete, path: "/tokens/self"}, decodeRevoked)
@@ -172,8 +165,8 @@ const (
 	maxIDLength  = 64 // the API's have 22 characters
 )
 
-// checkID accepts 1 to 64 letters and digits. Its error does not show the value,
-// which may be an access token in the wrong place.
+// checkID accepts 1 to 64 letters and digits. Its error does not show the value, which may be an
+// access token in the wrong place.
 func checkID(what, id string) error {
 	switch {
 	case id == "":

@@ -15,12 +15,11 @@ import (
 	"time"
 )
 
-// defaultTimeout bounds the silence of the server, unless the caller's
-// http.Client decides.
+// defaultTimeout bounds the silence of the server, unless the caller's http.Client decides.
 const defaultTimeout = 60 * time.Second
 
-// defaultTransport returns a copy of http.DefaultTransport with more connections
-// and stricter bounds, or itself if it is of another type.
+// defaultTransport returns a copy of http.DefaultTransport with more connections and stricter
+// bounds, or itself if it is of another type.
 func defaultTransport() http.RoundTripper {
 	shared, ok := http.DefaultTransport.(*http.Transport)
 	if !ok {
@@ -42,8 +41,7 @@ func defaultTransport() http.RoundTripper {
 	return t
 }
 
-// checkProxy names the proxy that refuses a CONNECT: net/http's own error is the
-// status text alone.
+// checkProxy names the proxy that refuses a CONNECT: net/http's own error is the status text alone.
 func checkProxy(_ context.Context, proxy *url.URL, _ *http.Request, resp *http.Response) error {
 	if resp.StatusCode == http.StatusOK {
 		return nil
@@ -77,8 +75,8 @@ func checkTLS(rt http.RoundTripper) error {
 	return nil
 }
 
-// roundTrip calls rt.RoundTrip, and copes with transports that break its contract.
-// The response has a body.
+// roundTrip calls rt.RoundTrip, and copes with transports that break its contract. The response has
+// a body.
 func roundTrip(rt http.RoundTripper, req *http.Request) (*http.Response, error) {
 	resp, err := rt.RoundTrip(req)
 	switch {
@@ -95,10 +93,9 @@ func roundTrip(rt http.RoundTripper, req *http.Request) (*http.Response, error) 
 	return resp, nil
 }
 
-// tracker watches an attempt from below. Over HTTP/1, net/http reports a header
-// as written before a byte of it has left, and retries a request of which no byte
-// was sent. Over HTTP/2 it would repeat what may have been processed
-// (golang.org/issue/47635), which a tracker stops.
+// tracker watches an attempt from below. Over HTTP/1, net/http reports a header as written before a
+// byte of it has left, and retries a request of which no byte was sent. Over HTTP/2 it would repeat
+// what may have been processed (golang.org/issue/47635), which a tracker stops.
 type tracker struct {
 	cancel         context.CancelCauseFunc
 	trace          httptrace.ClientTrace
@@ -147,9 +144,9 @@ func (t *tracker) stopRepeat() {
 	}
 }
 
-// sent reports whether the server may have processed an attempt that failed with
-// err, over a transport that is net/http's own or not. ended says that its context
-// ended: a header may be on its way then that is not reported as written yet.
+// sent reports whether the server may have processed an attempt that failed with err, over a
+// transport that is net/http's own or not. ended says that its context ended: a header may be on
+// its way then that is not reported as written yet.
 func (t *tracker) sent(err error, standard, ended bool) bool {
 	switch {
 	case t.written.Load() == 1 && isUnprocessed(err):
@@ -157,16 +154,15 @@ func (t *tracker) sent(err error, standard, ended bool) bool {
 	case t.written.Load() > 0, t.connected.Load() > 0 && (ended || !standard || t.trace.WroteHeaders == nil):
 		return true
 	}
-	// A transport that reports nothing counts as having sent, but for an error
-	// that comes from before that.
+	// A transport that reports nothing counts as having sent, but for an error that comes from
+	// before that.
 	return !t.asked.Load() && !standard && !isPermanent(err)
 }
 
-// isUnprocessed reports whether err says that the server did not process a
-// request: its HTTP/2 stream is above the last one that GOAWAY names, or was
-// refused (RFC 9113, sections 6.8 and 8.7). The texts are those of net/http in
-// Go 1.26 and 1.27, which exports no types for them; any other may mean that the
-// request was processed.
+// isUnprocessed reports whether err says that the server did not process a request: its HTTP/2
+// stream is above the last one that GOAWAY names, or was refused (RFC 9113, sections 6.8 and 8.7).
+// The texts are those of net/http in Go 1.26 and 1.27, which exports no types for them; any other
+// may mean that the request was processed.
 func isUnprocessed(err error) bool {
 	for ; err != nil; err = errors.Unwrap(err) {
 		text := err.Error()
@@ -184,8 +180,8 @@ func isUnprocessed(err error) bool {
 	return false
 }
 
-// timedBody is a response body whose reads end with the attempt. An error says why,
-// as a truncatedError.
+// timedBody is a response body whose reads end with the attempt. An error says why, as a
+// truncatedError.
 type timedBody struct {
 	io.ReadCloser
 	ctx     context.Context // of the attempt
