@@ -21,8 +21,6 @@ type credential struct {
 	secrets secrets
 }
 
-type obtainFunc = func(context.Context) (credential, error)
-
 func keyCredential(key Secret) (credential, error) {
 	if key == "" {
 		return credential{}, invalid("the API key is empty")
@@ -122,7 +120,7 @@ func (t *BasicAuthTransport) RoundTrip(req *http.Request) (*http.Response, error
 
 // authenticate sends a copy of req with a credential through base. As an http.RoundTripper must, it
 // does not modify req and closes its body on any error.
-func authenticate(req *http.Request, host string, base http.RoundTripper, obtain obtainFunc) (*http.Response, error) {
+func authenticate(req *http.Request, host string, base http.RoundTripper, obtain func(context.Context) (credential, error)) (*http.Response, error) {
 	var cred credential
 	base = cmp.Or(base, http.DefaultTransport)
 	err := cmp.Or(checkOrigin(req, cmp.Or(host, defaultHost)), checkTLS(base))
@@ -183,19 +181,13 @@ func fromHTTPS(resp *http.Response) bool {
 // canonicalHost returns host:port in lower case, with the scheme's default port.
 func canonicalHost(host, scheme string) string {
 	u := url.URL{Host: host}
-	port := u.Port()
-	if port == "" {
-		port = map[string]string{"http": "80", "https": "443"}[scheme]
-	}
+	port := cmp.Or(u.Port(), map[string]string{"http": "80", "https": "443"}[scheme])
 	return strings.ToLower(u.Hostname()) + ":" + port
 }
 
 func isLoopback(hostname string) bool {
-	if strings.EqualFold(hostname, "localhost") {
-		return true
-	}
 	addr, err := netip.ParseAddr(hostname)
-	return err == nil && addr.Unmap().IsLoopback()
+	return strings.EqualFold(hostname, "localhost") || err == nil && addr.Unmap().IsLoopback()
 }
 
 func checkVisible(what string, s Secret) error {
@@ -207,20 +199,17 @@ func checkVisible(what string, s Secret) error {
 
 // checkLogin rejects what neither a form nor HTTP Basic should carry.
 func checkLogin(username, password string) error {
-	switch {
-	case username == "":
-		return invalid("the user name is empty")
-	case password == "":
-		return invalid("the password is empty")
-	case strings.ContainsFunc(username, isControl):
-		return invalid("the user name holds a control character (a line break at its end?)")
-	case strings.ContainsFunc(password, isControl):
-		return invalid("the password holds a control character (a line break at its end?)")
+	check := func(what, value string) error {
+		switch {
+		case value == "":
+			return invalid("the %s is empty", what)
+		case strings.ContainsFunc(value, func(r rune) bool { return r < 0x20 || r == 0x7f }):
+			return invalid("the %s holds a control character (a line break at its end?)", what)
+		}
+		return nil
 	}
-	return nil
+	return cmp.Or(check("user name", username), check("password", password))
 }
-
-func isControl(r rune) bool { return r < 0x20 || r == 0x7f }
 
 // checkNoKey rejects the client's own key in place of an ID: errors and logs show paths.
 func (op *operation) checkNoKey() error {

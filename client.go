@@ -28,7 +28,6 @@ type Client struct {
 	timeout   time.Duration // of an attempt; zero: none
 	silence   time.Duration // restarts timeout while a response arrives, unless zero
 	userAgent []string
-
 	rateLimit atomic.Pointer[RateLimit]
 	http1     atomic.Bool // the last response came over HTTP/1
 
@@ -61,9 +60,7 @@ func NewClient(opts ...Option) (*Client, error) {
 		config:    c,
 		timeout:   c.client.Timeout,
 		userAgent: []string{strings.TrimSpace(c.product + " " + libraryProduct)},
-		now:       time.Now,
-		sleep:     sleep,
-		random:    rand.Float64,
+		now:       time.Now, sleep: sleep, random: rand.Float64,
 	}
 	if c.client.Transport == nil && c.client.Timeout == 0 {
 		client.timeout, client.silence = defaultTimeout, defaultTimeout

@@ -91,44 +91,46 @@ func (d *tokenDecoder) token(t *TokenResponse, secret *Secret) {
 	for d.begin('{', "a JSON object"); d.more(); {
 		switch string(d.fieldName()) {
 		case `"id"`:
-			d.text(&t.ID)
+			t.ID = d.text()
 		case `"name"`:
-			d.text(&t.Name)
+			t.Name = d.text()
 		case `"user_id"`:
-			d.recurring(&t.UserID)
+			t.UserID = d.recurring()
 		case `"customer_id"`:
-			d.recurring(&t.CustomerID)
+			t.CustomerID = d.recurring()
 		case `"scope"`:
-			d.scopes(&t.Scopes)
+			if scopes := d.scopes(); scopes != nil {
+				t.Scopes = scopes
+			}
 		case `"scopes"`:
-			if len(t.Scopes) == 0 {
-				d.scopes(&t.Scopes)
+			if t.Scopes == nil {
+				t.Scopes = d.scopes()
 			} else { // scope says the same
 				d.skip()
 			}
 		case `"services"`:
-			d.services(&t.Services)
+			t.Services = d.services()
 		case `"service_id"`:
-			d.recurring(&serviceID)
+			serviceID = d.recurring()
 		case `"created_at"`:
-			d.time(&t.CreatedAt)
+			t.CreatedAt = d.time()
 		case `"updated_at"`:
-			d.time(&t.UpdatedAt)
+			t.UpdatedAt = d.time()
 		case `"deleted_at"`:
-			d.time(&t.DeletedAt)
+			t.DeletedAt = d.time()
 		case `"expires_at"`:
-			d.time(&t.ExpiresAt)
+			t.ExpiresAt = d.time()
 		case `"last_used_at"`:
-			d.time(&t.LastUsedAt)
+			t.LastUsedAt = d.time()
 		case `"sudo_expires_at"`:
-			d.time(&t.SudoExpiresAt)
+			t.SudoExpiresAt = d.time()
 		case `"ip"`:
-			d.text(&t.IP)
+			t.IP = d.text()
 		case `"user_agent"`:
-			d.recurring(&t.UserAgent)
+			t.UserAgent = d.recurring()
 		case `"access_token"`:
 			if secret != nil {
-				d.text((*string)(secret))
+				*secret = Secret(d.text())
 			} else {
 				d.skip()
 			}
@@ -168,15 +170,11 @@ func (d *tokenDecoder) unquote(value jsontext.Value) []byte {
 	return nil
 }
 
-// text reads a string into to, unless it is null or empty.
-func (d *tokenDecoder) text(to *string) {
-	if text := d.unquote(d.value()); len(text) > 0 {
-		*to = string(text)
-	}
-}
+// text reads a string; it is empty for null.
+func (d *tokenDecoder) text() string { return string(d.unquote(d.value())) }
 
 // recurring is text for a string that other tokens of a list have, too.
-func (d *tokenDecoder) recurring(to *string) {
+func (d *tokenDecoder) recurring() string {
 	value := d.value()
 	text, ok := d.shared[string(value)]
 	if !ok {
@@ -185,15 +183,14 @@ func (d *tokenDecoder) recurring(to *string) {
 			d.shared[string(value)] = text
 		}
 	}
-	*to = cmp.Or(text, *to)
+	return text
 }
 
 // array reads an array of strings, without null and empty ones.
 func (d *tokenDecoder) array() []string {
 	d.items = d.items[:0]
 	for d.begin('[', "a JSON array"); d.more(); {
-		var item string
-		if d.recurring(&item); item != "" {
+		if item := d.recurring(); item != "" {
 			d.items = append(d.items, item)
 		}
 	}
@@ -201,43 +198,38 @@ func (d *tokenDecoder) array() []string {
 }
 
 // scopes reads the space-delimited form, or the array that some responses have.
-func (d *tokenDecoder) scopes(to *Scopes) {
-	var scopes Scopes
-	if d.PeekKind() == '[' {
-		for _, scope := range d.array() {
-			scopes = append(scopes, Scope(scope))
-		}
-	} else {
-		var text string
-		d.recurring(&text)
-		scopes = splitScopes(text)
+func (d *tokenDecoder) scopes() (scopes Scopes) {
+	if d.PeekKind() != '[' {
+		return splitScopes(d.recurring())
 	}
-	if len(scopes) > 0 {
-		*to = scopes
+	for _, scope := range d.array() {
+		scopes = append(scopes, Scope(scope))
 	}
+	return scopes
 }
 
-func (d *tokenDecoder) services(to *[]string) {
+func (d *tokenDecoder) services() []string {
 	if d.PeekKind() == '[' {
-		*to = d.array()
-	} else if len(d.unquote(d.value())) > 0 {
+		return d.array()
+	}
+	if len(d.unquote(d.value())) > 0 {
 		d.fail("%s has an unexpected type", d.name)
 	}
+	return nil
 }
 
 // time reads an RFC 3339 time as UTC.
-func (d *tokenDecoder) time(to *time.Time) {
+func (d *tokenDecoder) time() (t time.Time) {
 	text := d.unquote(d.value())
 	if len(text) == 0 {
-		return
+		return t
 	}
-	var t time.Time
 	err := t.UnmarshalText(text)
 	if t = t.UTC(); err != nil || t.Year() < 0 || t.Year() > 9999 {
 		d.fail("%s is not an RFC 3339 time", d.name)
-		return
+		return time.Time{}
 	}
-	*to = t
+	return t
 }
 
 // end returns why the text is not one good value, if it isn't.

@@ -57,10 +57,5 @@
 // # Testing
 //
 // Package [github.com/fastly-tokens/fastly/fastlytest] is the API in memory, with broken
-// connections and responses on demand:
-//
-//	srv := fastlytest.NewServer()
-//	defer srv.Close()
-//	srv.Inject(fastlytest.Fault{Kind: fastlytest.CutAfter, Method: "POST"})
-//	err := yourProgram(srv.Client())
+// connections and responses on demand.
 package fastly

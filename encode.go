@@ -22,8 +22,7 @@ type operation struct {
 	password Secret // in body
 	otp      Secret
 	otpFunc  func(context.Context) (Secret, error)
-
-	cred credential // of the last attempt
+	cred     credential // of the last attempt
 }
 
 var (

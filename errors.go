@@ -43,9 +43,8 @@ var (
 var ErrInvalidArgument = errors.New("invalid argument")
 
 // ErrOutcomeUnknown is matched by the error of a call that may have been processed although no
-// usable response came. After a create, look for the name of a token that nobody holds with
-// [TokensService.ListTokensUser] before creating it again; after a revoke, list the tokens that are
-// left.
+// usable response came. A create may have left a token that nobody holds: before creating it again,
+// look for its name with [TokensService.ListTokensUser]. After a revoke, list what is left.
 var ErrOutcomeUnknown = errors.New("fastly: outcome unknown")
 
 // GenericTokenError is a response of the API that is not a 2xx. Msg, Detail, Code, Header and Body

@@ -19,16 +19,16 @@ type Option func(*config) error
 type config struct {
 	base      *url.URL
 	plainHTTP bool
-	option    string            // the way of authentication
-	obtain    obtainFunc        // nil: no credentials, or those of own
-	own       http.RoundTripper // of WithTransport
+	option    string                                    // the way of authentication
+	obtain    func(context.Context) (credential, error) // nil: no credentials, or those of own
+	own       http.RoundTripper                         // of WithTransport
 	client    *http.Client
 	product   string
 	policy    RetryPolicy
 	logger    *slog.Logger
 }
 
-func (c *config) authenticate(option string, obtain obtainFunc, own http.RoundTripper) error {
+func (c *config) authenticate(option string, obtain func(context.Context) (credential, error), own http.RoundTripper) error {
 	if c.option != "" && c.option != option {
 		return invalid("%s and %s are two ways of authentication: use one", c.option, option)
 	}

@@ -32,12 +32,8 @@ func recoverCreated(text []byte, err error) (*TokenCreatedResponse, error) {
 	d := newTokenDecoder(bytes.NewReader(text), lenient...)
 	d.token(&created.TokenResponse, &created.AccessToken) // err describes its error
 	unverified := created.AccessToken == ""
-	if unverified {
-		created.AccessToken = Secret(scanString(text, "access_token"))
-	}
-	if created.ID == "" {
-		created.ID = scanString(text, "id")
-	}
+	created.AccessToken = cmp.Or(created.AccessToken, Secret(scanString(text, "access_token")))
+	created.ID = cmp.Or(created.ID, scanString(text, "id"))
 	switch {
 	case created.AccessToken != "":
 		return created, &recoveredError{err, unverified}
@@ -47,12 +43,9 @@ func recoverCreated(text []byte, err error) (*TokenCreatedResponse, error) {
 	return nil, err
 }
 
-// maxScanned bounds the value that scanString reads, so that text made of nothing but names is not
-// slow.
-const maxScanned = 4 << 10
-
 // scanString looks in any text for a name with a whole JSON string, not empty.
 func scanString(text []byte, name string) string {
+	const maxScanned = 4 << 10 // so that text of nothing but names is not slow
 	for {
 		_, rest, found := bytes.Cut(text, []byte(`"`+name+`"`))
 		if !found {
@@ -107,11 +100,9 @@ func readError(resp *http.Response, op *operation, limit RateLimit, s secrets, n
 func parseErrorBody(body []byte) errorMessage {
 	text := bytes.TrimSpace(body)
 	switch {
-	case len(text) == 0:
-		return errorMessage{}
-	case text[0] == '{':
+	case bytes.HasPrefix(text, []byte("{")):
 		return parseErrorObject(text)
-	case text[0] == '<':
+	case bytes.HasPrefix(text, []byte("<")):
 		return errorMessage{msg: htmlTitle(string(text))}
 	}
 	return errorMessage{msg: string(text)}

@@ -110,21 +110,19 @@ func (s *TokensService) RevokeTokenCurrent(ctx context.Context) error {
 
 // ready checks what every call needs.
 func (s *TokensService) ready(ctx context.Context, op *operation) (*Client, error) {
-	if s == nil || s.client == nil {
-		return nil, invalid("the TokensService belongs to no client: make one with NewClient")
-	}
-	c := s.client
 	switch {
+	case s == nil || s.client == nil:
+		return nil, invalid("the TokensService belongs to no client: make one with NewClient")
 	case ctx == nil:
 		return nil, invalid("the context is nil")
-	case c.obtain == nil && c.own == nil && !op.login:
+	case s.client.obtain == nil && s.client.own == nil && !op.login:
 		return nil, invalid("the client has no credentials: use WithAPIKey, or create a token with Username and Password")
 	case ctx.Err() != nil:
 		return nil, op.newError("not sent: "+ctx.Err().Error(), contextError(ctx), callContext{})
-	case c.own != nil && op.kind == kindRevokeCurrent:
+	case s.client.own != nil && op.kind == kindRevokeCurrent:
 		op.kind = kindRevokeUnpinned
 	}
-	return c, nil
+	return s.client, nil
 }
 
 func checkCreate(req *CreateTokenRequest) error {

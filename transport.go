@@ -31,10 +31,8 @@ func defaultTransport() http.RoundTripper {
 	t.ReadBufferSize = 32 << 10 // fewer system calls for a long list
 	t.TLSClientConfig = cmp.Or(t.TLSClientConfig, new(tls.Config))
 	t.TLSClientConfig.MinVersion = max(t.TLSClientConfig.MinVersion, tls.VersionTLS12)
-	if t.HTTP2 == nil {
-		// Without pings a connection that went dead stays in use.
-		t.HTTP2 = &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 15 * time.Second}
-	}
+	// Without pings a connection that went dead stays in use.
+	t.HTTP2 = cmp.Or(t.HTTP2, &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 15 * time.Second})
 	if t.OnProxyConnectResponse == nil {
 		t.OnProxyConnectResponse = checkProxy
 	}
@@ -64,12 +62,10 @@ func checkTLS(rt http.RoundTripper) error {
 	}
 	// Only Clone waits for a transport to change its settings at its first use.
 	c := cmp.Or(t.Clone().TLSClientConfig, new(tls.Config))
-	for _, bound := range []struct {
-		name    string
-		version uint16
-	}{{"MinVersion", c.MinVersion}, {"MaxVersion", c.MaxVersion}} {
-		if bound.version != 0 && bound.version < tls.VersionTLS12 {
-			return invalid("the HTTP transport has a %s of %s: set TLSClientConfig.%[1]s to tls.VersionTLS12 or later", bound.name, tls.VersionName(bound.version))
+	for i, version := range []uint16{c.MinVersion, c.MaxVersion} {
+		if version != 0 && version < tls.VersionTLS12 {
+			name := [...]string{"MinVersion", "MaxVersion"}[i]
+			return invalid("the HTTP transport has a %s of %s: set TLSClientConfig.%[1]s to tls.VersionTLS12 or later", name, tls.VersionName(version))
 		}
 	}
 	return nil
@@ -99,12 +95,11 @@ func roundTrip(rt http.RoundTripper, req *http.Request) (*http.Response, error) 
 type tracker struct {
 	cancel         context.CancelCauseFunc
 	trace          httptrace.ClientTrace
-	maxConnections int32 // that net/http may try for the attempt
-
-	asked     atomic.Bool // for a connection
-	connected atomic.Int32
-	http2     atomic.Bool  // a header is being written over HTTP/2, or was
-	written   atomic.Int32 // headers
+	maxConnections int32       // that net/http may try for the attempt
+	asked          atomic.Bool // for a connection
+	connected      atomic.Int32
+	http2          atomic.Bool  // a header is being written over HTTP/2, or was
+	written        atomic.Int32 // headers
 }
 
 var errRepeated = errors.New("the HTTP/2 connection was lost after the request was sent")
