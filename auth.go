@@ -14,8 +14,7 @@ import (
 
 const defaultHost = "api.fastly.com"
 
-// credential authenticates one request: a header, and the secrets in it. The zero value is no
-// credential.
+// credential authenticates one request: a header, and the secrets in it; the zero value is none.
 type credential struct {
 	header  http.Header
 	secrets secrets
@@ -147,7 +146,7 @@ func authenticate(req *http.Request, host string, base http.RoundTripper, obtain
 	return resp, nil
 }
 
-// rejectedError is the error of a request that a transport rejects.
+// rejectedError is that of a request that a transport rejects.
 type rejectedError struct{ err error }
 
 func (e *rejectedError) Error() string { return e.err.Error() }

@@ -30,10 +30,9 @@ type Client struct {
 	userAgent []string
 	rateLimit atomic.Pointer[RateLimit]
 	http1     atomic.Bool // the last response came over HTTP/1
-
-	now    func() time.Time
-	sleep  func(context.Context, time.Duration) error
-	random func() float64
+	now       func() time.Time
+	sleep     func(context.Context, time.Duration) error
+	random    func() float64
 }
 
 // NewClientFromEnv is [NewClient] with the API token from the environment variable
@@ -88,7 +87,6 @@ func (c *Client) CloseIdleConnections() {
 	}
 }
 
-// outcome is the result of one attempt.
 type outcome struct {
 	result   result
 	status   int                // zero: no response
@@ -158,7 +156,7 @@ func (c *Client) attempt(ctx context.Context, op *operation, decode func(*http.R
 	resp.Body = &timedBody{resp.Body, ctx, timer, c.silence}
 	defer resp.Body.Close()
 	c.http1.Store(resp.ProtoMajor == 1)
-	if jar := c.client.Jar; jar != nil && !op.login {
+	if jar := c.client.Jar; jar != nil && op.password == "" {
 		jar.SetCookies(req.URL, resp.Cookies())
 	}
 	if c.own != nil {
@@ -178,8 +176,7 @@ func (c *Client) attempt(ctx context.Context, op *operation, decode func(*http.R
 			err = &truncatedError{ended, err} // even if a server that noticed has ended the body properly
 		}
 		err = redactError(err, secrets)
-		// A body that was read to its end leaves the connection reusable.
-		_, _ = io.CopyN(io.Discard, resp.Body, maxErrorBytes)
+		_, _ = io.CopyN(io.Discard, resp.Body, maxErrorBytes) // to its end, so that the connection can be reused
 	}
 	return outcome{result: classifyDecoding(err), status: resp.StatusCode, err: err}
 }
@@ -187,7 +184,7 @@ func (c *Client) attempt(ctx context.Context, op *operation, decode func(*http.R
 // credentials obtains what authenticates an attempt: op.cred, and a one-time password.
 func (c *Client) credentials(ctx context.Context, op *operation) (otp Secret, err error) {
 	pinned := op.kind == kindRevokeCurrent && op.cred.header != nil // for another key, "current" is another token
-	if c.obtain != nil && !op.login && !pinned {
+	if c.obtain != nil && op.password == "" && !pinned {
 		if op.cred, err = c.obtain(ctx); err == nil {
 			err = op.checkNoKey()
 		}
@@ -203,8 +200,7 @@ func (c *Client) credentials(ctx context.Context, op *operation) (otp Secret, er
 }
 
 func (c *Client) log(ctx context.Context, op *operation, out outcome, attempt int, took, wait time.Duration) {
-	// A handler that panics must not lose a created token.
-	defer func() { _ = recover() }()
+	defer func() { _ = recover() }() // a handler that panics must not lose a created token
 	c.logger.LogAttrs(ctx, slog.LevelDebug, "fastly: attempt",
 		slog.String("method", op.method), slog.String("path", op.path),
 		slog.Int("status", out.status), slog.String("outcome", out.result.String()),

@@ -21,12 +21,10 @@ const (
 	maxListBytes  = 64 << 20
 	maxTokenBytes = 1 << 20
 	maxErrorBytes = 64 << 10
-	// maxTokens bounds the memory of a list of many small objects.
-	maxTokens = 500_000
+	maxTokens     = 500_000 // bounds the memory of a list of many small objects
 )
 
-// tokenDecoder reads tokens from JSON text. Duplicate names and invalid UTF-8 are errors of the
-// jsontext.Decoder.
+// tokenDecoder reads tokens from JSON text. Its Decoder rejects duplicate names and invalid UTF-8.
 type tokenDecoder struct {
 	*jsontext.Decoder
 	err     error             // ended reading
@@ -247,8 +245,7 @@ func (d *tokenDecoder) end() error {
 	return err
 }
 
-// explain returns why reading failed, if it did. It never quotes the text, which may hold an access
-// token.
+// explain returns why reading failed. It never quotes the text, which may hold an access token.
 func explain(err error) error {
 	if truncated, ok := errors.AsType[*truncatedError](err); ok {
 		return truncated

@@ -18,8 +18,7 @@ type operation struct {
 	path     string
 	body     []byte
 	name     string // of the token to create: how to find it again
-	login    bool   // body holds a user name and a password
-	password Secret // in body
+	password Secret // in body, with a user name: the request then authenticates itself
 	otp      Secret
 	otpFunc  func(context.Context) (Secret, error)
 	cred     credential // of the last attempt
@@ -59,7 +58,7 @@ func (c *Client) newRequest(ctx context.Context, op *operation, otp Secret) *htt
 		Method: op.method, URL: &u, Host: u.Host, Header: header,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}).WithContext(ctx)
-	if jar := c.client.Jar; jar != nil && !op.login {
+	if jar := c.client.Jar; jar != nil && op.password == "" {
 		for _, cookie := range jar.Cookies(&u) {
 			req.AddCookie(cookie)
 		}
@@ -76,7 +75,6 @@ func (c *Client) newRequest(ctx context.Context, op *operation, otp Secret) *htt
 	return req
 }
 
-// createForm is a CreateTokenRequest as the API wants it.
 type createForm struct {
 	Name      string   `url:"name,omitempty"`
 	Scope     string   `url:"scope,omitempty"`

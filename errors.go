@@ -15,8 +15,7 @@ import (
 	"unicode/utf8"
 )
 
-// Errors by the status of the response, for [errors.Is]. [errors.As] finds the response itself, a
-// [GenericTokenError].
+// Errors by the status of the response, a [GenericTokenError], for [errors.Is].
 var (
 	ErrBadRequest    = errors.New("fastly: bad request")           // 400
 	ErrUnauthorized  = errors.New("fastly: unauthorized")          // 401
@@ -27,8 +26,7 @@ var (
 	ErrServer        = errors.New("fastly: server error")          // 5xx
 )
 
-// Errors by the code or message in the body of the response. Such an error also matches that of its
-// status.
+// Errors by the code or message in the response; each also matches that of its status.
 var (
 	ErrOTPRequired        = errors.New("fastly: one-time password required")     // missing or wrong: see [CreateTokenRequest].OTP
 	ErrInvalidCredentials = errors.New("fastly: invalid credentials")            // user name, password or API key wrong
@@ -115,7 +113,6 @@ func (e *GenericTokenError) message() string {
 	return text
 }
 
-// sentinelHints tell a person what to do next.
 var sentinelHints = map[error]string{
 	ErrOTPRequired:        "send the account's current one-time password in CreateTokenRequest.OTP or OTPFunc",
 	ErrSudoRequired:       "confirm the API key by POST /sudo first",
@@ -303,12 +300,10 @@ func invalid(format string, args ...any) error {
 	return fmt.Errorf("fastly: %w: %s", ErrInvalidArgument, fmt.Sprintf(format, args...))
 }
 
-// maxErrorText bounds how much untrusted text goes into an error.
-const maxErrorText = 1 << 10
-
-// sanitize makes untrusted text safe to print: escaped (terminal sequences, line breaks) and of
-// bounded length.
+// sanitize makes untrusted text safe to print: escaped (terminal sequences, line breaks), and at
+// most 1 KiB.
 func sanitize(s string) string {
+	const maxErrorText = 1 << 10
 	var b strings.Builder
 	for _, r := range s {
 		if unicode.IsPrint(r) {

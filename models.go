@@ -29,8 +29,7 @@ type TokenResponse struct {
 	UserAgent     string    `json:"user_agent"`               // of the client that last used it
 }
 
-// Expired reports whether the token has expired at the given time. It is false for a token that
-// never expires.
+// Expired reports whether the token has expired at a time: false for one that never expires.
 func (t TokenResponse) Expired(at time.Time) bool {
 	return !t.ExpiresAt.IsZero() && !at.Before(t.ExpiresAt)
 }
@@ -112,7 +111,4 @@ func (s Scopes) Has(scope Scope) bool { return slices.Contains(s, scope) }
 func (s Scopes) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // UnmarshalText replaces s by the scopes of a space-delimited text, and never fails.
-func (s *Scopes) UnmarshalText(text []byte) error {
-	*s = splitScopes(string(text))
-	return nil
-}
+func (s *Scopes) UnmarshalText(text []byte) error { *s = splitScopes(string(text)); return nil }

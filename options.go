@@ -186,9 +186,7 @@ func (c *config) complete() error {
 	if c.option == "" {
 		return invalid("no credentials: use WithAPIKey, WithAPIKeyFunc, WithBasicAuth, WithoutAuthentication, WithTransport or NewClientFromEnv")
 	}
-	if c.base == nil {
-		c.base, _ = url.Parse(DefaultBaseURL)
-	}
+	c.base = cmp.Or(c.base, &url.URL{Scheme: "https", Host: defaultHost})
 	if c.base.Scheme == "http" && !c.plainHTTP && !isLoopback(c.base.Hostname()) {
 		return invalid("the base URL is plain http, which would show the credentials to anyone on the path to %s: use https", c.base.Host)
 	}

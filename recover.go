@@ -63,7 +63,6 @@ func scanString(text []byte, name string) string {
 	}
 }
 
-// errorMessage is what an error body says.
 type errorMessage struct{ msg, detail, code string }
 
 // readError reads a response other than a 2xx, whose body may be anything.

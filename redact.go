@@ -145,7 +145,6 @@ var (
 	}
 )
 
-// quoteASCII escapes what is not ASCII.
 func quoteASCII(c string) string {
 	q := strconv.QuoteToASCII(c)
 	return q[1 : len(q)-1]
@@ -160,7 +159,6 @@ func eachUnit(c, format string) string {
 	return string(text)
 }
 
-// lowerEscape writes an escape in lower case.
 func lowerEscape(c string) string {
 	if strings.HasPrefix(c, "%") {
 		return strings.ToLower(c)

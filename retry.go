@@ -22,9 +22,7 @@ type RetryPolicy struct {
 	// nth retry is random, up to MinBackoff doubled n-1 times, at most MaxBackoff. Defaults 250 ms
 	// and 8 s, unless the other field contradicts that.
 	MinBackoff, MaxBackoff time.Duration
-	// MaxWait is the longest wait. A call fails immediately if the API asks for a longer one: a
-	// rate limit can take an hour to reset. Default 30 s.
-	MaxWait time.Duration
+	MaxWait                time.Duration // the longest wait; a call fails at once if the API asks for more, such as an hour; default 30 s
 }
 
 func (p RetryPolicy) withDefaults() RetryPolicy {
@@ -55,9 +53,7 @@ const (
 	kindRead kind = iota
 	kindRevoke
 	kindRevokeCurrent
-	// kindRevokeUnpinned revokes the token of a key that a transport of the caller's holds: at the
-	// next attempt it may be another one.
-	kindRevokeUnpinned
+	kindRevokeUnpinned // of a key that the caller's transport holds: at the next attempt it may be another one
 	kindRevokeBulk
 	kindCreate
 )
@@ -84,11 +80,9 @@ func (r result) String() string {
 	}[r]
 }
 
-// maybeApplied reports whether the API may have processed the request although the result invites a
-// retry.
+// maybeApplied reports whether the API may have processed a request that is worth a retry.
 func (r result) maybeApplied() bool { return r == resultNoResponse || r == resultServerError }
 
-// decision is what follows from a result.
 type decision struct {
 	retry   bool // attempts and time permitting
 	done    bool // the operation is complete, whatever the response
@@ -204,7 +198,6 @@ func canWait(ctx context.Context, p RetryPolicy, serverDelay, d time.Duration, n
 	return cmp.Or(serverDelay, d) <= p.MaxWait && (!ok || now.Add(d).Before(deadline))
 }
 
-// sleep waits for d or until ctx ends.
 func sleep(ctx context.Context, d time.Duration) error {
 	select {
 	case <-time.After(d):

@@ -36,10 +36,7 @@ func (s Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 func (s Secret) MarshalBinary() ([]byte, error) { return []byte(redacted), nil }
 
 // UnmarshalBinary sets s to data.
-func (s *Secret) UnmarshalBinary(data []byte) error {
-	*s = Secret(data)
-	return nil
-}
+func (s *Secret) UnmarshalBinary(data []byte) error { *s = Secret(data); return nil }
 
 // Format implements [fmt.Formatter]: the base URL, for every verb.
 func (c *Client) Format(f fmt.State, _ rune) {

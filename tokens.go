@@ -51,7 +51,7 @@ func (s *TokensService) CreateToken(ctx context.Context, req *CreateTokenRequest
 	}
 	return do(ctx, s, operation{
 		kind: kindCreate, method: http.MethodPost, path: "/tokens", body: encodeCreate(req),
-		name: req.Name, login: req.Username != "", password: req.Password, otp: req.OTP, otpFunc: req.OTPFunc,
+		name: req.Name, password: req.Password, otp: req.OTP, otpFunc: req.OTPFunc,
 	}, decodeCreated)
 }
 
@@ -108,14 +108,13 @@ func (s *TokensService) RevokeTokenCurrent(ctx context.Context) error {
 	return err
 }
 
-// ready checks what every call needs.
 func (s *TokensService) ready(ctx context.Context, op *operation) (*Client, error) {
 	switch {
 	case s == nil || s.client == nil:
 		return nil, invalid("the TokensService belongs to no client: make one with NewClient")
 	case ctx == nil:
 		return nil, invalid("the context is nil")
-	case s.client.obtain == nil && s.client.own == nil && !op.login:
+	case s.client.obtain == nil && s.client.own == nil && op.password == "":
 		return nil, invalid("the client has no credentials: use WithAPIKey, or create a token with Username and Password")
 	case ctx.Err() != nil:
 		return nil, op.newError("not sent: "+ctx.Err().Error(), contextError(ctx), callContext{})

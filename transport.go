@@ -71,8 +71,7 @@ func checkTLS(rt http.RoundTripper) error {
 	return nil
 }
 
-// roundTrip calls rt.RoundTrip, and copes with transports that break its contract. The response has
-// a body.
+// roundTrip copes with transports that break the contract of RoundTrip. The response has a body.
 func roundTrip(rt http.RoundTripper, req *http.Request) (*http.Response, error) {
 	resp, err := rt.RoundTrip(req)
 	switch {
