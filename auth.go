@@ -58,8 +58,7 @@ func basicCredential(username string, password Secret) (credential, error) {
 	return credential{http.Header{"Authorization": {"Basic " + pair}}, secrets{}.with(minToken, Secret(pair)).with(minPassword, password)}, nil
 }
 
-// withSent returns s and the secrets that a caller's transport put into the request of resp, as far
-// as resp shows them.
+// withSent returns s and the secrets of a caller's transport, as far as resp shows its request.
 func (s secrets) withSent(resp *http.Response) secrets {
 	if resp.Request == nil {
 		return s

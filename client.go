@@ -36,8 +36,8 @@ type Client struct {
 }
 
 // NewClientFromEnv is [NewClient] with the API token from the environment variable
-// FASTLY_API_TOKEN, else FASTLY_API_KEY, and the base URL from FASTLY_API_URL if set. Options take
-// precedence. The error for a bad value names the variable.
+// FASTLY_API_TOKEN, else FASTLY_API_KEY, and the base URL from FASTLY_API_URL if set, read once.
+// Options take precedence. The error for a missing or bad value names the variable.
 func NewClientFromEnv(opts ...Option) (*Client, error) {
 	return NewClient(append(slices.Clip(opts), withEnv)...)
 }
@@ -79,8 +79,9 @@ func (c *Client) RateLimit() (rl RateLimit, ok bool) {
 	return rl, false
 }
 
-// CloseIdleConnections closes connections that are kept for later calls. Only a program that makes
-// many clients needs it, when done with each.
+// CloseIdleConnections closes connections that are kept for later calls, as
+// [http.Client.CloseIdleConnections] does. Only a program that makes many clients needs it, when
+// done with each.
 func (c *Client) CloseIdleConnections() {
 	if t, ok := c.transport.(interface{ CloseIdleConnections() }); ok {
 		t.CloseIdleConnections()

@@ -28,7 +28,7 @@ var (
 	acceptJSON = []string{"application/json"}
 	typeForm   = []string{"application/x-www-form-urlencoded"}
 	typeBulk   = []string{"application/vnd.api+json; ext=bulk"}
-	identity   = []string{"identity"}
+	uncoded    = []string{"identity"} // not compressed
 )
 
 // newRequest makes the request of one attempt.
@@ -48,7 +48,7 @@ func (c *Client) newRequest(ctx context.Context, op *operation, otp Secret) *htt
 	case kindRevokeBulk:
 		header["Accept"], header["Content-Type"] = typeBulk, typeBulk
 	case kindCreate: // what is left of a compressed response that was cut off can't be read
-		header["Content-Type"], header["Accept-Encoding"] = typeForm, identity
+		header["Content-Type"], header["Accept-Encoding"] = typeForm, uncoded
 	}
 	if otp != "" {
 		header["Fastly-Otp"] = []string{otp.Reveal()}

@@ -32,12 +32,11 @@ var (
 	ErrInvalidCredentials = errors.New("fastly: invalid credentials")            // user name, password or API key wrong
 	ErrInvalidScope       = errors.New("fastly: invalid scope")                  // unknown to the API
 	ErrAccountLocked      = errors.New("fastly: account locked")                 // usually after failed logins
-	ErrSudoRequired       = errors.New("fastly: password confirmation required") // POST /sudo, which a create with Username and Password does without
+	ErrSudoRequired       = errors.New("fastly: password confirmation required") // for an API key without POST /sudo; a login needs none
 	ErrTokenExpired       = errors.New("fastly: token expired")                  // of the API token
 )
 
-// ErrInvalidArgument is matched by every error about an option or argument that was rejected before
-// anything was sent.
+// ErrInvalidArgument is matched by errors about an option or argument, for which nothing was sent.
 var ErrInvalidArgument = errors.New("invalid argument")
 
 // ErrOutcomeUnknown is matched by the error of a call that may have been processed although no
@@ -51,19 +50,18 @@ var ErrOutcomeUnknown = errors.New("fastly: outcome unknown")
 type GenericTokenError struct {
 	StatusCode int // the HTTP status, such as 404
 	// Msg, Detail and Code are those of the API's JSON, of the first JSON:API error or of RFC 9457
-	// (title and detail). For HTML, Msg is the title; for other text, all of it. What the API did
-	// not send is empty.
+	// (title and detail). For HTML, Msg is the title; for other text, all of it. What is missing is
+	// empty.
 	Msg, Detail, Code string
 	Method, Path      string    // of the request, without the base URL's path
 	RateLimit         RateLimit // zero if the response carried none
 	// RetryAfter is how long to wait, counted from the response: what the Retry-After header says,
-	// or for a 429 until the rate limit resets, if that is later. Zero means that the API did not
-	// say.
+	// or for a 429 until the rate limit resets, if that is later. Zero means not said.
 	RetryAfter time.Duration
 	// Header is at most 64 fields of the response, of at most 1 KiB, without Set-Cookie and without
 	// the query of Location. Fastly's support asks for X-Served-By and X-Timer.
 	Header http.Header
-	Body   string // at most 64 KiB
+	Body   string // of the response, at most 64 KiB
 
 	received   time.Time
 	redirectTo string // the host that a 3xx points at

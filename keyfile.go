@@ -20,12 +20,12 @@ const (
 var errKeyFileEmpty = errors.New("the file is empty")
 
 // KeyFile returns a function for [WithAPIKeyFunc] that reads the API key from a regular file of at
-// most 64 KiB, such as a mounted secret. One LF or CRLF at the end is not part of the key.
+// most 64 KiB, such as a mounted secret. One LF or CRLF at the end is not part of the key; anything
+// else is.
 //
 // Each call follows symbolic links and reads the file again if its size, modification time or inode
 // has changed, and for two seconds after that, since a file system may give two writes the same
-// time. To replace a key, rename another file over it: of a file rewritten in place, part may be
-// read.
+// time. To replace a key, rename another file over it: one rewritten in place may be read in part.
 //
 // While the file is missing or empty, the last key is used for a minute after it was last seen.
 // Then, and for any other failure at once, calls fail: deleting the file withdraws the key.
@@ -55,7 +55,7 @@ func (f *keyFile) key(ctx context.Context) (Secret, error) {
 	switch {
 	case f.path == "":
 		return "", invalid("the path of the key file is empty")
-	case len(f.path) == 32 && strings.Trim(f.path, alphanumeric+"-_") == "":
+	case len(f.path) == 32 && strings.Trim(f.path, alphanumeric+"-_") == "": // the form of an access token
 		return "", invalid("the path of the key file looks like a key")
 	}
 	select {

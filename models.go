@@ -9,8 +9,7 @@ import (
 
 // TokenResponse is an API token without the access token, which only a create returns. What the API
 // leaves out, or sends as null or empty, is the zero value. Times that a [TokensService] returns
-// are in UTC. With encoding/json it marshals to the API's names, without zero times, and unmarshals
-// from them.
+// are in UTC. With encoding/json it marshals to the API's names, without zero times, and back.
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/
 type TokenResponse struct {
 	ID            string    `json:"id"`                       // for calls such as [TokensService.RevokeToken]; not a secret

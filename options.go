@@ -12,8 +12,8 @@ import (
 	"strings"
 )
 
-// Option configures a [Client]. The last of the same kind applies, but two ways of authentication
-// are an error.
+// Option configures a [Client]. The last of a kind applies; two ways of authentication are an
+// error.
 type Option func(*config) error
 
 type config struct {
@@ -67,8 +67,7 @@ func WithAPIKeyFunc(f func(context.Context) (Secret, error)) Option {
 	}
 }
 
-// WithBasicAuth authenticates with a user name and password, which the API accepts for
-// [TokensService.CreateToken] only.
+// WithBasicAuth authenticates with a user name and password, for [TokensService.CreateToken] only.
 func WithBasicAuth(username, password string) Option {
 	cred, err := basicCredential(username, Secret(password))
 	return withCredential("WithBasicAuth", cred, err)
@@ -76,8 +75,7 @@ func WithBasicAuth(username, password string) Option {
 
 // WithoutAuthentication makes a client without credentials of its own, for
 // [TokensService.CreateToken] with a Username and a Password. Every other call fails with
-// [ErrInvalidArgument] before anything is sent. A transport given by [WithHTTPClient] may still add
-// credentials.
+// [ErrInvalidArgument] before anything is sent. A transport of [WithHTTPClient] may still add some.
 func WithoutAuthentication() Option {
 	return func(c *config) error { return c.authenticate("WithoutAuthentication", nil, nil) }
 }
@@ -178,7 +176,7 @@ func withEnv(c *config) error {
 	return nil
 }
 
-// complete is the last Option. It rejects what can't work as a whole.
+// complete is the last Option: it fills in defaults, and rejects what can't work as a whole.
 func (c *config) complete() error {
 	if runtime.GOOS == "js" {
 		return invalid("browsers are not supported: they follow redirects with the key")

@@ -13,8 +13,7 @@ type RateLimit struct {
 	Reset     time.Time // when the count starts again, to the second; zero if not reported
 }
 
-// parseRateLimit reads the rate limit headers. complete is false if the number of remaining
-// requests is missing.
+// parseRateLimit reads the rate limit. Without the number of remaining requests it is not complete.
 func parseRateLimit(h http.Header) (limit RateLimit, complete bool) {
 	if h.Get("Fastly-Ratelimit-Reset") == "" && h.Get("Fastly-Ratelimit-Remaining") == "" {
 		return limit, false // a read
@@ -31,8 +30,7 @@ func parseRateLimit(h http.Header) (limit RateLimit, complete bool) {
 }
 
 // retryAfter returns how long a response asks to wait: past a rate limit the later of its two
-// headers, else Retry-After alone. Times are relative to the server's clock, as the local one may
-// be wrong.
+// headers, else Retry-After alone. Times are by the server's clock: the local one may be wrong.
 func retryAfter(status int, h http.Header, limit RateLimit, now time.Time) time.Duration {
 	if date, err := http.ParseTime(h.Get("Date")); err == nil {
 		now = date

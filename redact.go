@@ -230,8 +230,7 @@ func (e *redactedError) Is(target error) bool { return errors.Is(e.err(), target
 // As makes [errors.As] look at the error itself.
 func (e *redactedError) As(target any) bool { return errors.As(e.err(), target) }
 
-// redactError returns err, or an error that matches the same but whose text holds none of the
-// secrets.
+// redactError returns err, or an error that matches the same, but whose text holds no secret.
 func redactError(err error, s secrets) error {
 	text := err.Error()
 	clean := redact(text, s)

@@ -8,13 +8,11 @@ import (
 )
 
 // Secret is a credential that does not print: every formatting verb, log and encoder (JSON, XML,
-// text, gob) gets [REDACTED]. [Secret.Reveal] is the intended way to read it. It unmarshals like a
-// string.
+// text, gob) gets [REDACTED]. [Secret.Reveal] reads it. It unmarshals like a string.
 //
 // What calls no methods shows it all the same: a conversion such as string(s); package fmt for the
 // verbs %p and %w, which go vet reports, and in unexported fields of a struct; encoding/json in the
-// keys of a map; and whatever prints by reflection, such as the failure messages of some test
-// libraries.
+// keys of a map; and whatever prints by reflection, such as some test libraries.
 type Secret string
 
 // Reveal returns the value as a plain string, which prints.

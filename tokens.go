@@ -38,8 +38,7 @@ func (s *TokensService) BulkRevokeTokens(ctx context.Context, tokenIDs []string)
 
 // CreateToken creates a token: POST /tokens. With a Username and a Password the request
 // authenticates itself, and the client's own credentials are not sent. An API key creates tokens
-// only after POST /sudo, which this library never sends: without it the error matches
-// [ErrSudoRequired].
+// only after POST /sudo, which this library never sends: else it is [ErrSudoRequired].
 //
 // A create is never retried once the API may have processed it: the error then matches
 // [ErrOutcomeUnknown]. What can be read of a broken response comes back together with an error, so

@@ -148,8 +148,7 @@ func (t *tracker) sent(err error, standard, ended bool) bool {
 	case t.written.Load() > 0, t.connected.Load() > 0 && (ended || !standard || t.trace.WroteHeaders == nil):
 		return true
 	}
-	// A transport that reports nothing counts as having sent, but for an error that comes from
-	// before that.
+	// A transport that reports nothing counts as having sent, unless the error is from before that.
 	return !t.asked.Load() && !standard && !isPermanent(err)
 }
 
@@ -174,8 +173,7 @@ func isUnprocessed(err error) bool {
 	return false
 }
 
-// timedBody is a response body whose reads end with the attempt. An error says why, as a
-// truncatedError.
+// timedBody is a response body whose reads end with the attempt. A truncatedError says why.
 type timedBody struct {
 	io.ReadCloser
 	ctx     context.Context // of the attempt
