@@ -52,10 +52,15 @@
 // # Secrets
 //
 // Keys, passwords and access tokens are of type [Secret], which prints, logs and marshals as
-// [REDACTED].
+// [REDACTED]; [Secret.Reveal] is the intended way to read one.
 //
 // # Testing
 //
 // Package [github.com/fastly-tokens/fastly/fastlytest] is the API in memory, with broken
-// connections and responses on demand.
+// connections and responses on demand:
+//
+//	srv := fastlytest.NewServer()
+//	defer srv.Close()
+//	srv.Inject(fastlytest.Fault{Kind: fastlytest.CutAfter, Method: "POST"})
+//	err := yourProgram(srv.Client())
 package fastly

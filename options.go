@@ -81,8 +81,9 @@ func WithoutAuthentication() Option {
 }
 
 // WithTransport sends requests through rt, which authenticates them and decides where credentials
-// go. It should add none to a create with a Username and a Password. As the client doesn't know the
-// key, it does not retry a [TokensService.RevokeTokenCurrent] that may have been processed.
+// go. It sees a create with a Username and a Password as it is, and should add none to that. As the
+// client doesn't know the key, it does not retry a [TokensService.RevokeTokenCurrent] that may have
+// been processed.
 func WithTransport(rt http.RoundTripper) Option {
 	return func(c *config) error {
 		if rt == nil {

@@ -480,6 +480,19 @@ func TestTransportsRedactWhatTheTransportBelowRepeats(t *testing.T) {
 	}
 }
 
+// The transport below leaves out the request of its response, in which a client would look.
+func TestClientRedactsWhatATransportOfItsOwnSent(t *testing.T) {
+	t.Parallel()
+	below := roundTripFunc(func(r *http.Request) (*http.Response, error) {
+		body := strings.NewReader(`{"msg":"no such key: ` + r.Header.Get("Fastly-Key") + `"}`)
+		return &http.Response{StatusCode: http.StatusBadRequest, Header: http.Header{}, Body: io.NopCloser(body)}, nil
+	})
+	c := mustClient(t, noRetry, fastly.WithTransport(&fastly.APIKeyTransport{Key: canaryKey, Base: below}))
+	_, err := c.Tokens.GetTokenCurrent(t.Context())
+	assert.Equal(t, "no such key: [REDACTED]", responseError(t, err).Msg)
+	assertNoSecret(t, err)
+}
+
 func TestErrorOfTheKeyFunctionRedactsTheKeyThatComesWithIt(t *testing.T) {
 	t.Parallel()
 	stale := errors.New("the vault is sealed")
