@@ -329,13 +329,14 @@ func decodeCreated(resp *http.Response) (*TokenCreatedResponse, error) {
 // portal, say, sends a page with a 200.
 func decodeRevoked(resp *http.Response) (none struct{}, err error) {
 	text, err := io.ReadAll(io.LimitReader(resp.Body, maxErrorBytes))
-	if text = bytes.TrimSpace(text); len(text) > 0 {
-		kind := jsontext.NewDecoder(bytes.NewReader(text)).PeekKind()
-		if kind == 0 || err == nil && !jsontext.Value(text).IsValid(lenient...) {
-			return none, invalidResponse("it is not JSON")
-		}
+	if text = bytes.TrimSpace(text); len(text) == 0 {
+		return none, err
 	}
-	if mediaType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); mediaType == "text/html" {
+	kind := jsontext.NewDecoder(bytes.NewReader(text)).PeekKind()
+	switch mediaType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); {
+	case kind == 0, err == nil && !jsontext.Value(text).IsValid(lenient...):
+		return none, invalidResponse("it is not JSON")
+	case mediaType == "text/html":
 		return none, invalidResponse("it is a page of HTML")
 	}
 	return none, err

@@ -563,6 +563,24 @@ func TestCompressedResponseIsBounded(t *testing.T) {
 }
 
 // A revoke's 2xx needs no body, but a page of HTML is not from the API.
+func TestRevokeRejectsContentOfTypeHTML(t *testing.T) {
+	t.Parallel()
+	for body, want := range map[string]string{`{"status":"ok"}`: "a page of HTML", "<p>": "not JSON", "": ""} {
+		srv := newStub(t, http.StatusOK, http.Header{"Content-Type": {"Text/HTML; charset=utf-8"}}, body)
+		for _, op := range operations {
+			if op.method != http.MethodDelete {
+				continue
+			}
+			err := op.do(t.Context(), srv.client(t))
+			if want == "" { // frameworks name a type even if there is nothing
+				require.NoError(t, err, op.name)
+				continue
+			}
+			require.ErrorContains(t, err, "the response is not what the API sends: it is "+want, "%s: %q", op.name, body)
+		}
+	}
+}
+
 func TestRevokeAcceptsOnlyAnEmptyBodyOrJSON(t *testing.T) {
 	t.Parallel()
 	for body, applied := range map[string]bool{
