@@ -364,6 +364,7 @@ func TestDefaultTransportLeavesADeadHTTP2Connection(t *testing.T) {
 func TestSettingsOfTheDefaultTransportAreKept(t *testing.T) {
 	dial := func(context.Context, string, string) (net.Conn, error) { return nil, errConnRefused }
 	was := &http.Transport{
+		Dial:                   func(string, string) (net.Conn, error) { return nil, errConnRefused }, //nolint:staticcheck // programs still set it
 		DialContext:            dial,
 		DialTLSContext:         dial,
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS13},
@@ -380,6 +381,8 @@ func TestSettingsOfTheDefaultTransportAreKept(t *testing.T) {
 		_, err := f(t.Context(), "tcp", "127.0.0.1:0")
 		require.ErrorIs(t, err, errConnRefused)
 	}
+	_, err := tr.Dial("tcp", "127.0.0.1:0") //nolint:staticcheck // as above
+	require.ErrorIs(t, err, errConnRefused)
 	assert.Equal(t, 64, tr.MaxConnsPerHost)
 	assert.Zero(t, was.MaxConnsPerHost, "the program's transport is not modified")
 }
@@ -485,6 +488,17 @@ func TestProxyThatRefusesTheCallersTransportIsNotAskedAgain(t *testing.T) {
 			assert.EqualValues(t, attempts, connects.Load(), "attempts")
 		})
 	}
+}
+
+// Only a proxy of the environment is left out for loopback.
+func TestProxyThatTheCallerSetIsUsedForLoopback(t *testing.T) {
+	t.Parallel()
+	srv, proxy := newStub(t, http.StatusOK, nil, tokenJSON), newStub(t, http.StatusOK, nil, tokenJSON)
+	c := srv.client(t, fastly.WithHTTPClient(&http.Client{Transport: newProxied(t, proxy.Server, srv.Server)}))
+	_, err := c.Tokens.GetTokenCurrent(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, srv.URL+"/tokens/self", proxy.request(t).uri)
+	assert.Empty(t, srv.requests())
 }
 
 // net/http reads HTTP_PROXY once, so a program of its own has to. The test
