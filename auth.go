@@ -30,7 +30,7 @@ func keyCredential(key Secret) (credential, error) {
 	return credential{http.Header{"Fastly-Key": {key.Reveal()}}, secrets{}.with(minToken, key)}, nil
 }
 
-// ask calls a function of the caller's, and redacts what it returns in its error.
+// ask calls a function of the caller's. Its error does not show the secret that came with it.
 func ask(ctx context.Context, what string, f func(context.Context) (Secret, error)) (Secret, error) {
 	secret, err := f(ctx)
 	if err != nil {
@@ -58,7 +58,7 @@ func basicCredential(username string, password Secret) (credential, error) {
 	return credential{http.Header{"Authorization": {"Basic " + pair}}, secrets{}.with(minToken, Secret(pair)).with(minPassword, password)}, nil
 }
 
-// withSent returns s and the secrets of a caller's transport, as far as resp shows its request.
+// withSent adds the secrets that a caller's transport sent, as far as resp.Request shows them.
 func (s secrets) withSent(resp *http.Response) secrets {
 	if resp.Request == nil {
 		return s
@@ -71,7 +71,7 @@ func (s secrets) withSent(resp *http.Response) secrets {
 // APIKeyTransport is an [http.RoundTripper], for any [http.Client], that adds an API token to
 // requests as the Fastly-Key header. A request to an origin other than Host fails, even on
 // redirect, and so does one over plain http unless the host is loopback. It is safe for concurrent
-// use once its fields are set.
+// use as long as its fields do not change.
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/
 type APIKeyTransport struct {
 	Key Secret // the API token, used if KeyFunc is nil; if empty, requests fail
@@ -145,7 +145,7 @@ func authenticate(req *http.Request, host string, base http.RoundTripper, obtain
 	return resp, nil
 }
 
-// rejectedError is that of a request that a transport rejects.
+// rejectedError is the error of a request that a transport rejects before it is sent.
 type rejectedError struct{ err error }
 
 func (e *rejectedError) Error() string { return e.err.Error() }

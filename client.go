@@ -18,8 +18,8 @@ const DefaultBaseURL = "https://" + defaultHost
 
 const libraryProduct = "fastly-tokens-go/0.2.0"
 
-// Client talks to the Fastly API. [NewClient] and [NewClientFromEnv] make one; the zero value fails
-// every call with [ErrInvalidArgument]. Safe for concurrent use.
+// Client talks to the Fastly API, and is safe for concurrent use. [NewClient] and
+// [NewClientFromEnv] make one; the zero value fails every call with [ErrInvalidArgument].
 type Client struct {
 	Tokens *TokensService // the API's operations on tokens
 
@@ -36,8 +36,8 @@ type Client struct {
 }
 
 // NewClientFromEnv is [NewClient] with the API token from the environment variable
-// FASTLY_API_TOKEN, else FASTLY_API_KEY, and the base URL from FASTLY_API_URL if set, read once.
-// Options take precedence. The error for a missing or bad value names the variable.
+// FASTLY_API_TOKEN, else FASTLY_API_KEY, and the base URL from FASTLY_API_URL if set. It reads them
+// once. Options take precedence. The error for a missing or bad value names the variable.
 func NewClientFromEnv(opts ...Option) (*Client, error) {
 	return NewClient(append(slices.Clip(opts), withEnv)...)
 }
@@ -174,7 +174,7 @@ func (c *Client) attempt(ctx context.Context, op *operation, decode func(*http.R
 	}
 	if err = decode(resp); err != nil {
 		if ended := context.Cause(ctx); ended != nil {
-			err = &truncatedError{ended, err} // even if a server that noticed has ended the body properly
+			err = &truncatedError{ended, err} // even if the server noticed, and ended the body properly
 		}
 		err = redactError(err, secrets)
 		_, _ = io.CopyN(io.Discard, resp.Body, maxErrorBytes) // to its end, so that the connection can be reused

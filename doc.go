@@ -9,16 +9,16 @@
 //	tokens, err := client.Tokens.ListTokensUser(ctx) // complete: there is no pagination
 //	err = client.Tokens.RevokeToken(ctx, created.ID)
 //
-// A [Client] is safe for concurrent use. The context of a call bounds all of it, retries and the
-// waits between them included.
+// A [Client] is safe for concurrent use. The context bounds the whole call, including retries and
+// the waits between them. By default, an attempt ends after 60 s of silence ([WithHTTPClient]).
 //
 // # Authentication
 //
 // [WithAPIKey] sends an API token, and [WithAPIKeyFunc] one that may change. A create with a
 // Username and a Password authenticates itself, so for it [WithoutAuthentication] is enough.
-// Credentials go to the host of the base URL only, and over TLS unless that is loopback; no
-// redirect is followed. Use [WithHTTPClient] for a proxy, TLS settings or tracing, and
-// [WithTransport] for your own authentication.
+// Credentials go to the host of the base URL only, and over TLS unless that host is loopback or
+// [WithInsecurePlainHTTP] is given; no redirect is followed. Use [WithHTTPClient] for a proxy, TLS
+// settings or tracing, and [WithTransport] for your own authentication.
 //
 // # Errors
 //
@@ -43,11 +43,11 @@
 //
 //	           not sent, 429   no response, 500 502 503 504   response cut off
 //	get, list  retry           retry                          retry
-//	revoke     retry           retry                          done
+//	revoke     retry           retry                          success
 //	create     retry           never: ErrOutcomeUnknown       never: ErrOutcomeUnknown
 //
-// If a retried revoke gets a 404, an earlier attempt succeeded: that is success, or in bulk, where
-// it may be about any of the tokens, ErrOutcomeUnknown.
+// A 404 to a revoke is success if an earlier attempt may have been processed. In bulk it matches
+// ErrOutcomeUnknown instead, since it may be about any of the tokens.
 //
 // # Secrets
 //

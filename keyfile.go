@@ -13,8 +13,8 @@ import (
 
 const (
 	maxKeyFileBytes = 64 << 10
-	keyFileGrace    = time.Minute     // while a file is being replaced
-	fileTimeUnit    = 2 * time.Second // the coarsest of a modification time in use, FAT's
+	keyFileGrace    = time.Minute     // for a file that is being replaced
+	fileTimeUnit    = 2 * time.Second // FAT's, the coarsest of modification times in use
 )
 
 var errKeyFileEmpty = errors.New("the file is empty")
@@ -23,18 +23,19 @@ var errKeyFileEmpty = errors.New("the file is empty")
 // most 64 KiB, such as a mounted secret. One LF or CRLF at the end is not part of the key; anything
 // else is.
 //
-// Each call follows symbolic links and reads the file again if its size, modification time or inode
-// has changed, and for two seconds after that, since a file system may give two writes the same
-// time. To replace a key, rename another file over it: one rewritten in place may be read in part.
+// Each call follows symbolic links, and reads the file again if its size, modification time or
+// inode has changed. For two seconds after a change every call reads it, since a file system may
+// give two writes the same time. To replace a key, rename a new file over the old one: a file that
+// is rewritten in place may be read in part.
 //
-// While the file is missing or empty, the last key is used for a minute after it was last seen.
-// Then, and for any other failure at once, calls fail: deleting the file withdraws the key.
+// While the file is missing or empty, the last key is used for up to a minute after it was last
+// seen; then calls fail, so deleting the file withdraws the key. Any other failure is immediate.
 //
-// The function is safe for concurrent use: one call at a time reads the file; the others wait until
-// their contexts end. Errors name the file, never show its content, and match the cause, such as
-// [fs.ErrNotExist]. The error for a path that is empty, or could be an access token (32 letters,
-// digits, '-' and '_': write ./ in front if it is a file), does not show it, and matches
-// [ErrInvalidArgument].
+// The function is safe for concurrent use: one call at a time reads the file; the others wait for
+// it, or until their contexts end. Errors name the file, never show its content, and match the
+// cause, such as [fs.ErrNotExist]. A path that is empty, or looks like an access token (32 letters,
+// digits, '-' and '_'), is an [ErrInvalidArgument] that does not show it; write ./ in front of the
+// name if the file is really called that.
 func KeyFile(path string) func(context.Context) (Secret, error) {
 	return (&keyFile{path: path, turn: make(chan struct{}, 1)}).key
 }
@@ -46,9 +47,9 @@ type keyFile struct {
 
 	last    Secret
 	info    fs.FileInfo // of the file that held last; nil if there was none
-	since   time.Time   // info was seen first
+	since   time.Time   // when info was first seen
 	settled bool        // last was read so long after since that a later write changes info
-	seen    time.Time   // the file was last seen with last in it
+	seen    time.Time   // when the file was last seen to hold last
 }
 
 func (f *keyFile) key(ctx context.Context) (Secret, error) {
@@ -97,7 +98,7 @@ func (f *keyFile) read(now time.Time) error {
 		return err
 	}
 	defer func() { _ = file.Close() }() // only read
-	// On Windows only this one holds the inode, and not a path to it.
+	// On Windows, os.Stat returns a path by which os.SameFile finds the inode later: too late.
 	if info, err = file.Stat(); err != nil {
 		return err
 	}

@@ -12,8 +12,8 @@ import (
 	"strings"
 )
 
-// Option configures a [Client]. The last of a kind applies; two ways of authentication are an
-// error.
+// Option configures a [Client]. If one is given twice, the last applies; two different ways of
+// authentication are an error.
 type Option func(*config) error
 
 type config struct {
@@ -75,15 +75,16 @@ func WithBasicAuth(username, password string) Option {
 
 // WithoutAuthentication makes a client without credentials of its own, for
 // [TokensService.CreateToken] with a Username and a Password. Every other call fails with
-// [ErrInvalidArgument] before anything is sent. A transport of [WithHTTPClient] may still add some.
+// [ErrInvalidArgument] before anything is sent. The transport of [WithHTTPClient] may still add
+// credentials.
 func WithoutAuthentication() Option {
 	return func(c *config) error { return c.authenticate("WithoutAuthentication", nil, nil) }
 }
 
 // WithTransport sends requests through rt, which authenticates them and decides where credentials
-// go. It sees a create with a Username and a Password as it is, and should add none to that. As the
-// client doesn't know the key, it does not retry a [TokensService.RevokeTokenCurrent] that may have
-// been processed.
+// go. It should add none to a create with a Username and a Password, which authenticates itself. As
+// the client doesn't know the key, it does not retry a [TokensService.RevokeTokenCurrent] that may
+// have been processed.
 func WithTransport(rt http.RoundTripper) Option {
 	return func(c *config) error {
 		if rt == nil {
@@ -100,9 +101,10 @@ func WithTransport(rt http.RoundTripper) Option {
 // The transport sees each request with its credentials and body. hc is never modified, and its
 // CheckRedirect is never called.
 //
-// If hc has a Transport or a Timeout, that Timeout bounds each attempt to the end of the response;
-// zero means no bound but the context's. Otherwise an attempt ends after 60 s without a response
-// header, or 60 s of silence in the response body, and at most 64 connections are open at a time.
+// If hc has a Transport or a Timeout, that Timeout bounds each attempt, response body included;
+// zero means no bound but the context's. Otherwise, and without this option, an attempt ends after
+// 60 s without a response header, or 60 s of silence in the response body. A nil Transport means
+// the library's own, which opens at most 64 connections.
 func WithHTTPClient(hc *http.Client) Option {
 	return func(c *config) error {
 		if hc == nil {
@@ -113,8 +115,8 @@ func WithHTTPClient(hc *http.Client) Option {
 	}
 }
 
-// WithBaseURL replaces [DefaultBaseURL]. The URL must be https, unless its host is loopback, and
-// have no user name, query or fragment. Its path prefixes the API's.
+// WithBaseURL replaces [DefaultBaseURL]. The URL must be https unless its host is loopback, and
+// it must have no user name, query or fragment. Its path, if any, is put before the API's.
 func WithBaseURL(rawURL string) Option {
 	return func(c *config) (err error) {
 		c.base, err = parseBaseURL(rawURL)
@@ -154,7 +156,7 @@ func WithLogger(l *slog.Logger) Option {
 	return func(c *config) error { c.logger = l; return nil }
 }
 
-// withEnv is an Option that fills in from the environment what no other has set.
+// withEnv is an Option that fills in from the environment what no other option has set.
 func withEnv(c *config) error {
 	if c.option == "" {
 		name := "FASTLY_API_TOKEN"
