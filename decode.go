@@ -27,7 +27,7 @@ const (
 // tokenDecoder reads tokens from JSON text. Its Decoder rejects duplicate names and invalid UTF-8.
 type tokenDecoder struct {
 	*jsontext.Decoder
-	err     error             // ended reading
+	err     error             // what ended reading
 	invalid error             // the first field that can't be read
 	shared  map[string]string // strings that recur in a list
 	name    []byte            // of the field at hand, in quotes
@@ -230,7 +230,7 @@ func (d *tokenDecoder) time() (t time.Time) {
 	return t
 }
 
-// end returns why the text is not one good value, if it isn't.
+// end returns an error unless the text was one valid value.
 func (d *tokenDecoder) end() error {
 	if err := cmp.Or(d.err, d.invalid); err != nil {
 		return err
@@ -347,7 +347,7 @@ func invalidResponse(format string, args ...any) error {
 	return fmt.Errorf("the response is not what the API sends: "+format, args...)
 }
 
-// truncatedError is the error of a body that breaks off, and of decoding what came.
+// truncatedError is the error of a body that was cut off, and of decoding what came.
 type truncatedError struct{ err, decoding error }
 
 func (e *truncatedError) Error() string { return "the response was cut off: " + e.err.Error() }

@@ -33,10 +33,10 @@ var (
 
 // newRequest makes the request of one attempt.
 //
-// Over HTTP/1, GetBody lets net/http repeat a request of which no byte has left. Over HTTP/2
-// net/http would repeat requests that were sent; without GetBody, its error tells which were not
-// processed, if they have a body: so a revoke has an empty one. An empty POST would be chunked, so
-// it has none: only the tracker keeps it from being repeated.
+// Over HTTP/1, GetBody lets net/http repeat a request of which no byte has left. Over HTTP/2 it
+// would repeat requests that were sent, too. Without GetBody, a request with a body fails instead,
+// with an error that tells whether it was processed: so a revoke has an empty body. An empty POST
+// would be chunked, so it has none, and only the tracker keeps it from being repeated.
 func (c *Client) newRequest(ctx context.Context, op *operation, otp Secret) *http.Request {
 	u := *c.base
 	u.Path += op.path

@@ -29,8 +29,8 @@ func parseRateLimit(h http.Header) (limit RateLimit, complete bool) {
 	return limit, err == nil
 }
 
-// retryAfter returns how long a response asks to wait: past a rate limit the later of its two
-// headers, else Retry-After alone. Times are by the server's clock: the local one may be wrong.
+// retryAfter returns how long a response asks to wait: Retry-After, or for a 429 the reset of the
+// rate limit if that is later. Times are by the server's clock: the local one may be wrong.
 func retryAfter(status int, h http.Header, limit RateLimit, now time.Time) time.Duration {
 	if date, err := http.ParseTime(h.Get("Date")); err == nil {
 		now = date

@@ -30,7 +30,7 @@ func (e *recoveredError) Unwrap() error { return e.err }
 func recoverCreated(text []byte, err error) (*TokenCreatedResponse, error) {
 	created := new(TokenCreatedResponse)
 	d := newTokenDecoder(bytes.NewReader(text), lenient...)
-	d.token(&created.TokenResponse, &created.AccessToken) // err describes its error
+	d.token(&created.TokenResponse, &created.AccessToken) // err says what is wrong with it
 	unverified := created.AccessToken == ""
 	created.AccessToken = cmp.Or(created.AccessToken, Secret(scanString(text, "access_token")))
 	created.ID = cmp.Or(created.ID, scanString(text, "id"))
@@ -70,7 +70,7 @@ func readError(resp *http.Response, op *operation, limit RateLimit, s secrets, n
 	r := &redactor{secrets: s}
 	var body string
 	if resp.StatusCode != http.StatusSwitchingProtocols { // whose body is the connection
-		// A body that breaks off is better than nothing.
+		// A body that is cut off is better than nothing.
 		text, err := io.ReadAll(io.LimitReader(resp.Body, maxErrorBytes))
 		if body = string(text); err != nil || len(text) == maxErrorBytes {
 			body = r.redactTruncated(body)
@@ -128,7 +128,7 @@ func parseErrorObject(object []byte) errorMessage {
 	}
 }
 
-// parseFirstError reads the first error of a JSON:API array, but for null.
+// parseFirstError reads the first error of a JSON:API array that is not null.
 func parseFirstError(array []byte) errorMessage {
 	d := newTokenDecoder(bytes.NewReader(array), lenient...)
 	for d.begin('[', "an array"); d.more(); {

@@ -10,19 +10,20 @@ import (
 	"time"
 )
 
-// RetryPolicy bounds retries: how many, and after which waits. Which requests are retried is in the
-// package comment, and in the README for every case. The zero value of a field means its default; a
-// negative one is an error of [NewClient].
+// RetryPolicy bounds the number of retries and the waits before them. The package comment says
+// which requests are retried; the README lists every case. The zero value of a field means its
+// default; a negative one is an error of [NewClient].
 //
 // An [http.Transport] may retry by itself, uncounted: over HTTP/1 a request of which no byte was
 // sent, and a read that got no response on a reused connection.
 type RetryPolicy struct {
 	MaxAttempts int // in total; default 4; 1 disables retries
 	// MinBackoff and MaxBackoff bound the exponential backoff with full jitter: the wait before the
-	// nth retry is random, up to MinBackoff doubled n-1 times, at most MaxBackoff. Defaults 250 ms
-	// and 8 s, unless the other field contradicts that.
+	// nth retry is random, up to MinBackoff doubled n-1 times, at most MaxBackoff. The defaults are
+	// 250 ms and 8 s; one that contradicts the other field equals it.
 	MinBackoff, MaxBackoff time.Duration
-	MaxWait                time.Duration // the longest wait; a call fails at once if the API asks for more, such as an hour; default 30 s
+	// MaxWait is the longest wait, by default 30 s. A call fails at once if the API asks for more.
+	MaxWait time.Duration
 }
 
 func (p RetryPolicy) withDefaults() RetryPolicy {
@@ -66,7 +67,7 @@ const (
 	resultNotSent                   // a DNS, dial or TLS failure that may be temporary
 	resultNoResponse                // sent, and then no response, or none in time
 	resultServerError               // 500, 502, 503, 504
-	resultTruncated                 // 2xx whose body broke off
+	resultTruncated                 // 2xx whose body was cut off
 	resultRateLimited               // 429
 	resultClientError               // any other 4xx
 	resultAmbiguous                 // a response that proves nothing
@@ -161,13 +162,13 @@ func classifyFailure(err error, sent bool) result {
 	return resultNotSent
 }
 
-// isPermanent reports whether err, of a request that was not sent, is likely to recur: it was
-// rejected, there is no such host, or it is not the right one.
+// isPermanent reports whether err, of a request that was not sent, is likely to recur: the request
+// was rejected, the host does not exist, or its certificate or TLS is wrong.
 func isPermanent(err error) bool {
 	if dns, ok := errors.AsType[*net.DNSError](err); ok {
 		return dns.IsNotFound
 	}
-	// All that net/http says of a proxy that refuses a CONNECT.
+	// If a proxy refuses a CONNECT, net/http's error is the status text alone.
 	if text := err.Error(); text == http.StatusText(http.StatusProxyAuthRequired) || text == http.StatusText(http.StatusForbidden) {
 		return true
 	}

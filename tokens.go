@@ -10,17 +10,18 @@ import (
 // TokensService has the API's eight operations on tokens. [Client].Tokens holds one; the zero value
 // fails every call with [ErrInvalidArgument]. It is safe for concurrent use.
 //
-// An invalid argument is not sent, and its error matches [ErrInvalidArgument]. A response that is
-// not a 2xx is a [*GenericTokenError]. A list of more than 64 MiB is an error, and so is a token of
-// more than 1 MiB. Temporary failures are retried where that is safe: see [RetryPolicy].
+// A call with an invalid argument sends nothing; its error matches [ErrInvalidArgument]. A response
+// that is not a 2xx is a [*GenericTokenError]. A list of more than 64 MiB or 500,000 tokens is an
+// error, and so is a token of more than 1 MiB. Temporary failures are retried where that is safe:
+// see [RetryPolicy].
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/
 type TokensService struct {
 	client *Client
 }
 
 // BulkRevokeTokens revokes tokens by their IDs: DELETE /tokens. The list must not be empty; an ID
-// that occurs twice is sent once. A 404 after an attempt that may have been processed matches
-// [ErrOutcomeUnknown], too.
+// that occurs twice is sent once. A 401 or 404 after an attempt that may have been processed also
+// matches [ErrOutcomeUnknown].
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/user/#bulk-revoke-tokens
 func (s *TokensService) BulkRevokeTokens(ctx context.Context, tokenIDs []string) error {
 	if len(tokenIDs) == 0 {
@@ -38,11 +39,11 @@ func (s *TokensService) BulkRevokeTokens(ctx context.Context, tokenIDs []string)
 
 // CreateToken creates a token: POST /tokens. With a Username and a Password the request
 // authenticates itself, and the client's own credentials are not sent. An API key creates tokens
-// only after POST /sudo, which this library never sends: else it is [ErrSudoRequired].
+// only after POST /sudo, which this library never sends; otherwise it gets [ErrSudoRequired].
 //
 // A create is never retried once the API may have processed it: the error then matches
-// [ErrOutcomeUnknown]. What can be read of a broken response comes back together with an error, so
-// test created.AccessToken even if err is not nil.
+// [ErrOutcomeUnknown]. What can be read of a broken response is returned together with an error:
+// even if err is not nil, check whether the response is nil and whether it has an AccessToken.
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/user/#create-token
 func (s *TokensService) CreateToken(ctx context.Context, req *CreateTokenRequest) (*TokenCreatedResponse, error) {
 	if err := checkCreate(req); err != nil {
@@ -87,8 +88,8 @@ func (s *TokensService) ListTokensUser(ctx context.Context) ([]TokenResponse, er
 	return do(ctx, s, operation{kind: kindRead, method: http.MethodGet, path: "/tokens"}, decodeTokens)
 }
 
-// RevokeToken revokes a token by its ID: DELETE /tokens/{token_id}. A 404 means success if an
-// earlier attempt of the call may have been processed.
+// RevokeToken revokes a token by its ID: DELETE /tokens/{token_id}. If an earlier attempt of the
+// call may have been processed, a 404 is success, and a 401 matches [ErrOutcomeUnknown].
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/user/#revoke-token
 func (s *TokensService) RevokeToken(ctx context.Context, tokenID string) error {
 	if err := checkTokenID(tokenID, "RevokeTokenCurrent"); err != nil {
@@ -99,8 +100,9 @@ func (s *TokensService) RevokeToken(ctx context.Context, tokenID string) error {
 }
 
 // RevokeTokenCurrent revokes the token that the client authenticates with: DELETE /tokens/self. All
-// attempts use one key, even of a key function. With [WithTransport] an attempt that may have been
-// processed is not retried; the error then matches [ErrOutcomeUnknown].
+// attempts use the same key. If an earlier attempt may have been processed, a 401 or 404 is
+// success, and a 403 matches [ErrOutcomeUnknown]. With [WithTransport], an attempt that may have
+// been processed is not retried; the error then matches [ErrOutcomeUnknown].
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/user/#revoke-token-current
 func (s *TokensService) RevokeTokenCurrent(ctx context.Context) error {
 	_, err := do(ctx, s, operation{kind: kindRevokeCurrent, method: http.MethodDelete, path: "/tokens/self"}, decodeRevoked)

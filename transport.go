@@ -19,7 +19,7 @@ import (
 const defaultTimeout = 60 * time.Second
 
 // defaultTransport returns a copy of http.DefaultTransport with more connections and stricter
-// bounds, or itself if it is of another type.
+// bounds, or http.DefaultTransport itself if it is of another type.
 func defaultTransport() http.RoundTripper {
 	shared, ok := http.DefaultTransport.(*http.Transport)
 	if !ok {
@@ -60,7 +60,7 @@ func checkTLS(rt http.RoundTripper) error {
 	case t == nil:
 		return invalid("the HTTP transport is a nil *http.Transport")
 	}
-	// Only Clone waits for a transport to change its settings at its first use.
+	// A transport changes its settings at its first use. Clone waits for that; a read would race.
 	c := cmp.Or(t.Clone().TLSClientConfig, new(tls.Config))
 	for i, version := range []uint16{c.MinVersion, c.MaxVersion} {
 		if version != 0 && version < tls.VersionTLS12 {
@@ -71,7 +71,7 @@ func checkTLS(rt http.RoundTripper) error {
 	return nil
 }
 
-// roundTrip copes with transports that break the contract of RoundTrip. The response has a body.
+// roundTrip copes with transports that break the contract of RoundTrip. Its response has a body.
 func roundTrip(rt http.RoundTripper, req *http.Request) (*http.Response, error) {
 	resp, err := rt.RoundTrip(req)
 	switch {
@@ -105,7 +105,7 @@ var errRepeated = errors.New("the HTTP/2 connection was lost after the request w
 
 // track returns a context whose requests the tracker watches; cancel ends it.
 func track(ctx context.Context, cancel context.CancelCauseFunc, k kind, http1 bool) (context.Context, *tracker) {
-	t := &tracker{cancel: cancel, maxConnections: 100} // over HTTP/1 all that a client keeps may be closed
+	t := &tracker{cancel: cancel, maxConnections: 100} // over HTTP/1 each kept connection may turn out closed
 	if k == kindRead && !http1 {
 		t.maxConnections = 4
 	}
@@ -139,8 +139,8 @@ func (t *tracker) stopRepeat() {
 }
 
 // sent reports whether the server may have processed an attempt that failed with err, over a
-// transport that is net/http's own or not. ended says that its context ended: a header may be on
-// its way then that is not reported as written yet.
+// transport that is net/http's own or not. ended says that its context ended: the header may then
+// have been sent without being reported as written.
 func (t *tracker) sent(err error, standard, ended bool) bool {
 	switch {
 	case t.written.Load() == 1 && isUnprocessed(err):
@@ -148,7 +148,7 @@ func (t *tracker) sent(err error, standard, ended bool) bool {
 	case t.written.Load() > 0, t.connected.Load() > 0 && (ended || !standard || t.trace.WroteHeaders == nil):
 		return true
 	}
-	// A transport that reports nothing counts as having sent, unless the error is from before that.
+	// A transport that reports nothing counts as having sent, unless err comes from before that.
 	return !t.asked.Load() && !standard && !isPermanent(err)
 }
 
