@@ -15,7 +15,7 @@ import (
 	"unicode/utf8"
 )
 
-// Errors by the status of the response, a [GenericTokenError], for [errors.Is].
+// Sentinels for [errors.Is], by the status of a response. The error is a [*GenericTokenError].
 var (
 	ErrBadRequest    = errors.New("fastly: bad request")           // 400
 	ErrUnauthorized  = errors.New("fastly: unauthorized")          // 401
@@ -26,17 +26,17 @@ var (
 	ErrServer        = errors.New("fastly: server error")          // 5xx
 )
 
-// Errors by the code or message in the response; each also matches that of its status.
+// Sentinels by the code or message of a response. The error also matches the one of its status.
 var (
-	ErrOTPRequired        = errors.New("fastly: one-time password required")     // missing or wrong: see [CreateTokenRequest].OTP
+	ErrOTPRequired        = errors.New("fastly: one-time password required")     // missing or wrong: see [CreateTokenRequest]
 	ErrInvalidCredentials = errors.New("fastly: invalid credentials")            // user name, password or API key wrong
 	ErrInvalidScope       = errors.New("fastly: invalid scope")                  // unknown to the API
 	ErrAccountLocked      = errors.New("fastly: account locked")                 // usually after failed logins
-	ErrSudoRequired       = errors.New("fastly: password confirmation required") // for an API key without POST /sudo; a login needs none
-	ErrTokenExpired       = errors.New("fastly: token expired")                  // of the API token
+	ErrSudoRequired       = errors.New("fastly: password confirmation required") // of an API key, by POST /sudo
+	ErrTokenExpired       = errors.New("fastly: token expired")                  // the client's API token
 )
 
-// ErrInvalidArgument is matched by errors about an option or argument, for which nothing was sent.
+// ErrInvalidArgument is matched by errors about an option or argument. No request was sent with it.
 var ErrInvalidArgument = errors.New("invalid argument")
 
 // ErrOutcomeUnknown is matched by the error of a call that may have been processed although no
@@ -50,16 +50,15 @@ var ErrOutcomeUnknown = errors.New("fastly: outcome unknown")
 type GenericTokenError struct {
 	StatusCode int // the HTTP status, such as 404
 	// Msg, Detail and Code are those of the API's JSON, of the first JSON:API error or of RFC 9457
-	// (title and detail). For HTML, Msg is the title; for other text, all of it. What is missing is
-	// empty.
+	// (title and detail). For HTML, Msg is the title; for other text, all of it. Empty if missing.
 	Msg, Detail, Code string
 	Method, Path      string    // of the request, without the base URL's path
 	RateLimit         RateLimit // zero if the response carried none
 	// RetryAfter is how long to wait, counted from the response: what the Retry-After header says,
-	// or for a 429 until the rate limit resets, if that is later. Zero means not said.
+	// or for a 429 until the rate limit resets, if that is later. Zero if the response doesn't say.
 	RetryAfter time.Duration
-	// Header is at most 64 fields of the response, of at most 1 KiB, without Set-Cookie and without
-	// the query of Location. Fastly's support asks for X-Served-By and X-Timer.
+	// Header has at most 64 fields of the response header, each of at most 1 KiB, without Set-Cookie
+	// and without the query of Location. Fastly's support asks for X-Served-By and X-Timer.
 	Header http.Header
 	Body   string // of the response, at most 64 KiB
 
@@ -68,16 +67,16 @@ type GenericTokenError struct {
 	call       callContext
 }
 
-// callContext is what an error says of the call that it ended.
+// callContext is what an error says about the call that it ended.
 type callContext struct {
 	origin   string // the host that gets the credentials
 	attempts int
 	hint     string
-	unknown  bool // whether the request was processed
+	unknown  bool // it is not known whether the request was processed
 }
 
-// Error returns one line: the response, escaped and at most 1 KiB of it, and what to do next where
-// that is known.
+// Error returns one line: what the response says, escaped and truncated to 1 KiB, and what to do
+// next if that is known.
 func (e *GenericTokenError) Error() string {
 	text := fmt.Sprintf("fastly: %s %s: %d %s", e.Method, e.Path, e.StatusCode, sanitize(e.message()))
 	return e.call.describe(text, e.statusHint(), e.retryHint())
@@ -153,8 +152,8 @@ func (e *GenericTokenError) retryHint() string {
 	return fmt.Sprintf("%s at %s (in %s)", what, at, e.RetryAfter.Round(time.Second))
 }
 
-// Is makes [errors.Is] find the sentinels: that of the status, that of the code or message, and
-// [ErrOutcomeUnknown].
+// Is reports whether target is a sentinel of this error: that of its status, that of its code or
+// message, or [ErrOutcomeUnknown].
 func (e *GenericTokenError) Is(target error) bool {
 	switch target {
 	case ErrServer:
@@ -251,7 +250,8 @@ func (op *operation) recoveryHint(out outcome, unknown, maybeApplied bool) strin
 	case !unknown:
 		return ""
 	case op.kind == kindCreate:
-		return fmt.Sprintf("a token may have been created: before you create it again, look for the name %q with ListTokensUser, and revoke what you find and don't hold", truncate(op.name, 100))
+		return fmt.Sprintf("a token may have been created: before you create it again, look for the name %q with ListTokensUser, "+
+			"and revoke what you find and don't hold", truncate(op.name, 100))
 	case op.kind == kindRevokeUnpinned:
 		return "the token may have been revoked: check it with another key"
 	case out.status == http.StatusUnauthorized:

@@ -9,7 +9,7 @@ import (
 
 // TokenResponse is an API token without the access token, which only a create returns. What the API
 // leaves out, or sends as null or empty, is the zero value. Times that a [TokensService] returns
-// are in UTC. With encoding/json it marshals to the API's names, without zero times, and back.
+// are in UTC. With encoding/json it marshals to and from the API's names; zero times are left out.
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/
 type TokenResponse struct {
 	ID            string    `json:"id"`                       // for calls such as [TokensService.RevokeToken]; not a secret
@@ -28,21 +28,21 @@ type TokenResponse struct {
 	UserAgent     string    `json:"user_agent"`               // of the client that last used it
 }
 
-// Expired reports whether the token has expired at a time: false for one that never expires.
+// Expired reports whether the token has expired by the given time. One that never expires has not.
 func (t TokenResponse) Expired(at time.Time) bool {
 	return !t.ExpiresAt.IsZero() && !at.Before(t.ExpiresAt)
 }
 
-// Allows reports whether the token's scopes and services include a scope on a service; an empty
-// serviceID stands for none in particular. [ScopeGlobal] covers every scope. Expiry, revocation and
+// Allows reports whether the token's scopes and services include the scope on the service; an empty
+// serviceID means no particular service. [ScopeGlobal] covers every scope. Expiry, revocation and
 // the user's own rights are not considered.
 func (t TokenResponse) Allows(scope Scope, serviceID string) bool {
 	return (t.Scopes.Has(scope) || t.Scopes.Has(ScopeGlobal)) &&
 		(serviceID == "" || len(t.Services) == 0 || slices.Contains(t.Services, serviceID))
 }
 
-// TokenCreatedResponse is a new token with its access token. Together with an error it can be
-// incomplete: see [TokensService.CreateToken].
+// TokenCreatedResponse is a new token with its access token. If it is returned with an error, it
+// can be incomplete: see [TokensService.CreateToken].
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/user/#create-token
 type TokenCreatedResponse struct {
 	TokenResponse
@@ -58,11 +58,11 @@ type CreateTokenRequest struct {
 	Services  []string  // IDs of the services it is limited to; empty means all of the account
 	ExpiresAt time.Time // when it stops working, sent in UTC, truncated to the second; zero means never
 	Username  string    // of a Fastly user; both Username and Password, or neither
-	Password  Secret    // with Username, replaces the client's own credentials and cookies
-	OTP       Secret    // one-time password of an account with two-factor authentication: the Fastly-OTP header
-	// OTPFunc, if not nil, is called instead for each attempt, with the context of the call: a code
-	// may expire while a retry waits. Its time does not count towards a timeout. Its error ends the
-	// call; an empty result sends no header.
+	Password  Secret    // with Username, sent instead of the client's own credentials and cookies
+	OTP       Secret    // one-time password, for two-factor authentication: the Fastly-OTP header
+	// OTPFunc, if not nil, replaces OTP. It is called for each attempt, with the context of the call:
+	// a code may expire while a retry waits. Its time does not count towards a timeout of the client.
+	// Its error ends the call; an empty result sends no header.
 	OTPFunc func(context.Context) (Secret, error) `json:"-"`
 }
 
@@ -109,5 +109,5 @@ func (s Scopes) Has(scope Scope) bool { return slices.Contains(s, scope) }
 // MarshalText returns the same as [Scopes.String], and no error.
 func (s Scopes) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// UnmarshalText replaces s by the scopes of a space-delimited text, and never fails.
+// UnmarshalText replaces s with the scopes of a space-delimited text, and never fails.
 func (s *Scopes) UnmarshalText(text []byte) error { *s = splitScopes(string(text)); return nil }

@@ -25,7 +25,7 @@ const (
 // only where it is a whole value.
 type secrets struct{ anywhere, whole []string }
 
-// with returns s and one more secret, whole only if it is shorter than length.
+// with adds a secret, to be redacted only as a whole value if it is shorter than length.
 func (s secrets) with(length int, secret Secret) secrets {
 	switch {
 	case secret == "":
@@ -37,7 +37,7 @@ func (s secrets) with(length int, secret Secret) secrets {
 	return s
 }
 
-// redactor replaces secrets in untrusted text, whichever way that encodes them.
+// redactor replaces secrets in untrusted text, however they are encoded there.
 type redactor struct {
 	secrets
 	encoded []string // every encoding of the secrets to be redacted anywhere, once needed
@@ -116,7 +116,7 @@ func replace(text string, found []span) string {
 	return b.String() + text[done:]
 }
 
-// encoders are the ways in which servers and proxies repeat a character.
+// encoders encode one character in the ways that servers and proxies do.
 var (
 	jsonEncoders = []func(string) string{
 		strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace,
@@ -214,9 +214,9 @@ func (r *redactor) redactHeader(h http.Header) http.Header {
 	return clean
 }
 
-// redactedError matches what an error matches whose text held a secret. It has no Unwrap, as what
-// prints each error of a chain would print the secret, and holds the error in a function, as
-// package fmt prints fields for a verb that doesn't fit.
+// redactedError replaces an error whose text held a secret, and matches the same. It has no Unwrap,
+// since code that prints each error of a chain would print the secret. It holds the error in a
+// function, since package fmt prints fields for a verb that doesn't fit.
 type redactedError struct {
 	text string
 	err  func() error
@@ -230,7 +230,7 @@ func (e *redactedError) Is(target error) bool { return errors.Is(e.err(), target
 // As makes [errors.As] look at the error itself.
 func (e *redactedError) As(target any) bool { return errors.As(e.err(), target) }
 
-// redactError returns err, or an error that matches the same, but whose text holds no secret.
+// redactError returns err, or if its text holds a secret, a redacted error that matches the same.
 func redactError(err error, s secrets) error {
 	text := err.Error()
 	clean := redact(text, s)

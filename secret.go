@@ -8,17 +8,17 @@ import (
 )
 
 // Secret is a credential that does not print: every formatting verb, log and encoder (JSON, XML,
-// text, gob) gets [REDACTED]. [Secret.Reveal] reads it. It unmarshals like a string.
+// text, gob) gets [REDACTED]. [Secret.Reveal] returns it. It unmarshals like a string.
 //
-// What calls no methods shows it all the same: a conversion such as string(s); package fmt for the
-// verbs %p and %w, which go vet reports, and in unexported fields of a struct; encoding/json in the
-// keys of a map; and whatever prints by reflection, such as some test libraries.
+// Code that calls no methods still shows it: a conversion such as string(s); package fmt for the
+// verbs %p and %w, which go vet reports, and for unexported fields of a struct; encoding/json for
+// the keys of a map; and whatever prints by reflection, such as some test libraries.
 type Secret string
 
 // Reveal returns the value as a plain string, which prints.
 func (s Secret) Reveal() string { return string(s) }
 
-// String returns [REDACTED].
+// String returns [REDACTED], even for an empty secret.
 func (s Secret) String() string { return redacted }
 
 // Format implements [fmt.Formatter]: [REDACTED] for every verb.
