@@ -1,5 +1,5 @@
 // Package rotate replaces Fastly API tokens without losing one: it creates a
-// token with a known outcome ([Create]), and replaces a token by a new one with
+// token with a known outcome ([Create]), and replaces a token with a new one that has
 // the same rights ([Rotation]).
 //
 //	r := rotate.Rotation{

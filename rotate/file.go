@@ -47,7 +47,7 @@ func (d disk) read(path string, limit int64) (text []byte, err error) {
 	return text, err
 }
 
-// replace replaces the file at path by one with the content and mode 0600, whole
+// replace replaces the file at path with the content, in mode 0600, whole
 // or not at all. replaced says whether it did; with an error, a crash of the
 // machine may undo that.
 func (d disk) replace(path string, content []byte) (replaced bool, err error) {

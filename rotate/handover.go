@@ -33,7 +33,7 @@ var ErrMaybeHandedOver = errors.New("rotate: the new token may have been handed 
 // maxKey bounds what is read of a token's file: a longer one holds no token.
 const maxKey = 4 << 10
 
-// WriteFile returns a handover that replaces the file at path by one that holds
+// WriteFile returns a handover that replaces the file at path with one that holds
 // the access token, without a line break. Readers see either the old file or the
 // new one, whole, even after a crash of the machine. The new file has mode 0600
 // and belongs to the user of the process, whatever the old one had. Anything else

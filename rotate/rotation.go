@@ -9,7 +9,7 @@ import (
 	"github.com/fastly-tokens/fastly"
 )
 
-// Rotation replaces a token by a new one with the same name (except for its
+// Rotation replaces a token with a new one of the same name (except for its
 // marker), scopes and services. Client, Handover and Journal are required; every
 // other field has a zero value that works. The fields must not change during a
 // run.

@@ -19,8 +19,8 @@ import (
 func (a *app) rotateCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rotate [ID] (--out FILE | -- COMMAND [ARGUMENT...])",
-		Short: "Replace a token by a new one like it",
-		Long: `Replaces a token by a new one with the same name, scopes, services and lifetime:
+		Short: "Replace a token with a new one like it",
+		Long: `Replaces a token with a new one of the same name, scopes, services and lifetime:
 creates the new one, checks that it works, hands it over, and only then revokes
 the old one. The token is that of the environment, or the one with the given ID,
 which must belong to the same user. The name ends in random letters, which make

@@ -1,4 +1,4 @@
-// Rotate replaces an API token by a new one with the same name, scopes, services
+// Rotate replaces an API token with a new one of the same name, scopes, services
 // and lifetime, hands it over in a file, and then revokes the old one.
 //
 //	go install ./examples/rotate
