@@ -109,8 +109,8 @@ func ExampleTokensService_CreateToken() {
 	// access token: [REDACTED]
 }
 
-// The API shows an access token once. If the response breaks off, what could be
-// read of it comes together with the error.
+// The API shows an access token once. If the response is cut off, what could be
+// read of it is returned together with the error.
 func ExampleTokensService_CreateToken_brokenResponse() {
 	srv := fastlytest.NewServer()
 	defer srv.Close()

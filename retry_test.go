@@ -46,7 +46,7 @@ func TestDecideEveryCell(t *testing.T) {
 		result fastly.Result
 		status []int
 		when   int
-		want   [6]string // read, revoke, revoke current, revoke foreign, revoke bulk, create
+		want   [6]string // read, revoke, revoke current, revoke current under WithTransport, revoke bulk, create
 	}{
 		{"done", fastly.ResultDone, []int{200, 204}, always, [6]string{"done", "done", "done", "done", "done", "done"}},
 		{"not sent", fastly.ResultNotSent, []int{0}, always, [6]string{"retry", "retry", "retry", "retry", "retry", "retry"}},

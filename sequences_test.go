@@ -36,7 +36,7 @@ func defaultSequences() int {
 const (
 	viewNoResponse = "no response"
 	viewComplete   = "complete"  // the API's own 2xx
-	viewTruncated  = "truncated" // a 2xx whose JSON breaks off
+	viewTruncated  = "truncated" // a 2xx whose JSON is cut off
 	viewNotAPI     = "not API"   // a 2xx that is not the API's
 )
 
@@ -67,7 +67,7 @@ var endlessStep = step{fastlytest.Fault{Kind: fastlytest.Endless}, true, viewNot
 // class. Stalls end by themselves, so that no outcome depends on time.
 var faultySteps = func() []step {
 	const pause = time.Millisecond
-	// Without processing: what a captive portal sends, and a 2xx that breaks off
+	// Without processing: what a captive portal sends, and a 2xx that is cut off
 	// before the first byte of JSON.
 	page := fastlytest.Fault{Kind: fastlytest.Status, Status: 200, Body: "<html><title>Sign in</title></html>"}
 	part := fastlytest.Fault{

@@ -42,8 +42,8 @@ func (s *TokensService) BulkRevokeTokens(ctx context.Context, tokenIDs []string)
 // only after POST /sudo, which this library never sends; otherwise it gets [ErrSudoRequired].
 //
 // A create is never retried once the API may have processed it: the error then matches
-// [ErrOutcomeUnknown]. What can be read of a broken response is returned together with an error:
-// even if err is not nil, check whether the response is nil and whether it has an AccessToken.
+// [ErrOutcomeUnknown]. With an error, the response is nil, or holds what could be read of a broken
+// one: check it for an AccessToken, which the API shows only once.
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/user/#create-token
 func (s *TokensService) CreateToken(ctx context.Context, req *CreateTokenRequest) (*TokenCreatedResponse, error) {
 	if err := checkCreate(req); err != nil {
