@@ -387,7 +387,7 @@ func TestTransportsAuthenticateAtTheAPI(t *testing.T) {
 	}
 }
 
-// It is the race detector that checks most of this.
+// Most of this is checked by the race detector.
 func TestTransportsServeManyGoroutines(t *testing.T) {
 	t.Parallel()
 	srv := newStub(t, http.StatusNoContent, nil, "")

@@ -18,7 +18,7 @@ import (
 	"github.com/fastly-tokens/fastly"
 )
 
-// invalidResponses neither describe a token nor a list of tokens.
+// invalidResponses describe neither a token nor a list of tokens.
 var invalidResponses = map[string]string{
 	"empty":                  "",
 	"spaces":                 " \n\t ",

@@ -130,7 +130,7 @@ func assertRoundTrip(t *testing.T, c *fuzzed, token fastly.TokenResponse) {
 	if len(token.Services) == 0 {
 		token.Services, again.Services = nil, nil
 	}
-	// A scope of several words comes back as several.
+	// A scope of several words is read as several.
 	assert.Equal(t, fastly.ParseScopes(token.Scopes.String()), fastly.ParseScopes(again.Scopes.String()))
 	token.Scopes, again.Scopes = nil, nil
 	assert.Equal(t, token, *again)
@@ -203,7 +203,7 @@ func FuzzErrorBody(f *testing.F) {
 			f.Add(100, echo("x"), echo("y"))
 		}
 	}
-	// Longer ones are in tests of their own: here they would be most of the time.
+	// Longer ones have tests of their own: here they would take most of the time.
 	for _, body := range []string{
 		"", "{}", "[]", "null", `{"msg":null}`, `{"msg":{"x":1}}`, `{"errors":[]}`, `{"errors":[{"title":"t","detail":"d","code":7}]}`, `{"title":"t","status":400}`,
 		"<title>", "<TITLE\n>x</title", "<html>\x1b[31m", "\u202e\u2066\x00\x9b", strings.Repeat("é", 600), `{"msg":"` + strings.Repeat(`\u001b`, 300) + `"}`,

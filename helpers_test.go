@@ -451,7 +451,7 @@ func (b *trackedBody) Close() error {
 	return nil
 }
 
-// endless reads as a text, and then another for ever.
+// endless reads as a text, then as another one, repeated without end.
 func endless(begin, again string) io.Reader {
 	// Byte by byte, 64 MiB would take seconds.
 	return io.MultiReader(strings.NewReader(begin), &repeating{text: strings.Repeat(again, 1+4096/len(again))})
@@ -496,7 +496,7 @@ func (d *dialer) dial(ctx context.Context, network, addr string) (net.Conn, erro
 
 func (d *dialer) transport() *http.Transport { return &http.Transport{DialContext: d.dial} }
 
-// errConnRefused is that of a dial.
+// errConnRefused is the error of a dial that is refused.
 var errConnRefused = &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connection refused")}
 
 // discardLog keeps a server's complaints about its clients out of the output.
@@ -527,7 +527,7 @@ func hostOf(t testing.TB, rawURL string) string {
 	return u.Host
 }
 
-// trap is a server that nobody should visit.
+// trap is a server that must get no request.
 type trap struct {
 	*httptest.Server
 	mu     sync.Mutex
@@ -696,7 +696,7 @@ var (
 	jsonEscapes = regexp.MustCompile(`\\u[0-9A-Fa-f]{4}|\\x[0-9A-Fa-f]{2}|\\.`)
 )
 
-// decodings returns a text and what it is if it was encoded.
+// decodings returns a text, and what it decodes to.
 func decodings(text string) []string {
 	if !strings.ContainsAny(text, `%+&\`) {
 		return []string{text}

@@ -34,8 +34,8 @@ var errKeyFileEmpty = errors.New("the file is empty")
 // The function is safe for concurrent use: one call at a time reads the file; the others wait for
 // it, or until their contexts end. Errors name the file, never show its content, and match the
 // cause, such as [fs.ErrNotExist]. A path that is empty, or looks like an access token (32 letters,
-// digits, '-' and '_'), is an [ErrInvalidArgument] that does not show it; write ./ in front of the
-// name if the file is really called that.
+// digits, '-' and '_'), gives an error that does not show it, and matches [ErrInvalidArgument];
+// write ./ in front of the name if the file is really called that.
 func KeyFile(path string) func(context.Context) (Secret, error) {
 	return (&keyFile{path: path, turn: make(chan struct{}, 1)}).key
 }

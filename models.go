@@ -17,13 +17,13 @@ type TokenResponse struct {
 	UserID        string    `json:"user_id"`                  // the user it belongs to
 	CustomerID    string    `json:"customer_id"`              // the account it belongs to
 	Scopes        Scopes    `json:"scope"`                    // what it may do
-	Services      []string  `json:"services"`                 // IDs of the services it is limited to; empty means all of the account
+	Services      []string  `json:"services"`                 // IDs of its services; empty means all of the account
 	CreatedAt     time.Time `json:"created_at,omitzero"`      // zero if not reported
 	UpdatedAt     time.Time `json:"updated_at,omitzero"`      // last change; zero means never, or not reported
 	DeletedAt     time.Time `json:"deleted_at,omitzero"`      // when it was revoked; zero means never, or not reported
 	ExpiresAt     time.Time `json:"expires_at,omitzero"`      // when it stops working; zero means never
 	LastUsedAt    time.Time `json:"last_used_at,omitzero"`    // zero means never, or not reported
-	SudoExpiresAt time.Time `json:"sudo_expires_at,omitzero"` // when the confirmation by POST /sudo ends; zero means there is none
+	SudoExpiresAt time.Time `json:"sudo_expires_at,omitzero"` // when its confirmation by POST /sudo ends; zero means none
 	IP            string    `json:"ip"`                       // of the client that last used it
 	UserAgent     string    `json:"user_agent"`               // of the client that last used it
 }
@@ -53,7 +53,7 @@ type TokenCreatedResponse struct {
 // the zero value is a valid request. It can be reused.
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/user/#create-token
 type CreateTokenRequest struct {
-	Name      string    // if unique, finds a token whose response was lost: see [ErrOutcomeUnknown]
+	Name      string    // if unique, identifies a token whose response was lost: see [ErrOutcomeUnknown]
 	Scopes    Scopes    // what the token may do; empty means [ScopeGlobal]
 	Services  []string  // IDs of the services it is limited to; empty means all of the account
 	ExpiresAt time.Time // when it stops working, sent in UTC, truncated to the second; zero means never

@@ -82,9 +82,9 @@ func WithoutAuthentication() Option {
 }
 
 // WithTransport sends requests through rt, which authenticates them and decides where credentials
-// go. It should add none to a create with a Username and a Password, which authenticates itself. As
-// the client doesn't know the key, it does not retry a [TokensService.RevokeTokenCurrent] that may
-// have been processed.
+// go. It should add none to a create with a Username and a Password, which authenticates itself.
+// As the client does not know the key, it does not retry a [TokensService.RevokeTokenCurrent] that
+// may have been processed.
 func WithTransport(rt http.RoundTripper) Option {
 	return func(c *config) error {
 		if rt == nil {

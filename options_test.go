@@ -405,7 +405,7 @@ func TestPlainHTTPIsRejectedUnlessLoopback(t *testing.T) {
 	}
 }
 
-// The mistakes that put one there.
+// The mistakes that put a secret there.
 func TestBaseURLWithASecretIsNotShown(t *testing.T) {
 	t.Parallel()
 	for _, rawURL := range []string{

@@ -198,7 +198,7 @@ var errorBodies = map[string]errorCase{
 		status: 400, contentType: typeJSON, body: "Bad Request\n", msg: "Bad Request", text: "400 Bad Request",
 	},
 
-	// Other forms that are met behind the same host.
+	// Other forms seen behind the same host.
 	"text": {
 		status: 503, contentType: typeText, body: "  upstream connect error\n", msg: "upstream connect error", text: "503 upstream connect error",
 	},
@@ -362,8 +362,8 @@ func TestErrorBodyThatBreaksOffIsKept(t *testing.T) {
 	assert.Equal(t, "Record not found", got.Msg)
 }
 
-// TestSwitchedProtocolDoesNotHoldTheCall has a 101 that nobody asked for, and
-// then silence on an open connection.
+// TestSwitchedProtocolDoesNotHoldTheCall has an unsolicited 101, and then silence
+// on an open connection.
 func TestSwitchedProtocolDoesNotHoldTheCall(t *testing.T) {
 	t.Parallel()
 	for _, op := range operations {

@@ -14,15 +14,15 @@ import (
 // which requests are retried; the README lists every case. The zero value of a field means its
 // default; a negative one is an error of [NewClient].
 //
-// An [http.Transport] may retry by itself, uncounted: over HTTP/1 a request of which no byte was
-// sent, and a read that got no response on a reused connection.
+// An [http.Transport] may retry by itself, uncounted: a read over HTTP/2; over HTTP/1, a request of
+// which no byte was sent, and a read that got no response on a reused connection.
 type RetryPolicy struct {
 	MaxAttempts int // in total; default 4; 1 disables retries
 	// MinBackoff and MaxBackoff bound the exponential backoff with full jitter: the wait before the
 	// nth retry is random, up to MinBackoff doubled n-1 times, at most MaxBackoff. The defaults are
 	// 250 ms and 8 s; one that contradicts the other field equals it.
 	MinBackoff, MaxBackoff time.Duration
-	// MaxWait is the longest wait, by default 30 s. A call fails at once if the API asks for more.
+	// MaxWait is the longest wait, by default 30 s. A call that needs a longer one fails at once.
 	MaxWait time.Duration
 }
 

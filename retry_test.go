@@ -150,8 +150,8 @@ func TestDelayOfTheServerReplacesTheBackoff(t *testing.T) {
 	assert.Equal(t, time.Millisecond, fastly.RetryDelay(p, time.Millisecond, 9, 0))
 }
 
-// Many clients that a server sends away for the same time must not return at
-// the same moment.
+// Clients that are told to wait for the same time must not all retry at the same
+// moment.
 func TestDelayOfTheServerGetsJitterOnTop(t *testing.T) {
 	t.Parallel()
 	p := fastly.WithDefaults(fastly.RetryPolicy{})
@@ -160,7 +160,7 @@ func TestDelayOfTheServerGetsJitterOnTop(t *testing.T) {
 	assert.Less(t, fastly.RetryDelay(p, 20*time.Second, 1, 0.999), 22*time.Second, "a tenth at most")
 }
 
-// Else they would all come back in the same moment.
+// Otherwise they would all retry at the same moment.
 func TestCallsThatWaitForTheServerEndApart(t *testing.T) {
 	t.Parallel()
 	c := newStub(t, http.StatusTooManyRequests, http.Header{"Retry-After": {"20"}}, "").client(t, fastly.WithRetryPolicy(fastly.RetryPolicy{MaxAttempts: 2}))
@@ -209,8 +209,8 @@ func assertTokenMayExist(t *testing.T, err error) {
 	assertOneLine(t, err)
 }
 
-// withTimeout makes an attempt time out that is meant to. It leaves time for one
-// that is not, on a busy machine.
+// withTimeout is short enough for attempts that are meant to time out, and long
+// enough for the others on a busy machine.
 var withTimeout = fastly.WithHTTPClient(&http.Client{Timeout: 3 * time.Second})
 
 // stall performs every operation with the fault, which holds it until it times
@@ -623,7 +623,7 @@ func TestMaxAttemptsOfOneDisablesRetries(t *testing.T) {
 	}
 }
 
-// Of other statuses than 429 and 503, Retry-After does not delay a retry.
+// With a status other than 429 or 503, Retry-After does not delay a retry.
 func TestRetryAfterDelaysARetryAfter503Alone(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{500, 502, 503, 504} {
@@ -712,8 +712,8 @@ func TestCancelEndsAWaitAtOnce(t *testing.T) {
 	})
 }
 
-// By themselves, the waits last 20 s and the stalls a minute. That nothing delays
-// the end, TestCancelEndsARequestAtOnce and TestCancelEndsAWaitAtOnce measure.
+// Without a cancel, the waits last 20 s and the stalls a minute. How soon it takes
+// effect is measured by TestCancelEndsARequestAtOnce and TestCancelEndsAWaitAtOnce.
 func TestCancelIsQuickOverASocket(t *testing.T) {
 	t.Parallel()
 	for name, fault := range map[string]fastlytest.Fault{

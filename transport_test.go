@@ -315,7 +315,7 @@ func TestDefaultTransportIsBounded(t *testing.T) {
 	assert.NotNil(t, tr.OnProxyConnectResponse)
 }
 
-// swallowing is a connection whose other end hears nothing any longer.
+// swallowing is a connection whose other end no longer receives anything.
 type swallowing struct {
 	net.Conn
 	dead atomic.Bool
@@ -472,7 +472,7 @@ func TestProxyThatRefusesIsNamed(t *testing.T) {
 	}
 }
 
-// Of a proxy that refuses a CONNECT, net/http says the status text and no more.
+// If a proxy refuses a CONNECT, net/http's error is the status text alone.
 func TestProxyThatRefusesTheCallersTransportIsNotAskedAgain(t *testing.T) {
 	t.Parallel()
 	srv, _ := newHTTP2(t, false, func(http.ResponseWriter, *http.Request) { assert.Fail(t, "a request got through") })
@@ -526,7 +526,7 @@ func TestLoopbackInUpperCaseNeedsNoProxy(t *testing.T) {
 	assert.Len(t, proxy.requests(), 1, "requests by the proxy")
 }
 
-// Contracts are broken in the field, by tracing and retrying transports.
+// Some tracing and retrying transports break the contract of http.RoundTripper.
 func TestTransportThatBreaksItsContract(t *testing.T) {
 	t.Parallel()
 	errBelow := errors.New("it broke")
@@ -1082,7 +1082,7 @@ func TestHealthyHTTP2LosesNoCreate(t *testing.T) {
 	}
 }
 
-// Of such a request, some bytes may have left.
+// Some bytes of such a request may have been sent.
 func TestContextThatEndsWhileAHeaderIsWrittenLeavesTheOutcomeUnknown(t *testing.T) {
 	t.Parallel()
 	client, server := net.Pipe()
@@ -1165,8 +1165,8 @@ func TestClientsShareATransport(t *testing.T) {
 	shared.CloseIdleConnections()
 }
 
-// A transport that retries by itself may ask for a key that the function does not
-// have any more.
+// A transport that retries by itself may call the key function when that has no
+// key any more.
 func TestFailureOfTheKeyFunctionDoesNotHideThatARequestWasSent(t *testing.T) {
 	t.Parallel()
 	for name, next := range map[string]func(context.Context) error{
@@ -1254,8 +1254,8 @@ func TestCloseIdleConnectionsLeavesNothingBehind(t *testing.T) {
 	require.NoError(t, err, "the client still works")
 }
 
-// endedBody is text that ends without an error when its request does, as a chunked
-// body can whose server notices that the client is about to close the connection.
+// endedBody ends without an error when its request ends, as a chunked body can if
+// the server notices that the client is about to close the connection.
 type endedBody struct {
 	ctx  context.Context
 	text io.Reader
