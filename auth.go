@@ -68,13 +68,13 @@ func (s secrets) withSent(resp *http.Response) secrets {
 	return s.with(minToken, Secret(resp.Request.Header.Get("Fastly-Key"))).with(minToken, Secret(value)).with(minPassword, Secret(password))
 }
 
-// APIKeyTransport is an [http.RoundTripper], for any [http.Client], that adds an API token to
+// APIKeyTransport is an [http.RoundTripper], for any [http.Client], that adds an API key to
 // requests as the Fastly-Key header. A request to an origin other than Host fails, even on
 // redirect, and so does one over plain http unless the host is loopback. It is safe for concurrent
 // use as long as its fields do not change.
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/
 type APIKeyTransport struct {
-	Key Secret // the API token, used if KeyFunc is nil; if empty, requests fail
+	Key Secret // the API key, used if KeyFunc is nil; if empty, requests fail
 	// KeyFunc is called for each request, with its context, and must be safe for concurrent use.
 	// Its error fails the request.
 	KeyFunc func(context.Context) (Secret, error)

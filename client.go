@@ -35,7 +35,7 @@ type Client struct {
 	random    func() float64
 }
 
-// NewClientFromEnv is [NewClient] with the API token from the environment variable
+// NewClientFromEnv is [NewClient] with the API key from the environment variable
 // FASTLY_API_TOKEN, else FASTLY_API_KEY, and the base URL from FASTLY_API_URL if set. It reads them
 // once. Options take precedence. The error for a missing or bad value names the variable.
 func NewClientFromEnv(opts ...Option) (*Client, error) {

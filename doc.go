@@ -14,11 +14,11 @@
 //
 // # Authentication
 //
-// [WithAPIKey] sends an API token, and [WithAPIKeyFunc] one that may change. A create with a
-// Username and a Password authenticates itself, so for it [WithoutAuthentication] is enough.
-// Credentials go to the host of the base URL only, and over TLS unless that host is loopback or
-// [WithInsecurePlainHTTP] is given; no redirect is followed. Use [WithHTTPClient] for a proxy, TLS
-// settings or tracing, and [WithTransport] for your own authentication.
+// An API key is the access token of an API token. [WithAPIKey] sends one, [WithAPIKeyFunc] one that
+// may change. A create with a Username and a Password authenticates itself: [WithoutAuthentication]
+// is enough for it. Credentials go to the host of the base URL only, over TLS unless that host is
+// loopback or [WithInsecurePlainHTTP] is given; no redirect is followed. Use [WithHTTPClient] for a
+// proxy, TLS settings or tracing, and [WithTransport] for your own authentication.
 //
 // # Errors
 //

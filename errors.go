@@ -33,7 +33,7 @@ var (
 	ErrInvalidScope       = errors.New("fastly: invalid scope")                  // unknown to the API
 	ErrAccountLocked      = errors.New("fastly: account locked")                 // usually after failed logins
 	ErrSudoRequired       = errors.New("fastly: password confirmation required") // of an API key, by POST /sudo
-	ErrTokenExpired       = errors.New("fastly: token expired")                  // the client's API token
+	ErrTokenExpired       = errors.New("fastly: token expired")                  // the API key has expired
 )
 
 // ErrInvalidArgument is matched by errors about an option or argument. No request was sent with it.

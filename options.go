@@ -47,13 +47,13 @@ func withCredential(option string, cred credential, err error) Option {
 	}
 }
 
-// WithAPIKey authenticates with an API token, sent as the Fastly-Key header.
+// WithAPIKey authenticates with an API key, sent as the Fastly-Key header.
 func WithAPIKey(key string) Option {
 	cred, err := keyCredential(Secret(key))
 	return withCredential("WithAPIKey", cred, err)
 }
 
-// WithAPIKeyFunc authenticates with the API token that f returns, for keys that change while the
+// WithAPIKeyFunc authenticates with the API key that f returns, for keys that change while the
 // program runs, such as [KeyFile]. f is called for each attempt (once for a
 // [TokensService.RevokeTokenCurrent]) with the context of the call, before an attempt's timeout
 // starts, and must be safe for concurrent use. Its error ends the call, and [errors.Is] finds it.
@@ -75,8 +75,7 @@ func WithBasicAuth(username, password string) Option {
 
 // WithoutAuthentication makes a client without credentials of its own, for
 // [TokensService.CreateToken] with a Username and a Password. Every other call fails with
-// [ErrInvalidArgument] before anything is sent. The transport of [WithHTTPClient] may still add
-// credentials.
+// [ErrInvalidArgument] before sending. A transport of [WithHTTPClient] may add credentials.
 func WithoutAuthentication() Option {
 	return func(c *config) error { return c.authenticate("WithoutAuthentication", nil, nil) }
 }
