@@ -173,7 +173,7 @@ func (c *Client) attempt(ctx context.Context, op *operation, decode func(*http.R
 		return outcome{result: e.classify(), status: e.StatusCode, response: e, delay: e.serverDelay()}
 	}
 	if err = decode(resp); err != nil {
-		if ended := context.Cause(ctx); ended != nil {
+		if ended := context.Cause(ctx); ended != nil && !isA[*foreignError](err) {
 			err = &truncatedError{ended, err} // even if the server noticed, and ended the body properly
 		}
 		err = redactError(err, secrets)

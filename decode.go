@@ -329,18 +329,24 @@ func decodeCreated(resp *http.Response) (*TokenCreatedResponse, error) {
 // portal, say, sends a page with a 200.
 func decodeRevoked(resp *http.Response) (none struct{}, err error) {
 	text, err := io.ReadAll(io.LimitReader(resp.Body, maxErrorBytes))
-	if text = bytes.TrimSpace(text); len(text) == 0 {
-		return none, err
+	if text = bytes.TrimSpace(text); len(text) == 0 && err == nil {
+		return none, nil
 	}
-	kind := jsontext.NewDecoder(bytes.NewReader(text)).PeekKind()
-	switch mediaType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); {
-	case kind == 0, err == nil && !jsontext.Value(text).IsValid(lenient...):
-		return none, invalidResponse("it is not JSON")
-	case mediaType == "text/html":
-		return none, invalidResponse("it is a page of HTML")
+	if len(text) > 0 && !jsontext.Value(text).IsValid(lenient...) {
+		_, invalid := jsontext.NewDecoder(bytes.NewReader(text), lenient...).ReadValue()
+		if !errors.Is(invalid, io.ErrUnexpectedEOF) {
+			return none, &foreignError{invalidResponse("it is not JSON")}
+		}
+		err = cmp.Or(err, invalidResponse("it is not JSON"))
+	}
+	if mediaType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); mediaType == "text/html" {
+		return none, &foreignError{invalidResponse("it is a page of HTML")}
 	}
 	return none, err
 }
+
+// foreignError is the error of a 2xx that is not the API's, even if it was not read to its end.
+type foreignError struct{ error }
 
 // invalidResponse says why a 2xx is not the response it should be.
 func invalidResponse(format string, args ...any) error {

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -608,6 +609,52 @@ func TestRevokeAcceptsOnlyAnEmptyBodyOrJSON(t *testing.T) {
 			}
 			require.EqualError(t, err, "fastly: "+op.method+" "+op.path+": the response is not what the API sends: it is not JSON", op.name)
 			assertMatches(t, err)
+		}
+	}
+}
+
+// What comes of a page before it breaks off is no more from the API than the whole of it.
+func TestRevokeIsNotDoneByAPageThatBreaksOff(t *testing.T) {
+	t.Parallel()
+	for _, stall := range []bool{false, true} {
+		for _, page := range []struct {
+			mediaType, text string
+			applied         bool
+		}{
+			{"text/html", "<html>Sign", false},
+			{"text/html", "", false},
+			{"text/plain", "too many gue", false},
+			{"application/json", `{"status":`, true},
+			{"application/json", "nul", true},
+			{"", "", true},
+		} {
+			for _, op := range operations {
+				if op.method != http.MethodDelete {
+					continue
+				}
+				t.Run(fmt.Sprintf("%s, %s %.3q, stall %v", op.name, page.mediaType, page.text, stall), func(t *testing.T) {
+					t.Parallel()
+					synctest.Test(t, func(t *testing.T) {
+						tr := newPiped(t, false, func(w http.ResponseWriter, r *http.Request) {
+							w.Header().Set("Content-Type", page.mediaType)
+							w.Header().Set("Content-Length", "1000")
+							_, _ = io.WriteString(w, page.text)
+							assert.NoError(t, http.NewResponseController(w).Flush())
+							if stall {
+								<-r.Context().Done()
+							}
+						})
+						err := op.do(t.Context(), mustClient(t, fastly.WithAPIKey(someKey), fastly.WithBaseURL("http://127.0.0.1"),
+							fastly.WithHTTPClient(&http.Client{Transport: tr, Timeout: time.Minute})))
+						if page.applied {
+							assert.NoError(t, err)
+							return
+						}
+						require.ErrorContains(t, err, "fastly: "+op.method+" "+op.path+": the response is not what the API sends: it is ")
+						assertMatches(t, err)
+					})
+				})
+			}
 		}
 	}
 }
