@@ -154,7 +154,8 @@ func (c *Client) attempt(ctx context.Context, op *operation, decode func(*http.R
 	if c.silence > 0 {
 		timer.Reset(c.silence)
 	}
-	resp.Body = &timedBody{resp.Body, ctx, timer, c.silence}
+	body := &timedBody{ReadCloser: resp.Body, ctx: ctx, timer: timer, silence: c.silence}
+	resp.Body = body
 	defer resp.Body.Close()
 	c.http1.Store(resp.ProtoMajor == 1)
 	if jar := c.client.Jar; jar != nil && op.password == "" {
@@ -173,7 +174,7 @@ func (c *Client) attempt(ctx context.Context, op *operation, decode func(*http.R
 		return outcome{result: e.classify(), status: e.StatusCode, response: e, delay: e.serverDelay()}
 	}
 	if err = decode(resp); err != nil {
-		if ended := context.Cause(ctx); ended != nil && !isA[*foreignError](err) {
+		if ended := cmp.Or(body.err, context.Cause(ctx)); ended != nil && !isA[*foreignError](err) {
 			err = &truncatedError{ended, err} // even if the server noticed, and ended the body properly
 		}
 		err = redactError(err, secrets)

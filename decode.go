@@ -247,9 +247,6 @@ func (d *tokenDecoder) end() error {
 
 // explain returns why reading failed. It never quotes the text, which may hold an access token.
 func explain(err error) error {
-	if truncated, ok := errors.AsType[*truncatedError](err); ok {
-		return truncated
-	}
 	tooLong, isTooLong := errors.AsType[*http.MaxBytesError](err)
 	syntactic, isSyntactic := errors.AsType[*jsontext.SyntacticError](err)
 	switch {

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 	"time"
 
@@ -613,8 +614,8 @@ func TestRevokeAcceptsOnlyAnEmptyBodyOrJSON(t *testing.T) {
 	}
 }
 
-// What comes of a page before it breaks off is no more from the API than the whole of it.
-func TestRevokeIsNotDoneByAPageThatBreaksOff(t *testing.T) {
+// The first part of a page is no more from the API than the whole of it.
+func TestRevokeIsNotDoneByAPageThatIsCutOff(t *testing.T) {
 	t.Parallel()
 	for _, stall := range []bool{false, true} {
 		for _, page := range []struct {
@@ -656,5 +657,43 @@ func TestRevokeIsNotDoneByAPageThatBreaksOff(t *testing.T) {
 				})
 			}
 		}
+	}
+}
+
+// A byte that changed on its way makes the text look wrong, and a checksum tells why.
+func TestReadOfACorruptResponseIsRetried(t *testing.T) {
+	t.Parallel()
+	for _, op := range operations {
+		if op.kind != fastly.KindRead {
+			continue
+		}
+		n := 0
+		rt := roundTripFunc(func(r *http.Request) (*http.Response, error) {
+			resp, err := respond(http.StatusOK, op.body)(r)
+			if n++; n == 1 && err == nil {
+				corrupt := strings.NewReader("x")
+				resp.Body = io.NopCloser(iotest.DataErrReader(io.MultiReader(corrupt, iotest.ErrReader(gzip.ErrChecksum))))
+			}
+			return resp, err
+		})
+		c := mustClient(t, quickRetry, fastly.WithAPIKey(someKey), fastly.WithHTTPClient(&http.Client{Transport: rt}))
+		require.NoError(t, op.do(t.Context(), c), op.name)
+		assert.Equal(t, 2, n, op.name)
+	}
+}
+
+// A transport may say more about the end of a body than io.EOF.
+func TestWrappedEOFIsTheEnd(t *testing.T) {
+	t.Parallel()
+	for _, op := range operations {
+		rt := roundTripFunc(func(r *http.Request) (*http.Response, error) {
+			resp, err := respond(http.StatusOK, op.body)(r)
+			if err == nil {
+				resp.Body = io.NopCloser(io.MultiReader(resp.Body, iotest.ErrReader(fmt.Errorf("counted %d bytes: %w", len(op.body), io.EOF))))
+			}
+			return resp, err
+		})
+		c := mustClient(t, noRetry, fastly.WithAPIKey(someKey), fastly.WithHTTPClient(&http.Client{Transport: rt}))
+		assert.NoError(t, op.do(t.Context(), c), op.name)
 	}
 }

@@ -508,3 +508,33 @@ func TestErrorOfTheKeyFunctionRedactsTheKeyThatComesWithIt(t *testing.T) {
 	require.ErrorIs(t, err, stale)
 	assertNoSecret(t, err)
 }
+
+// endingError ends a call at a time when its text is on the way up.
+type endingError struct {
+	error
+	asked func()
+}
+
+func (e endingError) Is(error) bool { e.asked(); return false }
+
+func TestErrorsRedactWhatComesBeforeACancel(t *testing.T) {
+	t.Parallel()
+	for last := range 4 {
+		ctx, cancel := context.WithCancel(t.Context())
+		rt := roundTripFunc(func(r *http.Request) (*http.Response, error) {
+			n := 0
+			reason := endingError{errors.New("lost the request with " + r.Header.Get("Fastly-Key")), func() {
+				if n++; n > last {
+					cancel()
+				}
+			}}
+			body := io.MultiReader(strings.NewReader(tokenJSON), iotest.ErrReader(reason))
+			return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(body)}, nil
+		})
+		c := mustClient(t, noRetry, fastly.WithAPIKey(canaryKey), fastly.WithHTTPClient(&http.Client{Transport: rt}))
+		_, err := c.Tokens.GetTokenCurrent(ctx)
+		cancel()
+		require.Error(t, err)
+		assertNoSecret(t, err)
+	}
+}

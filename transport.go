@@ -173,12 +173,13 @@ func isUnprocessed(err error) bool {
 	return false
 }
 
-// timedBody is a response body whose reads end with the attempt. A truncatedError says why.
+// timedBody is a response body whose reads end with the attempt.
 type timedBody struct {
 	io.ReadCloser
 	ctx     context.Context // of the attempt
 	timer   *time.Timer     // ends the attempt; nil: no bound
 	silence time.Duration   // restarts the timer after each read, unless zero
+	err     error           // why the body was cut off, if it was
 }
 
 func (b *timedBody) Read(p []byte) (int, error) {
@@ -186,8 +187,13 @@ func (b *timedBody) Read(p []byte) (int, error) {
 	if n > 0 && b.silence > 0 {
 		b.timer.Reset(b.silence)
 	}
-	if err != nil && !errors.Is(err, io.EOF) {
-		err = &truncatedError{err: cause(b.ctx, err)}
+	switch {
+	case err == nil:
+	case errors.Is(err, io.EOF):
+		err = io.EOF // bare, as readers expect it
+	default:
+		b.err = cause(b.ctx, err)
+		err = b.err
 	}
 	return n, err
 }
