@@ -149,6 +149,9 @@ func (c *Client) attempt(ctx context.Context, op *operation, decode func(*http.R
 	if err != nil {
 		_, standard := c.transport.(*http.Transport)
 		result := classifyFailure(err, progress.sent(err, standard, ctx.Err() != nil))
+		if op.kind == kindCreate && result == resultNoResponse {
+			secrets = secrets.withQuoted(err)
+		}
 		return outcome{result: result, err: redactError(cause(ctx, err), secrets)}
 	}
 	if c.silence > 0 {
@@ -176,6 +179,9 @@ func (c *Client) attempt(ctx context.Context, op *operation, decode func(*http.R
 	if err = decode(resp); err != nil {
 		if ended := cmp.Or(body.err, context.Cause(ctx)); ended != nil && !isA[*foreignError](err) {
 			err = &truncatedError{ended, err} // even if the server noticed, and ended the body properly
+		}
+		if op.kind == kindCreate {
+			secrets = secrets.withQuoted(err)
 		}
 		err = redactError(err, secrets)
 		_, _ = io.CopyN(io.Discard, resp.Body, maxErrorBytes) // to its end, so that the connection can be reused

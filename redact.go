@@ -14,11 +14,12 @@ import (
 )
 
 const (
-	redacted        = "[REDACTED]"
-	minToken        = 4 // of API keys, access tokens and one-time passwords
-	minPassword     = 8 // a shorter password may be a common word
-	maxHeaderFields = 64
-	maxHeaderValue  = 1 << 10
+	redacted          = "[REDACTED]"
+	minToken          = 4 // of API keys, access tokens and one-time passwords
+	minPassword       = 8 // a shorter password may be a common word
+	accessTokenLength = 32
+	maxHeaderFields   = 64
+	maxHeaderValue    = 1 << 10
 )
 
 // secrets are texts to be redacted. A short one is likely to be part of a word, so it is redacted
@@ -33,6 +34,18 @@ func (s secrets) with(length int, secret Secret) secrets {
 		s.whole = append(slices.Clip(s.whole), secret.Reveal())
 	default:
 		s.anywhere = append(slices.Clip(s.anywhere), secret.Reveal())
+	}
+	return s
+}
+
+// withQuoted returns s and the words in err that have the form of an access token: net/http quotes
+// a response that is not HTTP.
+func (s secrets) withQuoted(err error) secrets {
+	other := func(r rune) bool { return !strings.ContainsRune(alphanumeric+"-_", r) }
+	for word := range strings.FieldsFuncSeq(err.Error(), other) {
+		if len(word) >= accessTokenLength {
+			s = s.with(minToken, Secret(word))
+		}
 	}
 	return s
 }

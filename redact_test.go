@@ -399,6 +399,33 @@ func TestErrorsRedactWhatBrokenHTTPRepeats(t *testing.T) {
 	}
 }
 
+// The access token of such a response is not known to be one.
+func TestErrorsRedactTheAccessTokenInBrokenHTTP(t *testing.T) {
+	t.Parallel()
+	created := `{"access_token": "` + canaryKey + `", "id":"` + someID + `"}`
+	for place, form := range map[string]string{
+		"status line": "%s\r\n\r\n",
+		"protocol":    "{\"id\":\"" + someID + "\",%s\r\n\r\n",
+		"header line": "HTTP/1.1 200 OK\r\n%s\r\n\r\n",
+		"length":      "HTTP/1.1 200 OK\r\nContent-Length: %s\r\n\r\n",
+		"trailer":     "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n%s\r\n\r\n",
+	} {
+		srv := newStubFunc(t, func(w http.ResponseWriter, _ *http.Request) {
+			conn, _, err := http.NewResponseController(w).Hijack()
+			if !assert.NoError(t, err) {
+				return
+			}
+			_, err = fmt.Fprintf(conn, form, created)
+			assert.NoError(t, err)
+			assert.NoError(t, conn.Close())
+		})
+		_, err := srv.client(t).Tokens.CreateToken(t.Context(), &fastly.CreateTokenRequest{Name: someName})
+		require.ErrorIs(t, err, fastly.ErrOutcomeUnknown, place)
+		require.ErrorContains(t, err, "[REDACTED]", place)
+		assertNoSecret(t, err)
+	}
+}
+
 // talkativeError holds the request, as some errors of transports do.
 type talkativeError struct {
 	Request string
