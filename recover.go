@@ -100,14 +100,16 @@ func parseErrorBody(body []byte) errorMessage {
 	text := bytes.TrimSpace(body)
 	switch {
 	case bytes.HasPrefix(text, []byte("{")):
-		return parseErrorObject(text)
+		return parseErrorObject(text, true)
 	case bytes.HasPrefix(text, []byte("<")):
 		return errorMessage{msg: htmlTitle(string(text))}
 	}
 	return errorMessage{msg: string(text)}
 }
 
-func parseErrorObject(object []byte) errorMessage {
+// parseErrorObject reads an error. Only the outermost may hold others: parsed one in the other, 64 KiB
+// of them would take seconds.
+func parseErrorObject(object []byte, outermost bool) errorMessage {
 	var first errorMessage
 	fields := map[string]string{}
 	d := newTokenDecoder(bytes.NewReader(object), lenient...)
@@ -117,7 +119,7 @@ func parseErrorObject(object []byte) errorMessage {
 		if d.err != nil {
 			break
 		}
-		if fields[name] = scalar(value); name == `"errors"` {
+		if fields[name] = scalar(value); name == `"errors"` && outermost {
 			first = parseFirstError(value)
 		}
 	}
@@ -135,7 +137,7 @@ func parseFirstError(array []byte) errorMessage {
 		switch value := d.value(); value.Kind() {
 		case 'n':
 		case '{':
-			return parseErrorObject(value)
+			return parseErrorObject(value, false)
 		default:
 			return errorMessage{}
 		}

@@ -222,6 +222,9 @@ var errorBodies = map[string]errorCase{
 	"JSON:API with text": {
 		status: 400, contentType: typeJSONAPI, body: `{"errors":["no"]}`, text: `400 {"errors":["no"]}`,
 	},
+	"JSON:API in JSON:API": { // to any depth, reading it would take seconds
+		status: 400, contentType: typeJSONAPI, body: `{"errors":[{"errors":[{"title":"no"}]}]}`, text: `400 {"errors":[{"errors":[{"title":"no"}]}]}`,
+	},
 	"errors of an object": {
 		status: 400, contentType: typeJSON, body: `{"errors":{"title":"no"}}`, text: `400 {"errors":{"title":"no"}}`,
 	},
