@@ -149,10 +149,10 @@ func (c *Client) attempt(ctx context.Context, op *operation, decode func(*http.R
 	if err != nil {
 		_, standard := c.transport.(*http.Transport)
 		result := classifyFailure(err, progress.sent(err, standard, ctx.Err() != nil))
-		if op.kind == kindCreate && result == resultNoResponse {
+		if result == resultNoResponse {
 			secrets = secrets.withQuoted(err)
 		}
-		return outcome{result: result, err: redactError(cause(ctx, err), secrets)}
+		return outcome{result: result, err: redactError(cmp.Or(context.Cause(ctx), err), secrets)}
 	}
 	if c.silence > 0 {
 		timer.Reset(c.silence)
@@ -180,10 +180,7 @@ func (c *Client) attempt(ctx context.Context, op *operation, decode func(*http.R
 		if ended := cmp.Or(body.err, context.Cause(ctx)); ended != nil && !isA[*foreignError](err) {
 			err = &truncatedError{ended, err} // even if the server noticed, and ended the body properly
 		}
-		if op.kind == kindCreate {
-			secrets = secrets.withQuoted(err)
-		}
-		err = redactError(err, secrets)
+		err = redactError(err, secrets.withQuoted(err))
 		_, _ = io.CopyN(io.Discard, resp.Body, maxErrorBytes) // to its end, so that the connection can be reused
 	}
 	return outcome{result: classifyDecoding(err), status: resp.StatusCode, err: err}

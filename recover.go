@@ -100,61 +100,44 @@ func parseErrorBody(body []byte) errorMessage {
 	text := bytes.TrimSpace(body)
 	switch {
 	case bytes.HasPrefix(text, []byte("{")):
-		return parseErrorObject(text, true)
+		return parseErrorObject(text)
 	case bytes.HasPrefix(text, []byte("<")):
 		return errorMessage{msg: htmlTitle(string(text))}
 	}
 	return errorMessage{msg: string(text)}
 }
 
-// parseErrorObject reads an error. Only the outermost may hold others: parsed one in the other, 64 KiB
-// of them would take seconds.
-func parseErrorObject(object []byte, outermost bool) errorMessage {
-	var first errorMessage
+// parseErrorObject reads an error of the API or of RFC 9457, or the first one of JSON:API.
+func parseErrorObject(object []byte) errorMessage {
+	fields := scalars(object)
+	var first map[string]string
+	d := newTokenDecoder(strings.NewReader(fields[`"errors"`]), lenient...)
+	for d.begin('[', "an array"); first == nil && d.more(); {
+		if value := d.value(); value.Kind() == '{' {
+			first = scalars(value)
+		}
+	}
+	return errorMessage{
+		msg:    cmp.Or(fields[`"msg"`], fields[`"title"`], first[`"msg"`], first[`"title"`]),
+		detail: cmp.Or(fields[`"detail"`], first[`"detail"`]),
+		code:   cmp.Or(fields[`"code"`], first[`"code"`]),
+	}
+}
+
+// scalars returns the strings and numbers of an object, and its errors as they are.
+func scalars(object []byte) map[string]string {
 	fields := map[string]string{}
 	d := newTokenDecoder(bytes.NewReader(object), lenient...)
 	for d.begin('{', "an object"); d.more(); {
 		name := string(d.fieldName())
-		value := d.value()
-		if d.err != nil {
-			break
-		}
-		if fields[name] = scalar(value); name == `"errors"` && outermost {
-			first = parseFirstError(value)
-		}
-	}
-	return errorMessage{
-		msg:    cmp.Or(fields[`"msg"`], fields[`"title"`], first.msg),
-		detail: cmp.Or(fields[`"detail"`], first.detail),
-		code:   cmp.Or(fields[`"code"`], first.code),
-	}
-}
-
-// parseFirstError reads the first error of a JSON:API array that is not null.
-func parseFirstError(array []byte) errorMessage {
-	d := newTokenDecoder(bytes.NewReader(array), lenient...)
-	for d.begin('[', "an array"); d.more(); {
-		switch value := d.value(); value.Kind() {
-		case 'n':
-		case '{':
-			return parseErrorObject(value, false)
-		default:
-			return errorMessage{}
+		switch value := d.value(); {
+		case value.Kind() == '"':
+			fields[name] = string(d.unquote(value))
+		case value.Kind() == '0', name == `"errors"`:
+			fields[name] = string(value)
 		}
 	}
-	return errorMessage{}
-}
-
-// scalar returns a string or number as text.
-func scalar(value jsontext.Value) string {
-	switch value.Kind() {
-	case '"':
-		text, _ := jsontext.AppendUnquote(nil, value)
-		return string(text)
-	case '0':
-		return value.String()
-	}
-	return ""
+	return fields
 }
 
 // htmlTitle returns the title of an HTML page; the page itself is no message.

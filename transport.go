@@ -188,20 +188,10 @@ func (b *timedBody) Read(p []byte) (int, error) {
 		b.timer.Reset(b.silence)
 	}
 	switch {
-	case err == nil:
 	case errors.Is(err, io.EOF):
-		err = io.EOF // bare, as readers expect it
-	default:
-		b.err = cause(b.ctx, err)
-		err = b.err
+		return n, io.EOF // bare, as readers expect it
+	case err != nil:
+		b.err = cmp.Or(context.Cause(b.ctx), err)
 	}
-	return n, err
-}
-
-// cause returns why ctx ended, if it did, else err.
-func cause(ctx context.Context, err error) error {
-	if ended := context.Cause(ctx); ended != nil {
-		return ended
-	}
-	return err
+	return n, b.err
 }
