@@ -343,7 +343,9 @@ func decodeRevoked(resp *http.Response) (none struct{}, err error) {
 }
 
 // foreignError is the error of a 2xx that is not the API's, even if it was not read to its end.
-type foreignError struct{ error }
+type foreignError struct{ err error }
+
+func (e *foreignError) Error() string { return e.err.Error() }
 
 // invalidResponse says why a 2xx is not the response it should be.
 func invalidResponse(format string, args ...any) error {

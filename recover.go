@@ -63,8 +63,6 @@ func scanString(text []byte, name string) string {
 	}
 }
 
-type errorMessage struct{ msg, detail, code string }
-
 // readError reads a response other than a 2xx, whose body may be anything.
 func readError(resp *http.Response, op *operation, limit RateLimit, s secrets, now time.Time) *GenericTokenError {
 	r := &redactor{secrets: s}
@@ -76,12 +74,12 @@ func readError(resp *http.Response, op *operation, limit RateLimit, s secrets, n
 			body = r.redactTruncated(body)
 		}
 	}
-	message := parseErrorBody([]byte(body))
+	msg, detail, code := parseErrorBody([]byte(body))
 	e := &GenericTokenError{
 		StatusCode: resp.StatusCode,
-		Msg:        r.redact(message.msg),
-		Detail:     r.redact(message.detail),
-		Code:       r.redact(message.code),
+		Msg:        r.redact(msg),
+		Detail:     r.redact(detail),
+		Code:       r.redact(code),
 		Method:     op.method, Path: op.path,
 		RateLimit:  limit,
 		RetryAfter: retryAfter(resp.StatusCode, resp.Header, limit, now),
@@ -96,19 +94,19 @@ func readError(resp *http.Response, op *operation, limit RateLimit, s secrets, n
 }
 
 // parseErrorBody reads an error body of any form: the API's own, JSON:API, RFC 9457, HTML or text.
-func parseErrorBody(body []byte) errorMessage {
+func parseErrorBody(body []byte) (msg, detail, code string) {
 	text := bytes.TrimSpace(body)
 	switch {
 	case bytes.HasPrefix(text, []byte("{")):
 		return parseErrorObject(text)
 	case bytes.HasPrefix(text, []byte("<")):
-		return errorMessage{msg: htmlTitle(string(text))}
+		return htmlTitle(string(text)), "", ""
 	}
-	return errorMessage{msg: string(text)}
+	return string(text), "", ""
 }
 
 // parseErrorObject reads an error of the API or of RFC 9457, or the first one of JSON:API.
-func parseErrorObject(object []byte) errorMessage {
+func parseErrorObject(object []byte) (msg, detail, code string) {
 	fields := scalars(object)
 	var first map[string]string
 	d := newTokenDecoder(strings.NewReader(fields[`"errors"`]), lenient...)
@@ -117,11 +115,8 @@ func parseErrorObject(object []byte) errorMessage {
 			first = scalars(value)
 		}
 	}
-	return errorMessage{
-		msg:    cmp.Or(fields[`"msg"`], fields[`"title"`], first[`"msg"`], first[`"title"`]),
-		detail: cmp.Or(fields[`"detail"`], first[`"detail"`]),
-		code:   cmp.Or(fields[`"code"`], first[`"code"`]),
-	}
+	msg = cmp.Or(fields[`"msg"`], fields[`"title"`], first[`"msg"`], first[`"title"`])
+	return msg, cmp.Or(fields[`"detail"`], first[`"detail"`]), cmp.Or(fields[`"code"`], first[`"code"`])
 }
 
 // scalars returns the strings and numbers of an object, and its errors as they are.
