@@ -184,7 +184,7 @@ func TestTimeoutEndsNoOtherRequest(t *testing.T) {
 func newPiped(t *testing.T, http2 bool, handler http.HandlerFunc) *http.Transport {
 	t.Helper()
 	l := pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
-	srv := &http.Server{Handler: handler, Protocols: new(http.Protocols), ErrorLog: discardLog}
+	srv := &http.Server{Handler: handler, Protocols: new(http.Protocols), ErrorLog: discardLog} //nolint:gosec // of a test, without a network
 	srv.Protocols.SetHTTP1(!http2)
 	srv.Protocols.SetUnencryptedHTTP2(http2)
 	go func() { assert.ErrorIs(t, srv.Serve(l), http.ErrServerClosed) }()
@@ -796,7 +796,7 @@ func newHTTP2Server(t *testing.T, respond func(conn net.Conn, stream uint32)) *h
 // newPlainHTTP2Server is newHTTP2Server without TLS.
 func newPlainHTTP2Server(t *testing.T, respond func(conn net.Conn, stream uint32)) *http2Server {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it does not block
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	return new(http2Server).start(t, "http", listener, respond)
 }
