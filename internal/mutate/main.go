@@ -129,7 +129,10 @@ func run(ctx context.Context, args []string, out io.Writer) (exitCode int, err e
 	if t.err != nil {
 		return 0, t.err
 	}
-	problems := stale(list, s.mutants, o.files)
+	var problems []string
+	if o.id == "" {
+		problems = stale(list, s.mutants, o.files)
+	}
 	slices.Sort(problems)
 	for _, line := range problems {
 		fmt.Fprintf(out, "%s: %s\n", o.list, line)
