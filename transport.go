@@ -31,8 +31,10 @@ func defaultTransport() http.RoundTripper {
 	t.ReadBufferSize = 32 << 10 // fewer system calls for a long list
 	t.TLSClientConfig = cmp.Or(t.TLSClientConfig, new(tls.Config))
 	t.TLSClientConfig.MinVersion = max(t.TLSClientConfig.MinVersion, tls.VersionTLS12)
-	// Without pings a connection that went dead stays in use.
-	t.HTTP2 = cmp.Or(t.HTTP2, &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 15 * time.Second})
+	// Without pings a connection that went dead stays in use. Since Go 1.27 HTTP2 is never nil.
+	t.HTTP2 = cmp.Or(t.HTTP2, new(http.HTTP2Config))
+	t.HTTP2.SendPingTimeout = cmp.Or(t.HTTP2.SendPingTimeout, 15*time.Second)
+	t.HTTP2.PingTimeout = cmp.Or(t.HTTP2.PingTimeout, 15*time.Second)
 	if t.OnProxyConnectResponse == nil {
 		t.OnProxyConnectResponse = checkProxy
 	}

@@ -375,7 +375,7 @@ func TestSettingsOfTheDefaultTransportAreKept(t *testing.T) {
 	tr, ok := fastly.DefaultTransport().(*http.Transport)
 	require.True(t, ok)
 	assert.EqualValues(t, tls.VersionTLS13, tr.TLSClientConfig.MinVersion)
-	assert.Equal(t, was.HTTP2, tr.HTTP2)
+	assert.Equal(t, &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: time.Second}, tr.HTTP2)
 	assert.EqualError(t, tr.OnProxyConnectResponse(t.Context(), nil, nil, nil), "hook")
 	for _, f := range []func(context.Context, string, string) (net.Conn, error){tr.DialContext, tr.DialTLSContext} {
 		_, err := f(t.Context(), "tcp", "127.0.0.1:0")
@@ -385,6 +385,7 @@ func TestSettingsOfTheDefaultTransportAreKept(t *testing.T) {
 	require.ErrorIs(t, err, errConnRefused)
 	assert.Equal(t, 64, tr.MaxConnsPerHost)
 	assert.Zero(t, was.MaxConnsPerHost, "the program's transport is not modified")
+	assert.Zero(t, was.HTTP2.SendPingTimeout, "the program's transport is not modified")
 }
 
 func TestDefaultTransportOfAnotherTypeIsUsed(t *testing.T) {
