@@ -223,7 +223,8 @@ func (d *tokenDecoder) time() (t time.Time) {
 		return t
 	}
 	err := t.UnmarshalText(text)
-	if t = t.UTC(); err != nil || t.Year() < 0 || t.Year() > 9999 {
+	t = t.UTC()
+	if year := t.Year(); err != nil || year < 0 || year > 9999 {
 		d.fail("%s is not an RFC 3339 time", d.name)
 		return time.Time{}
 	}
