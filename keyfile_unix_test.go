@@ -105,14 +105,3 @@ func TestKeyFileFollowsALinkThatIsSwappedUnderManyGoroutines(t *testing.T) {
 	swapped.Store(true)
 	wg.Wait()
 }
-
-func TestKeyFileThatCannotBeReadIsAnError(t *testing.T) {
-	t.Parallel()
-	const memory = "/proc/self/mem" // a regular file, whose first page is not mapped
-	if info, err := os.Stat(memory); err != nil || !info.Mode().IsRegular() {
-		t.Skip("no " + memory)
-	}
-	err := assertNoKey(t, fastly.KeyFile(memory))
-	require.ErrorIs(t, err, syscall.EIO)
-	assert.ErrorContains(t, err, memory)
-}
