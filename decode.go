@@ -30,7 +30,6 @@ type tokenDecoder struct {
 	err     error             // what ended reading
 	invalid error             // the first field that can't be read
 	shared  map[string]string // strings that recur in a list
-	name    []byte            // of the field at hand, in quotes
 	buf     []byte
 	items   []string
 }
@@ -86,8 +85,8 @@ func (d *tokenDecoder) skip() {
 // that can't be read keeps its zero value. With an error, t has what came before it.
 func (d *tokenDecoder) token(t *TokenResponse, secret *Secret) {
 	var serviceID string
-	for d.begin('{', "a JSON object"); d.more(); {
-		switch string(d.fieldName()) {
+	field := func(name []byte) (known bool) {
+		switch string(name) {
 		case `"id"`:
 			t.ID = d.text()
 		case `"name"`:
@@ -104,7 +103,7 @@ func (d *tokenDecoder) token(t *TokenResponse, secret *Secret) {
 			if t.Scopes == nil {
 				t.Scopes = d.scopes()
 			} else { // scope says the same
-				d.skip()
+				d.value()
 			}
 		case `"services"`:
 			t.Services = d.services()
@@ -127,13 +126,21 @@ func (d *tokenDecoder) token(t *TokenResponse, secret *Secret) {
 		case `"user_agent"`:
 			t.UserAgent = d.recurring()
 		case `"access_token"`:
-			if secret != nil {
-				*secret = Secret(d.text())
-			} else {
+			if secret == nil {
+				return false
+			}
+			*secret = Secret(d.text())
+		default:
+			return false
+		}
+		return true
+	}
+	for d.begin('{', "a JSON object"); d.more(); {
+		if name := d.value(); !field(name) {
+			plain, _ := jsontext.AppendFormat(nil, name) // JSON may escape any letter of a name
+			if !field(plain) {
 				d.skip()
 			}
-		default:
-			d.skip()
 		}
 	}
 	// Without the one service of a legacy token, it would look unlimited.
@@ -145,16 +152,6 @@ func (d *tokenDecoder) token(t *TokenResponse, secret *Secret) {
 	}
 }
 
-// fieldName reads a name, and returns it in quotes. JSON may escape any letter.
-func (d *tokenDecoder) fieldName() []byte {
-	quoted := d.value()
-	if d.name = append(d.name[:0], quoted...); bytes.IndexByte(d.name, '\\') >= 0 {
-		plain, _ := jsontext.AppendUnquote(nil, quoted)
-		d.name, _ = jsontext.AppendQuote(d.name[:0], plain)
-	}
-	return d.name
-}
-
 // unquote returns the text of a string, or nothing for null. It is valid until the next call.
 func (d *tokenDecoder) unquote(value jsontext.Value) []byte {
 	switch value.Kind() {
@@ -163,7 +160,7 @@ func (d *tokenDecoder) unquote(value jsontext.Value) []byte {
 		return d.buf
 	case 'n':
 	default:
-		d.fail("%s has an unexpected type", d.name)
+		d.fail("its field %s has an unexpected type", d.StackPointer())
 	}
 	return nil
 }
@@ -211,7 +208,7 @@ func (d *tokenDecoder) services() []string {
 		return d.array()
 	}
 	if len(d.unquote(d.value())) > 0 {
-		d.fail("%s has an unexpected type", d.name)
+		d.fail("its field %s has an unexpected type", d.StackPointer())
 	}
 	return nil
 }
@@ -225,7 +222,7 @@ func (d *tokenDecoder) time() (t time.Time) {
 	err := t.UnmarshalText(text)
 	t = t.UTC()
 	if year := t.Year(); err != nil || year < 0 || year > 9999 {
-		d.fail("%s is not an RFC 3339 time", d.name)
+		d.fail("its field %s is not an RFC 3339 time", d.StackPointer())
 		return time.Time{}
 	}
 	return t

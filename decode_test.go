@@ -148,14 +148,16 @@ func TestErrorSaysWhatIsInvalid(t *testing.T) {
 		`{"id":"x","id":"y"}`:            "it is not valid JSON at byte 10",
 		`{"id":"x"} {}`:                  "there is more after its end",
 		`{"id":"x"}]`:                    "there is more after its end",
-		`{"id":"x","ip":7,"name":{}}`:    `"ip" has an unexpected type`,
-		`{"id":"x","expires_at":"soon"}`: `"expires_at" is not an RFC 3339 time`,
+		`{"id":"x","ip":7,"name":{}}`:    "its field /ip has an unexpected type",
+		`{"id":"x","expires_at":"soon"}`: "its field /expires_at is not an RFC 3339 time",
 	} {
 		_, err := newStub(t, http.StatusOK, nil, body).client(t).Tokens.GetToken(t.Context(), someID)
 		require.EqualError(t, err, "fastly: GET /tokens/"+someID+": the response is not what the API sends: "+want, "response: %s", body)
 	}
 	_, err := newStub(t, http.StatusOK, nil, "{}").client(t).Tokens.ListTokensUser(t.Context())
 	require.ErrorContains(t, err, "it is not a JSON array")
+	_, err = newStub(t, http.StatusOK, nil, `[{"id":"x"},{"id":"y","services":["a",1]}]`).client(t).Tokens.ListTokensUser(t.Context())
+	require.ErrorContains(t, err, "its field /1/services/1 has an unexpected type")
 }
 
 // TestInvalidResponseIsNotQuoted has access tokens in responses that can't be

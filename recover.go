@@ -109,14 +109,14 @@ func parseErrorBody(body []byte) (msg, detail, code string) {
 func parseErrorObject(object []byte) (msg, detail, code string) {
 	fields := scalars(object)
 	var first map[string]string
-	d := newTokenDecoder(strings.NewReader(fields[`"errors"`]), lenient...)
+	d := newTokenDecoder(strings.NewReader(fields["errors"]), lenient...)
 	for d.begin('[', "an array"); first == nil && d.more(); {
 		if value := d.value(); value.Kind() == '{' {
 			first = scalars(value)
 		}
 	}
-	msg = cmp.Or(fields[`"msg"`], fields[`"title"`], first[`"msg"`], first[`"title"`])
-	return msg, cmp.Or(fields[`"detail"`], first[`"detail"`]), cmp.Or(fields[`"code"`], first[`"code"`])
+	msg = cmp.Or(fields["msg"], fields["title"], first["msg"], first["title"])
+	return msg, cmp.Or(fields["detail"], first["detail"]), cmp.Or(fields["code"], first["code"])
 }
 
 // scalars returns the strings and numbers of an object, and its errors as they are.
@@ -124,11 +124,11 @@ func scalars(object []byte) map[string]string {
 	fields := map[string]string{}
 	d := newTokenDecoder(bytes.NewReader(object), lenient...)
 	for d.begin('{', "an object"); d.more(); {
-		name := string(d.fieldName())
+		name := string(d.unquote(d.value()))
 		switch value := d.value(); {
 		case value.Kind() == '"':
 			fields[name] = string(d.unquote(value))
-		case value.Kind() == '0', name == `"errors"`:
+		case value.Kind() == '0', name == "errors":
 			fields[name] = string(value)
 		}
 	}
