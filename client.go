@@ -26,7 +26,7 @@ type Client struct {
 	config
 	transport http.RoundTripper
 	timeout   time.Duration // of an attempt; zero: none
-	silence   time.Duration // restarts timeout while a response arrives, unless zero
+	silence   time.Duration // bounds each read of a response, unless zero
 	userAgent []string
 	rateLimit atomic.Pointer[RateLimit]
 	http1     atomic.Bool // the last response came over HTTP/1
@@ -153,9 +153,6 @@ func (c *Client) attempt(ctx context.Context, op *operation, decode func(*http.R
 			secrets = secrets.withQuoted(err)
 		}
 		return outcome{result: result, err: redactError(cmp.Or(context.Cause(ctx), err), secrets)}
-	}
-	if c.silence > 0 {
-		timer.Reset(c.silence)
 	}
 	body := &timedBody{ReadCloser: resp.Body, ctx: ctx, timer: timer, silence: c.silence}
 	resp.Body = body

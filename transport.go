@@ -180,15 +180,15 @@ type timedBody struct {
 	io.ReadCloser
 	ctx     context.Context // of the attempt
 	timer   *time.Timer     // ends the attempt; nil: no bound
-	silence time.Duration   // restarts the timer after each read, unless zero
+	silence time.Duration   // bounds each read, unless zero
 	err     error           // why the body was cut off, if it was
 }
 
 func (b *timedBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	if n > 0 && b.silence > 0 {
+	if b.silence > 0 {
 		b.timer.Reset(b.silence)
 	}
+	n, err := b.ReadCloser.Read(p)
 	switch {
 	case errors.Is(err, io.EOF):
 		return n, io.EOF // bare, as readers expect it
