@@ -211,8 +211,9 @@ func checkLogin(username, password string) error {
 
 // checkNoKey rejects the client's own key in place of an ID: errors and logs show paths.
 func (op *operation) checkNoKey() error {
+	key := op.cred.header.Get("Fastly-Key")
 	for element := range strings.SplitSeq(op.path, "/") {
-		if element != "" && element == op.cred.header.Get("Fastly-Key") {
+		if element != "" && element == key {
 			op.path = strings.ReplaceAll(op.path, "/"+element, "/"+redacted)
 			return invalid("the ID is the client's own API key; TokenResponse.ID is not a secret")
 		}

@@ -56,7 +56,7 @@ func (f *keyFile) key(ctx context.Context) (Secret, error) {
 	switch {
 	case f.path == "":
 		return "", invalid("the path of the key file is empty")
-	case len(f.path) == accessTokenLength && strings.Trim(f.path, alphanumeric+"-_") == "": // the form of an access token
+	case len(f.path) == accessTokenLength && !strings.ContainsFunc(f.path, notInToken): // the form of an access token
 		return "", invalid("the path of the key file looks like a key")
 	}
 	select {

@@ -41,14 +41,16 @@ func (s secrets) with(length int, secret Secret) secrets {
 // withQuoted returns s and the words in err that have the form of an access token: net/http quotes
 // a response that is not HTTP.
 func (s secrets) withQuoted(err error) secrets {
-	other := func(r rune) bool { return !strings.ContainsRune(alphanumeric+"-_", r) }
-	for word := range strings.FieldsFuncSeq(err.Error(), other) {
+	for word := range strings.FieldsFuncSeq(err.Error(), notInToken) {
 		if len(word) >= accessTokenLength {
 			s = s.with(minToken, Secret(word))
 		}
 	}
 	return s
 }
+
+// notInToken reports whether r is no letter, digit, - or _, as all of an access token are.
+func notInToken(r rune) bool { return notAlphanumeric(r) && r != '-' && r != '_' }
 
 // redactor replaces secrets in untrusted text, however they are encoded there.
 type redactor struct {

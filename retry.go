@@ -139,14 +139,14 @@ func classifyStatus(status int) result {
 
 // classifyDecoding classifies a 2xx by the error of reading it.
 func classifyDecoding(err error) result {
-	recovered, ok := errors.AsType[*recoveredError](err)
 	switch {
 	case err == nil:
 		return resultDone
 	case isA[*truncatedError](err):
 		return resultTruncated
-	case ok && !recovered.unverified: // the token is known to exist
-		return resultPermanent
+	}
+	if recovered, ok := errors.AsType[*recoveredError](err); ok && !recovered.unverified {
+		return resultPermanent // the token is known to exist
 	}
 	return resultAmbiguous
 }

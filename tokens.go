@@ -158,10 +158,7 @@ func checkTokenID(id, current string) error {
 	return checkID("the token ID", id)
 }
 
-const (
-	alphanumeric = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-	maxIDLength  = 64 // the API's have 22 characters
-)
+const maxIDLength = 64 // the API's have 22 characters
 
 // checkID accepts 1 to 64 letters and digits. Its error does not show the value, which may be an
 // access token in the wrong place.
@@ -171,8 +168,12 @@ func checkID(what, id string) error {
 		return invalid("%s is empty", what)
 	case len(id) > maxIDLength:
 		return invalid("%s has %d characters; at most %d are allowed", what, len(id), maxIDLength)
-	case strings.Trim(id, alphanumeric) != "":
+	case strings.ContainsFunc(id, notAlphanumeric):
 		return invalid("%s may hold only letters and digits (is it an access token, or is there a space around it?)", what)
 	}
 	return nil
+}
+
+func notAlphanumeric(r rune) bool {
+	return (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
 }
