@@ -15,7 +15,7 @@ type RateLimit struct {
 
 // parseRateLimit reads the rate limit. Without the number of remaining requests it is not complete.
 func parseRateLimit(h http.Header) (limit RateLimit, complete bool) {
-	if h.Get("Fastly-Ratelimit-Reset") == "" && h.Get("Fastly-Ratelimit-Remaining") == "" {
+	if h["Fastly-Ratelimit-Reset"] == nil && h["Fastly-Ratelimit-Remaining"] == nil {
 		return limit, false // a read
 	}
 	const year10000 = 253402300800 // a time from then on can't be written as RFC 3339
