@@ -137,8 +137,8 @@ func (d *tokenDecoder) token(t *TokenResponse, secret *Secret) {
 	}
 	for d.begin('{', "a JSON object"); d.more(); {
 		if name := d.value(); !field(name) {
-			plain, _ := jsontext.AppendFormat(nil, name) // JSON may escape any letter of a name
-			if !field(plain) {
+			plain, _ := jsontext.AppendUnquote(nil, name) // JSON may escape any letter of a name
+			if quoted, _ := jsontext.AppendQuote(nil, plain); !field(quoted) {
 				d.skip()
 			}
 		}
