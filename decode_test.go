@@ -149,6 +149,7 @@ func TestErrorSaysWhatIsInvalid(t *testing.T) {
 		`{"id":"x"} {}`:                  "there is more after its end",
 		`{"id":"x"}]`:                    "there is more after its end",
 		`{"id":"x","ip":7,"name":{}}`:    "its field /ip has an unexpected type",
+		`{"id":"x","services":"a"}`:      "its field /services has an unexpected type",
 		`{"id":"x","expires_at":"soon"}`: "its field /expires_at is not an RFC 3339 time",
 	} {
 		_, err := newStub(t, http.StatusOK, nil, body).client(t).Tokens.GetToken(t.Context(), someID)
@@ -158,6 +159,8 @@ func TestErrorSaysWhatIsInvalid(t *testing.T) {
 	require.ErrorContains(t, err, "it is not a JSON array")
 	_, err = newStub(t, http.StatusOK, nil, `[{"id":"x"},{"id":"y","services":["a",1]}]`).client(t).Tokens.ListTokensUser(t.Context())
 	require.ErrorContains(t, err, "its field /1/services/1 has an unexpected type")
+	_, err = newStub(t, http.StatusOK, nil, `{"id":"x"}`).client(t).Tokens.CreateToken(t.Context(), &fastly.CreateTokenRequest{})
+	require.ErrorContains(t, err, "it has no access token")
 }
 
 // TestInvalidResponseIsNotQuoted has access tokens in responses that can't be
