@@ -117,7 +117,7 @@ func do[T any](ctx context.Context, s *TokensService, op operation, decode func(
 		if !d.retry {
 			wait = 0
 		}
-		c.log(ctx, &op, out, attempt, start, wait)
+		c.log(ctx, &op, out, attempt, c.now().Sub(start), wait)
 		switch {
 		case d.done:
 			return value, nil
@@ -201,13 +201,10 @@ func (c *Client) credentials(ctx context.Context, op *operation) (otp Secret, er
 	return otp, cmp.Or(err, checkVisible("the OTP", otp))
 }
 
-func (c *Client) log(ctx context.Context, op *operation, out outcome, attempt int, start time.Time, wait time.Duration) {
+func (c *Client) log(ctx context.Context, op *operation, out outcome, attempt int, took, wait time.Duration) {
 	defer func() { _ = recover() }() // a handler that panics must not lose a created token
-	if !c.logger.Enabled(ctx, slog.LevelDebug) {
-		return
-	}
 	c.logger.LogAttrs(ctx, slog.LevelDebug, "fastly: attempt",
 		slog.String("method", op.method), slog.String("path", op.path),
 		slog.Int("status", out.status), slog.String("outcome", out.result.String()),
-		slog.Duration("duration", c.now().Sub(start)), slog.Int("attempt", attempt), slog.Duration("wait", wait))
+		slog.Duration("duration", took), slog.Int("attempt", attempt), slog.Duration("wait", wait))
 }
