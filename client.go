@@ -170,7 +170,11 @@ func (c *Client) attempt(ctx context.Context, op *operation, decode func(*http.R
 		c.rateLimit.Store(&last)
 	}
 	if resp.StatusCode/100 != 2 {
-		e := readError(resp, op, limit, secrets, c.now())
+		e, holdsToken := readError(resp, op, limit, secrets, c.now())
+		if holdsToken && op.kind == kindCreate {
+			_ = decode(resp)
+			return outcome{result: resultAmbiguous, status: e.StatusCode, response: e, err: &recoveredError{e, true}}
+		}
 		return outcome{result: e.classify(), status: e.StatusCode, response: e, delay: e.serverDelay()}
 	}
 	if err = decode(resp); err != nil {

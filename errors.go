@@ -45,8 +45,8 @@ var ErrInvalidArgument = errors.New("invalid argument")
 var ErrOutcomeUnknown = errors.New("fastly: outcome unknown")
 
 // GenericTokenError is a response of the API that is not a 2xx. Msg, Detail, Code, Header and Body
-// are untrusted text: escape them before showing them, as Error does. Secrets of the request that
-// the response repeats are [REDACTED] in them.
+// are untrusted text: escape them before showing them, as Error does. An access token, and secrets
+// of the request that the response repeats, are [REDACTED] in them.
 type GenericTokenError struct {
 	StatusCode int // the HTTP status, such as 404
 	// Msg, Detail and Code are those of the API's JSON, of the first JSON:API error or of RFC 9457

@@ -36,23 +36,19 @@ func recoverCreated(text []byte, err error) (*TokenCreatedResponse, error) {
 	created.ID = cmp.Or(created.ID, scanString(text, "id"))
 	switch {
 	case created.AccessToken != "":
-		return created, &recoveredError{err, unverified}
-	case created.ID != "":
-		return created, err
+		err = &recoveredError{err, unverified}
+	case created.ID == "":
+		created = nil
 	}
-	return nil, err
+	return created, err
 }
 
 // scanString looks in any text for a name with a whole JSON string, not empty.
 func scanString(text []byte, name string) string {
 	const maxScanned = 4 << 10 // so that text of nothing but names is not slow
-	for {
-		_, rest, found := bytes.Cut(text, []byte(`"`+name+`"`))
-		if !found {
-			return ""
-		}
-		text = rest
-		value, isMember := bytes.CutPrefix(bytes.TrimLeft(rest, " \t\r\n"), []byte{':'})
+	for text != nil {
+		_, text, _ = bytes.Cut(text, []byte(`"`+name+`"`)) // nil if it is not there
+		value, isMember := bytes.CutPrefix(bytes.TrimLeft(text, " \t\r\n"), []byte{':'})
 		if !isMember {
 			continue
 		}
@@ -61,21 +57,24 @@ func scanString(text []byte, name string) string {
 			return token.String()
 		}
 	}
+	return ""
 }
 
-// readError reads a response other than a 2xx, whose body may be anything.
-func readError(resp *http.Response, op *operation, limit RateLimit, s secrets, now time.Time) *GenericTokenError {
-	r := &redactor{secrets: s}
-	var body string
-	if resp.StatusCode != http.StatusSwitchingProtocols { // whose body is the connection
-		// A body that is cut off is better than nothing.
-		text, err := io.ReadAll(io.LimitReader(resp.Body, maxErrorBytes))
-		if body = string(text); err != nil || len(text) == maxErrorBytes {
-			body = r.redactTruncated(body)
-		}
+// readError reads a response other than a 2xx, whose body may be anything. It can be read again.
+func readError(resp *http.Response, op *operation, limit RateLimit, s secrets, now time.Time) (e *GenericTokenError, holdsToken bool) {
+	if resp.StatusCode == http.StatusSwitchingProtocols {
+		resp.Body = http.NoBody // in place of the connection
+	}
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxErrorBytes))
+	resp.Body = io.NopCloser(bytes.NewReader(text))
+	accessToken := Secret(scanString(text, "access_token"))
+	r := &redactor{secrets: s.with(minToken, accessToken)}
+	body := string(text)
+	if err != nil || len(text) == maxErrorBytes { // better than nothing
+		body = r.redactTruncated(body)
 	}
 	msg, detail, code := parseErrorBody([]byte(body))
-	e := &GenericTokenError{
+	e = &GenericTokenError{
 		StatusCode: resp.StatusCode,
 		Msg:        r.redact(msg),
 		Detail:     r.redact(detail),
@@ -90,7 +89,7 @@ func readError(resp *http.Response, op *operation, limit RateLimit, s secrets, n
 	if location, err := resp.Location(); err == nil && resp.StatusCode >= 300 && resp.StatusCode <= 399 {
 		e.redirectTo = r.redact(location.Host)
 	}
-	return e
+	return e, accessToken != ""
 }
 
 // parseErrorBody reads an error body of any form: the API's own, JSON:API, RFC 9457, HTML or text.

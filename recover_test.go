@@ -99,6 +99,49 @@ func TestAccessTokenIsRecoveredFromBrokenResponses(t *testing.T) {
 	}
 }
 
+// A server that fails after it created the token, or a proxy that changes the status.
+func TestAccessTokenOfAnErrorIsReturnedAndNotShown(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{302, 303, 400, 403, 422, 429, 500, 503, 599} {
+		for name, body := range map[string]string{
+			"created":      createdJSON,
+			"with message": `{"msg":"failed for ` + someKey + `","detail":"` + someKey + `","id":"` + someID + `","name":"deploy","access_token":"` + someKey + `"}`,
+			"in JSON:API":  `{"errors":[{"title":"failed"}],"data":{"id":"` + someID + `","name":"deploy","access_token":"` + someKey + `"}}`,
+			"within text":  "upstream failed: " + createdJSON,
+		} {
+			t.Run(strconv.Itoa(status)+" "+name, func(t *testing.T) {
+				t.Parallel()
+				srv := newStub(t, status, http.Header{"X-Token": {someKey}}, body)
+				created, err := srv.client(t, quickRetry, fastly.WithAPIKey(canaryKey)).Tokens.CreateToken(t.Context(), &fastly.CreateTokenRequest{Name: someName})
+				srv.request(t)
+				require.NotNil(t, created, "with %v", err)
+				assert.Equal(t, someKey, created.AccessToken.Reveal())
+				assert.Equal(t, someID, created.ID)
+				response := responseError(t, err)
+				assert.Equal(t, status, response.StatusCode)
+				assert.ErrorIs(t, err, fastly.ErrOutcomeUnknown)
+				assert.ErrorContains(t, err, "what may be its access token is in the response: test it before you rely on it")
+				for _, text := range []string{fmt.Sprintf("%+v", response), err.Error()} {
+					assert.NotContains(t, text, someKey)
+				}
+			})
+		}
+	}
+}
+
+// Nothing but a create makes an access token, and nothing shows one.
+func TestAccessTokenOfAnErrorIsNotShown(t *testing.T) {
+	t.Parallel()
+	srv := newStub(t, http.StatusBadRequest, nil, createdJSON)
+	client := srv.client(t, fastly.WithAPIKey(canaryKey))
+	for _, op := range operations {
+		response := responseError(t, op.do(t.Context(), client))
+		assert.Contains(t, response.Body, "[REDACTED]", op.name)
+		assert.NotContains(t, response.Body, someKey, op.name)
+		assert.NotContains(t, response.Error(), someKey, op.name)
+	}
+}
+
 // One field can't be read, but the others can.
 func TestCreatedTokenKeepsWhatCouldBeRead(t *testing.T) {
 	t.Parallel()
