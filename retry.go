@@ -18,11 +18,11 @@ import (
 // which no byte was sent, and a read that got no response on a reused connection.
 type RetryPolicy struct {
 	MaxAttempts int // in total; default 4; 1 disables retries
-	// MinBackoff and MaxBackoff bound the exponential backoff with full jitter: the wait before the
+	// MinBackoff and MaxBackoff set the exponential backoff with full jitter: the wait before the
 	// nth retry is random, up to MinBackoff doubled n-1 times, at most MaxBackoff. The defaults are
-	// 250 ms and 8 s; one that contradicts the other field equals it.
+	// 250 ms and 8 s; a default that contradicts the other field takes its value.
 	MinBackoff, MaxBackoff time.Duration
-	// MaxWait is the longest wait, by default 30 s. A call that needs a longer one fails at once.
+	// MaxWait is the longest wait, default 30 s; if the API asks for more, a call fails immediately.
 	MaxWait time.Duration
 }
 
@@ -30,8 +30,8 @@ func (p RetryPolicy) withDefaults() RetryPolicy {
 	const minBackoff = 250 * time.Millisecond
 	p.MaxAttempts = cmp.Or(p.MaxAttempts, 4)
 	p.MinBackoff = cmp.Or(p.MinBackoff, min(minBackoff, cmp.Or(p.MaxBackoff, minBackoff)))
-	p.MaxBackoff = cmp.Or(p.MaxBackoff, max(8*time.Second, p.MinBackoff))
 	p.MaxWait = cmp.Or(p.MaxWait, 30*time.Second)
+	p.MaxBackoff = min(cmp.Or(p.MaxBackoff, max(8*time.Second, p.MinBackoff)), p.MaxWait)
 	return p
 }
 
@@ -196,7 +196,7 @@ func retryDelay(p RetryPolicy, serverDelay time.Duration, n int, chance float64)
 // canWait reports whether the wait d is allowed, and ends before ctx does.
 func canWait(ctx context.Context, p RetryPolicy, serverDelay, d time.Duration, now time.Time) bool {
 	deadline, ok := ctx.Deadline()
-	return cmp.Or(serverDelay, d) <= p.MaxWait && (!ok || now.Add(d).Before(deadline))
+	return serverDelay <= p.MaxWait && (!ok || now.Add(d).Before(deadline))
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

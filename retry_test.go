@@ -674,6 +674,19 @@ func TestMaxWaitIsTheLongestWait(t *testing.T) {
 	}
 }
 
+func TestMaxWaitBoundsTheBackoff(t *testing.T) {
+	t.Parallel()
+	p := fastly.RetryPolicy{MaxAttempts: 6, MinBackoff: time.Minute, MaxBackoff: time.Hour, MaxWait: time.Second}
+	r := newRig(t, operationNamed("GetToken"), fastly.WithRetryPolicy(p))
+	fastly.HookJitter(r.client, func() float64 { return 0.999 })
+	r.srv.Inject(fastlytest.Fault{Kind: fastlytest.Status, Status: 500, Times: 5})
+	require.NoError(t, r.do())
+	r.assertRequests(6)
+	for _, wait := range r.waits.all() {
+		assert.Equal(t, 999*time.Millisecond, wait)
+	}
+}
+
 func TestWaitBeyondTheDeadlineFailsImmediately(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, operationNamed("GetToken"))
