@@ -150,7 +150,7 @@ func (c *Client) attempt(ctx context.Context, op *operation, decode func(*http.R
 		_, standard := c.transport.(*http.Transport)
 		result := classifyFailure(err, progress.sent(err, standard, ctx.Err() != nil))
 		if result == resultNoResponse {
-			secrets = secrets.withQuoted(err)
+			secrets = secrets.withTokens(err.Error()) // net/http quotes a response that is not HTTP
 		}
 		return outcome{result: result, err: redactError(cmp.Or(context.Cause(ctx), err), secrets)}
 	}
@@ -171,7 +171,7 @@ func (c *Client) attempt(ctx context.Context, op *operation, decode func(*http.R
 	}
 	if resp.StatusCode/100 != 2 {
 		e, holdsToken := readError(resp, op, limit, secrets, c.now())
-		if holdsToken && op.kind == kindCreate {
+		if holdsToken {
 			_ = decode(resp)
 			return outcome{result: resultAmbiguous, status: e.StatusCode, response: e, err: &recoveredError{e, true}}
 		}
@@ -181,7 +181,7 @@ func (c *Client) attempt(ctx context.Context, op *operation, decode func(*http.R
 		if ended := cmp.Or(body.err, context.Cause(ctx)); ended != nil && !isA[*foreignError](err) {
 			err = &truncatedError{ended, err} // even if the server noticed, and ended the body properly
 		}
-		err = redactError(err, secrets.withQuoted(err))
+		err = redactError(err, secrets.withTokens(err.Error()))
 		_, _ = io.CopyN(io.Discard, resp.Body, maxErrorBytes) // to its end, so that the connection can be reused
 	}
 	return outcome{result: classifyDecoding(err), status: resp.StatusCode, err: err}

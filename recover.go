@@ -6,6 +6,7 @@ import (
 	"html"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -60,15 +61,20 @@ func scanString(text []byte, name string) string {
 	return ""
 }
 
-// readError reads a response other than a 2xx, whose body may be anything. It can be read again.
+// readError reads a response other than a 2xx, whose body may be anything, and can be read again.
 func readError(resp *http.Response, op *operation, limit RateLimit, s secrets, now time.Time) (e *GenericTokenError, holdsToken bool) {
 	if resp.StatusCode == http.StatusSwitchingProtocols {
 		resp.Body = http.NoBody // in place of the connection
 	}
 	text, err := io.ReadAll(io.LimitReader(resp.Body, maxErrorBytes))
 	resp.Body = io.NopCloser(bytes.NewReader(text))
-	accessToken := Secret(scanString(text, "access_token"))
-	r := &redactor{secrets: s.with(minToken, accessToken)}
+	accessToken := scanString(text, "access_token")
+	holdsToken = op.kind == kindCreate && len(accessToken) >= accessTokenLength &&
+		!strings.ContainsFunc(accessToken, notInToken) && !slices.Contains(s.anywhere, accessToken)
+	if bytes.Contains(text, []byte("access_token")) { // perhaps encoded, or cut off
+		s = s.withTokens(string(text))
+	}
+	r := &redactor{secrets: s}
 	body := string(text)
 	if err != nil || len(text) == maxErrorBytes { // better than nothing
 		body = r.redactTruncated(body)
@@ -89,7 +95,7 @@ func readError(resp *http.Response, op *operation, limit RateLimit, s secrets, n
 	if location, err := resp.Location(); err == nil && resp.StatusCode >= 300 && resp.StatusCode <= 399 {
 		e.redirectTo = r.redact(location.Host)
 	}
-	return e, accessToken != ""
+	return e, holdsToken
 }
 
 // parseErrorBody reads an error body of any form: the API's own, JSON:API, RFC 9457, HTML or text.

@@ -129,6 +129,39 @@ func TestAccessTokenOfAnErrorIsReturnedAndNotShown(t *testing.T) {
 	}
 }
 
+// The words of an error stay as they are, and so does what it means.
+func TestAccessTokenOfAnErrorHasTheFormOfOne(t *testing.T) {
+	t.Parallel()
+	for name, token := range map[string]string{
+		"a word": "expired", "a sentence": "is missing or invalid, as the access token is", "empty": "", "the client's own key": canaryKey,
+	} {
+		srv := newStub(t, http.StatusUnauthorized, nil, `{"msg":"Token 3Riw expired at 2019-05-01T09:00:00Z","access_token":"`+token+`"}`)
+		created, err := srv.client(t, fastly.WithAPIKey(canaryKey)).Tokens.CreateToken(t.Context(), &fastly.CreateTokenRequest{})
+		srv.request(t)
+		assert.Nil(t, created, name)
+		assertMatches(t, err, fastly.ErrUnauthorized, fastly.ErrTokenExpired)
+		assert.EqualError(t, err, "fastly: POST /tokens: 401 Token 3Riw expired at 2019-05-01T09:00:00Z"+hintExpired, name)
+	}
+}
+
+// An access token that can't be found by its name is not shown, either.
+func TestAccessTokenAnywhereInAnErrorIsNotShown(t *testing.T) {
+	t.Parallel()
+	for name, body := range map[string]string{
+		"cut off behind it": `{"id":"` + someID + `","access_token":"` + someKey,
+		"JSON in JSON":      `{"msg":"upstream: {\"id\":\"x\",\"access_token\":\"` + someKey + `\"}"}`,
+		"HTML":              `<title>{&quot;access_token&quot;:&quot;` + someKey + `&quot;}</title>`,
+		"a Go map":          `map[access_token:` + someKey + ` id:x]`,
+		"a second one":      `{"access_token":"pending","data":{"access_token":"` + someKey + `"}}`,
+	} {
+		srv := newStub(t, http.StatusInternalServerError, nil, body)
+		_, err := srv.client(t, fastly.WithAPIKey(canaryKey)).Tokens.CreateToken(t.Context(), &fastly.CreateTokenRequest{})
+		require.ErrorIs(t, err, fastly.ErrOutcomeUnknown, name)
+		assert.NotContains(t, fmt.Sprintf("%v %+v", err, responseError(t, err)), someKey, name)
+		assert.Contains(t, responseError(t, err).Body, "[REDACTED]", name)
+	}
+}
+
 // Nothing but a create makes an access token, and nothing shows one.
 func TestAccessTokenOfAnErrorIsNotShown(t *testing.T) {
 	t.Parallel()

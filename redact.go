@@ -38,10 +38,9 @@ func (s secrets) with(length int, secret Secret) secrets {
 	return s
 }
 
-// withQuoted returns s and the words in err that have the form of an access token: net/http quotes
-// a response that is not HTTP.
-func (s secrets) withQuoted(err error) secrets {
-	for word := range strings.FieldsFuncSeq(err.Error(), notInToken) {
+// withTokens returns s and the words in text that may be an access token.
+func (s secrets) withTokens(text string) secrets {
+	for word := range strings.FieldsFuncSeq(text, notInToken) {
 		if len(word) >= accessTokenLength {
 			s = s.with(minToken, Secret(word))
 		}
