@@ -75,12 +75,6 @@ func (d *tokenDecoder) value() (value jsontext.Value) {
 	return value
 }
 
-func (d *tokenDecoder) skip() {
-	if d.err == nil {
-		d.err = d.SkipValue()
-	}
-}
-
 // token reads a token object into t, and its access token into secret unless that is nil. A field
 // that can't be read keeps its zero value. With an error, t has what came before it.
 func (d *tokenDecoder) token(t *TokenResponse, secret *Secret) {
@@ -138,8 +132,8 @@ func (d *tokenDecoder) token(t *TokenResponse, secret *Secret) {
 	for d.begin('{', "a JSON object"); d.more(); {
 		if name := d.value(); !field(name) {
 			plain, _ := jsontext.AppendUnquote(nil, name) // JSON may escape any letter of a name
-			if quoted, _ := jsontext.AppendQuote(nil, plain); !field(quoted) {
-				d.skip()
+			if quoted, _ := jsontext.AppendQuote(nil, plain); !field(quoted) && d.err == nil {
+				d.err = d.SkipValue()
 			}
 		}
 	}

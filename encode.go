@@ -39,10 +39,7 @@ var (
 // would be chunked, so it has none, and only the tracker keeps it from being repeated.
 func (c *Client) newRequest(ctx context.Context, op *operation, otp Secret) *http.Request {
 	u := *c.base
-	u.Path += op.path
-	if u.RawPath != "" {
-		u.RawPath += op.path
-	}
+	u.Path, u.RawPath = u.Path+op.path, u.RawPath+op.path
 	header := http.Header{"Accept": acceptJSON, "User-Agent": c.userAgent}
 	switch op.kind {
 	case kindRevokeBulk:
