@@ -113,10 +113,8 @@ func repeat(ctx context.Context, n int, f func() (again bool, err error)) error 
 
 // sleep waits for d, or until ctx ends, which is an error.
 func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
 	select {
-	case <-timer.C:
+	case <-time.After(d):
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()

@@ -14,10 +14,11 @@ import (
 const maxCreates = 3
 
 // Create creates a token with a known outcome. It sends req with client, after
-// adding a marker to the end of the name. If the response is lost or incomplete,
-// it looks for that name with cleanup, revokes the tokens that it finds, and
+// adding a marker to the end of the name. If there is no response, or part of
+// one, it looks for that name with cleanup, revokes the tokens that it finds, and
 // creates another one, at most three in all. The error is nil only if Create
-// returns a complete token and finds no other token with its name.
+// returns a complete token, and has revoked every other one with its name that it
+// found.
 //
 // The client may be one that can do nothing else (see
 // [fastly.WithoutAuthentication]). The cleanup client lists and revokes: its key
@@ -27,8 +28,8 @@ const maxCreates = 3
 // The error is a [*CreateError], which says what exists, unless an argument is
 // nil ([fastly.ErrInvalidArgument]). As with CreateToken, the response may be
 // non-nil together with an error. It then holds an access token that may work:
-// the token could not be revoked, or not looked for because cleanup is nil, or it
-// is complete but there may be another one. Keep it or revoke it.
+// the token could not be found or revoked, or not looked for because cleanup is
+// nil, or it is complete but there may be another one. Keep it or revoke it.
 //
 // Looking and revoking take at most one minute after each create, and continue
 // after ctx has ended; creating does not.
@@ -67,7 +68,9 @@ func (c *cleaner) create(ctx context.Context, client *fastly.Client, req *fastly
 		case created == nil && !errors.Is(err, fastly.ErrOutcomeUnknown):
 			return nil, err
 		}
-		if created != nil && created.ID != "" {
+		// The ID in a broken response may be of any token, unless its name is with it.
+		known := created != nil && created.ID != "" && created.Name == req.Name
+		if known {
 			c.left = append(c.left, created.ID)
 		} else {
 			c.lost++
@@ -76,10 +79,10 @@ func (c *cleaner) create(ctx context.Context, client *fastly.Client, req *fastly
 		if len(c.clients) > 0 {
 			sweepErr = c.sweep(ctx, looks)
 		}
-		if created != nil && (created.AccessToken == "" || slices.Contains(c.revoked, created.ID) || created.ID == "" && c.lost == 0) {
+		if created != nil && (created.AccessToken == "" || slices.Contains(c.revoked, created.ID) || !known && c.lost == 0) {
 			created = nil
 		}
-		if len(c.clients) == 0 || sweepErr != nil || ctx.Err() != nil || try == maxCreates {
+		if created != nil || len(c.clients) == 0 || sweepErr != nil || ctx.Err() != nil || try == maxCreates {
 			return created, also(also(err, sweepErr), ctx.Err())
 		}
 	}

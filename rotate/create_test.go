@@ -6,9 +6,11 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -294,6 +296,70 @@ func TestCreateThatIsCanceledLeavesNoToken(t *testing.T) {
 	assert.Empty(t, failure.Left)
 	assert.False(t, failure.Unknown)
 	assert.True(t, strings.HasSuffix(err.Error(), `no token named "`+failure.Name+`" is left`), err)
+}
+
+// front is an API that responds to creates in its own way. It counts them.
+func front(t *testing.T, create http.HandlerFunc, list string) (c *fastly.Client, creates *atomic.Int32) {
+	t.Helper()
+	creates = new(atomic.Int32)
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.Method {
+		case http.MethodPost:
+			creates.Add(1)
+			create(w, r)
+		case http.MethodGet:
+			_, _ = io.WriteString(w, list)
+		default:
+			t.Errorf("%s %s revokes a token that is not the one to create", r.Method, r.URL.Path)
+		}
+	}))
+	t.Cleanup(srv.Close)
+	c, err := fastly.NewClient(fastly.WithBaseURL(srv.URL), fastly.WithAPIKey("key-of-the-front"))
+	require.NoError(t, err)
+	t.Cleanup(c.CloseIdleConnections)
+	return c, creates
+}
+
+// A gateway, say, that made the create a GET.
+func TestCreateRevokesNoTokenOfAnotherName(t *testing.T) {
+	t.Parallel()
+	const list = `[{"id":"PRODUCTION","name":"production","scope":"global"},{"id":"KEY","name":"key","scope":"global"}]`
+	for name, body := range map[string]string{
+		"list":   list,
+		"nested": `{"tokens":` + list + `}`,
+		"get":    `{"id":"PRODUCTION","name":"production"}`,
+		"error":  `{"msg":"no","token":{"id":"KEY","access_token":"Jd8sKf02mPq-47xLwZ_nB5vTcYh1RgAe"}}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c, _ := front(t, func(w http.ResponseWriter, _ *http.Request) {
+				if name == "error" {
+					w.WriteHeader(http.StatusForbidden)
+				}
+				_, _ = io.WriteString(w, body)
+			}, list)
+			_, err := rotate.Create(t.Context(), c, &fastly.CreateTokenRequest{Name: "job"}, c)
+			var failed *rotate.CreateError
+			require.ErrorAs(t, err, &failed)
+			assert.Empty(t, failed.Left)
+			assert.True(t, failed.Unknown, "the token may exist: %v", err)
+		})
+	}
+}
+
+func TestCreateStopsAtAnAccessTokenThatMayWork(t *testing.T) {
+	t.Parallel()
+	const access = "Jd8sKf02mPq-47xLwZ_nB5vTcYh1RgAe"
+	c, creates := front(t, func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, `{"access_token":"`+access+`"`)
+	}, "[]")
+	created, err := rotate.Create(t.Context(), c, &fastly.CreateTokenRequest{Name: "job"}, c)
+	var failed *rotate.CreateError
+	require.ErrorAs(t, err, &failed)
+	assert.True(t, failed.Unknown, "%v", err)
+	require.NotNil(t, created, "the access token is lost")
+	assert.Equal(t, access, created.AccessToken.Reveal())
+	assert.EqualValues(t, 1, creates.Load())
 }
 
 func TestCreateRejectsMissingArguments(t *testing.T) {

@@ -16,13 +16,13 @@ type Handover struct {
 	// matches [ErrMaybeHandedOver]. Put may be called again with a token that Get
 	// returned. Required.
 	Put func(context.Context, *fastly.TokenCreatedResponse) error
-	// Get returns what the destination of the handover holds, "" if nothing. It
-	// must return what Put stored without delay. With Get, a run after a crash in
-	// Put knows whether the new token was stored, the old token is revoked only
-	// if the new one is at the destination, and an unusable destination is
-	// detected before a token is created. If Get is nil, a run after a crash in
-	// Put hands over another new token, and keeps the first one working until
-	// then.
+	// Get returns what the destination of the handover holds, "" if nothing. What
+	// Put has stored must be visible to it immediately. With Get, a run after a
+	// crash in Put knows whether the new token was stored, the old token is
+	// revoked only if the new one is at the destination, and an unusable
+	// destination is detected before a token is created. If Get is nil, a run
+	// after a crash in Put hands over another new token, and keeps the first one
+	// working until then.
 	Get func(context.Context) (fastly.Secret, error)
 }
 

@@ -20,7 +20,8 @@ import (
 type Journal interface {
 	// Lock locks the journal and returns its record, empty if there is none. If
 	// another run has the lock, Lock does not wait, and its error matches
-	// ErrLocked. The lock ends when its process ends.
+	// ErrLocked. The lock should end with the process, or
+	// with the commands that it has started.
 	Lock(ctx context.Context) (record []byte, err error)
 	// Save replaces the record: when it returns nil, the new record survives a
 	// crash. An empty record removes the old one. After an error, the journal
@@ -85,8 +86,8 @@ func (x *run) save(ctx context.Context) error {
 	return nil
 }
 
-// MemoryJournal returns a journal in memory: for rotations that a crash may leave
-// unfinished.
+// MemoryJournal returns a journal in memory, which a crash loses: use it only if a
+// rotation may be left unfinished.
 func MemoryJournal() Journal { return &memoryJournal{} }
 
 type memoryJournal struct {

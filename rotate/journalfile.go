@@ -10,9 +10,9 @@ import (
 const maxRecord = 1 << 20
 
 // FileJournal returns a journal in the file at path, which exists only while a
-// rotation is unfinished. Its directory must exist. The file is replaced
-// atomically and has mode 0600. A second file, path with ".lock" appended, is its
-// lock, and is not removed.
+// rotation is unfinished, so it must not be the one of [WriteFile]. Its directory
+// must exist. The file is replaced atomically and has mode 0600. A second file,
+// path with ".lock" appended, is its lock, and is not removed.
 //
 // On Linux, macOS and the BSDs the lock is flock(2). It ends with the process and
 // those that it has started: after a crash, the next run can't begin while a
