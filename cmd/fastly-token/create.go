@@ -128,9 +128,19 @@ func (a *app) keep(ctx context.Context, created *fastly.TokenCreatedResponse, d 
 		a.say("created token %s, named %q", escape(created.ID), escape(created.Name))
 		return nil
 	}
+	if !d.force { // the file may have been created meanwhile
+		f, err := os.OpenFile(d.out, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		if err != nil {
+			return a.giveBack(ctx, created, err)
+		}
+		_ = f.Close() // empty, and about to be replaced
+	}
 	// Write the token to disk even if the program is being interrupted.
 	if err := rotate.WriteFile(d.out).Put(context.WithoutCancel(ctx), created); err != nil {
 		if !errors.Is(err, rotate.ErrMaybeHandedOver) {
+			if !d.force {
+				_ = os.Remove(d.out)
+			}
 			return a.giveBack(ctx, created, err)
 		}
 		return &leftError{err}

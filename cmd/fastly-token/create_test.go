@@ -278,6 +278,28 @@ func TestTokenThatCannotBeKeptIsRevoked(t *testing.T) {
 	}
 }
 
+type roundTripFunc func(*http.Request) (*http.Response, error)
+
+func (f roundTripFunc) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+func TestCreateReplacesNoFileThatAppearsMeanwhile(t *testing.T) {
+	t.Parallel()
+	s := newLoginSite(t)
+	path := filepath.Join(s.dir, "token")
+	s.opts = append(s.opts, fastly.WithHTTPClient(&http.Client{Transport: roundTripFunc(func(r *http.Request) (*http.Response, error) {
+		s.file("token", "of somebody else")
+		return http.DefaultTransport.RoundTrip(r)
+	})}))
+	o := s.run("create", "--out", path, "--scope", "global")
+	assert.Equal(t, exitFailed, o.code, o.err)
+	assert.Contains(t, o.err, "the token was revoked")
+	content, err := os.ReadFile(path)
+	require.NoError(t, err)
+	assert.Equal(t, "of somebody else", string(content))
+	require.Len(t, s.made(), 1)
+	assert.Empty(t, active(s.made()))
+}
+
 type failingWriter struct{}
 
 func (failingWriter) Write([]byte) (int, error) { return 0, errors.New("no space left") }
