@@ -347,5 +347,5 @@ func invalidResponse(format string, args ...any) error {
 // truncatedError is the error of a body that was cut off, and of decoding what came.
 type truncatedError struct{ err, decoding error }
 
-func (e *truncatedError) Error() string { return "the response was cut off: " + e.err.Error() }
+func (e *truncatedError) Error() string { return "the response was truncated: " + e.err.Error() }
 func (e *truncatedError) Unwrap() error { return errors.Join(e.err, e.decoding) }

@@ -37,11 +37,11 @@
 //
 // # Retries
 //
-// A call makes up to four attempts, with exponential backoff and full jitter, or after the wait
-// that the API asks for ([RetryPolicy]). Reads and revokes are idempotent, and retried; a create is
-// not, and is retried only if it was certainly not processed:
+// A call makes up to four attempts. Before a retry it waits as long as the API asks, or else with
+// exponential backoff and full jitter ([RetryPolicy]). Reads and revokes are idempotent, and
+// retried; a create is not, and is retried only if it was certainly not processed:
 //
-//	           not sent, 429   no response, 500 502 503 504   response cut off
+//	           not sent, 429   no response, 500 502 503 504   response truncated
 //	get, list  retry           retry                          retry
 //	revoke     retry           retry                          success
 //	create     retry           never: ErrOutcomeUnknown       never: ErrOutcomeUnknown
@@ -51,8 +51,8 @@
 //
 // # Secrets
 //
-// Keys, passwords and access tokens are of type [Secret], which prints, logs and marshals as
-// [REDACTED]; [Secret.Reveal] is the intended way to read one.
+// In requests, responses and transports, every key, password, one-time password and access token is
+// a [Secret], which prints, logs and marshals as [REDACTED]; [Secret.Reveal] is the way to read one.
 //
 // # Testing
 //

@@ -39,9 +39,10 @@ var (
 // ErrInvalidArgument is matched by errors about an option or argument. No request was sent with it.
 var ErrInvalidArgument = errors.New("invalid argument")
 
-// ErrOutcomeUnknown is matched by the error of a call that may have been processed although no
-// usable response came. A create may have left a token that nobody holds: before creating it again,
-// look for its name with [TokensService.ListTokensUser]. After a revoke, list what is left.
+// ErrOutcomeUnknown is matched by the error of a call that may have been processed, if repeating it
+// is unsafe or proves nothing. A create may have left a token that nobody holds: before creating it
+// again, look for its name with [TokensService.ListTokensUser]. After a revoke, list what is left.
+// A revoke that failed otherwise is safe to repeat, even if it was processed.
 var ErrOutcomeUnknown = errors.New("fastly: outcome unknown")
 
 // GenericTokenError is a response of the API that is not a 2xx. Msg, Detail, Code, Header and Body
@@ -57,8 +58,8 @@ type GenericTokenError struct {
 	// RetryAfter is how long to wait, counted from the response: what the Retry-After header says,
 	// or for a 429 until the rate limit resets, if that is later. Zero if the response doesn't say.
 	RetryAfter time.Duration
-	// Header has at most 64 fields of the response header, each of at most 1 KiB, without Set-Cookie
-	// and without the query of Location. Fastly's support asks for X-Served-By and X-Timer.
+	// Header has at most 64 fields of the response header, values joined by ", " to at most 1 KiB
+	// each, without Set-Cookie and without the query of Location. Fastly's support asks for X-Served-By and X-Timer.
 	Header http.Header
 	Body   string // of the response, at most 64 KiB
 

@@ -8,7 +8,7 @@ import (
 )
 
 // TokenResponse is an API token without the access token, which only a create returns. What the API
-// leaves out, or sends as null or empty, is the zero value. Times that a [TokensService] returns
+// leaves out, or sends as null or "", is the zero value. Times that a [TokensService] returns
 // are in UTC. With encoding/json it marshals to and from the API's names; zero times are left out.
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/
 type TokenResponse struct {
@@ -53,7 +53,7 @@ type TokenCreatedResponse struct {
 // the zero value is a valid request. It can be reused.
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/user/#create-token
 type CreateTokenRequest struct {
-	Name      string    // if unique, identifies a token whose response was lost: see [ErrOutcomeUnknown]
+	Name      string    // if unique, identifies a token whose create got no response: see [ErrOutcomeUnknown]
 	Scopes    Scopes    // what the token may do; empty means [ScopeGlobal]
 	Services  []string  // IDs of the services it is limited to; empty means all of the account
 	ExpiresAt time.Time // when it stops working, sent in UTC, truncated to the second; zero means never

@@ -75,7 +75,7 @@ func WithBasicAuth(username, password string) Option {
 
 // WithoutAuthentication makes a client without credentials of its own, for
 // [TokensService.CreateToken] with a Username and a Password. Every other call fails with
-// [ErrInvalidArgument] before sending. A transport of [WithHTTPClient] may add credentials.
+// [ErrInvalidArgument] before sending. A transport of [WithHTTPClient] should add none.
 func WithoutAuthentication() Option {
 	return func(c *config) error { return c.authenticate("WithoutAuthentication", nil, nil) }
 }

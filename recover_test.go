@@ -214,7 +214,7 @@ func TestRecoveredAccessTokenOfATruncatedResponse(t *testing.T) {
 		created, err := srv.client(t, quickRetry).Tokens.CreateToken(t.Context(), &fastly.CreateTokenRequest{Name: someName})
 		srv.request(t)
 		require.ErrorIs(t, err, fastly.ErrOutcomeUnknown, "cut behind %d bytes", keep)
-		assert.ErrorContains(t, err, "the response was cut off")
+		assert.ErrorContains(t, err, "the response was truncated")
 		assert.NotContains(t, err.Error(), someKey[:10])
 		if keep >= len(before) {
 			require.NotNil(t, created, "cut behind %d bytes", keep)

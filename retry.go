@@ -67,7 +67,7 @@ const (
 	resultNotSent                   // a DNS, dial or TLS failure that may be temporary
 	resultNoResponse                // sent, and then no response, or none in time
 	resultServerError               // 500, 502, 503, 504
-	resultTruncated                 // 2xx whose body was cut off
+	resultTruncated                 // 2xx with part of its body
 	resultRateLimited               // 429
 	resultClientError               // any other 4xx
 	resultAmbiguous                 // a response that proves nothing

@@ -1304,7 +1304,7 @@ func TestBodyThatEndsOnTimeoutIsNotWhole(t *testing.T) {
 			continue
 		}
 		require.ErrorIs(t, err, context.DeadlineExceeded, op.name)
-		assert.ErrorContains(t, err, "the response was cut off")
+		assert.ErrorContains(t, err, "the response was truncated")
 		assert.Equal(t, op.kind == fastly.KindCreate, isUnknown(err), "outcome unknown: %v", err)
 	}
 }

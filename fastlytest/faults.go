@@ -27,7 +27,8 @@ const (
 	// without a body becomes a 200 that promises one.
 	CutMiddle FaultKind = "cut middle"
 	// Stall sends nothing until the client disconnects, the server closes, or
-	// [Fault].Delay, unless 0, has passed; not processed.
+	// [Fault].Delay, unless 0, has passed; then it closes the connection; not
+	// processed.
 	Stall FaultKind = "stall"
 	// StallAfter is Stall, but processed.
 	StallAfter FaultKind = "stall after"
