@@ -172,7 +172,7 @@ func (c *Client) attempt(ctx context.Context, op *operation, decode func(*http.R
 	if resp.StatusCode/100 != 2 {
 		e, holdsToken := readError(resp, op, limit, secrets, c.now())
 		if holdsToken {
-			_ = decode(resp)
+			_ = decode(resp) // for the value; the error is e
 			return outcome{result: resultAmbiguous, status: e.StatusCode, response: e, err: &recoveredError{e, true}}
 		}
 		return outcome{result: e.classify(), status: e.StatusCode, response: e, delay: e.serverDelay()}

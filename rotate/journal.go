@@ -20,8 +20,8 @@ import (
 type Journal interface {
 	// Lock locks the journal and returns its record, empty if there is none. If
 	// another run has the lock, Lock does not wait, and its error matches
-	// ErrLocked. The lock should end with the process, or
-	// with the commands that it has started.
+	// ErrLocked. The lock should end with the process, or with the commands that
+	// it has started.
 	Lock(ctx context.Context) (record []byte, err error)
 	// Save replaces the record: when it returns nil, the new record survives a
 	// crash. An empty record removes the old one. After an error, the journal
