@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/fastly-tokens/fastly/internal/clock"
 )
 
 // DefaultBaseURL is the address of the API, unless [WithBaseURL] replaces it.
@@ -59,7 +61,7 @@ func NewClient(opts ...Option) (*Client, error) {
 		config:    c,
 		timeout:   c.client.Timeout,
 		userAgent: []string{strings.TrimSpace(c.product + " " + libraryProduct)},
-		now:       time.Now, sleep: sleep, random: rand.Float64,
+		now:       time.Now, sleep: clock.Sleep, random: rand.Float64,
 	}
 	if c.client.Transport == nil && c.client.Timeout == 0 {
 		client.timeout, client.silence = defaultTimeout, defaultTimeout

@@ -11,8 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
+
+	"github.com/fastly-tokens/fastly/internal/terminal"
 )
 
 // Sentinels for [errors.Is], by the status of a response. The error is a [*GenericTokenError].
@@ -252,7 +252,7 @@ func (op *operation) recoveryHint(out outcome, unknown, maybeApplied bool) strin
 		return ""
 	case op.kind == kindCreate:
 		return fmt.Sprintf("a token may have been created: before you create it again, look for the name %q with ListTokensUser, "+
-			"and revoke what you find and don't hold", truncate(op.name, 100))
+			"and revoke what you find and don't hold", terminal.Truncate(op.name, 100))
 	case op.kind == kindRevokeUnpinned:
 		return "the token may have been revoked: check it with another key"
 	case out.status == http.StatusUnauthorized:
@@ -299,31 +299,5 @@ func invalid(format string, args ...any) error {
 	return fmt.Errorf("fastly: %w: %s", ErrInvalidArgument, fmt.Sprintf(format, args...))
 }
 
-// sanitize makes untrusted text safe to print: escaped (terminal sequences, line breaks), and at
-// most 1 KiB.
-func sanitize(s string) string {
-	const maxErrorText = 1 << 10
-	var b strings.Builder
-	for _, r := range s {
-		if unicode.IsPrint(r) {
-			b.WriteRune(r)
-		} else {
-			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
-		}
-		if b.Len() > maxErrorText {
-			return truncate(b.String(), maxErrorText-len("…")) + "…"
-		}
-	}
-	return b.String()
-}
-
-// truncate cuts s to at most n bytes, between characters.
-func truncate(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	for n > 0 && !utf8.RuneStart(s[n]) {
-		n--
-	}
-	return s[:n]
-}
+// sanitize makes untrusted text safe to print: escaped, and at most 1 KiB.
+func sanitize(s string) string { return terminal.Truncate(terminal.Escape(s), 1<<10) }

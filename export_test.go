@@ -9,9 +9,7 @@ import (
 var (
 	RetryAfterHeader = parseRetryAfter
 	Sanitize         = sanitize
-	Truncate         = truncate
 	ClassifyStatus   = classifyStatus
-	Sleep            = sleep
 	DefaultTransport = defaultTransport
 )
 

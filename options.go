@@ -10,6 +10,8 @@ import (
 	"os"
 	"runtime"
 	"strings"
+
+	"github.com/fastly-tokens/fastly/internal/terminal"
 )
 
 // Option configures a [Client]. If one is given twice, the last applies; two different ways of
@@ -209,7 +211,7 @@ func parseBaseURL(rawURL string) (*url.URL, error) {
 		if strings.Contains(rawURL, "@") || !strings.ContainsAny(rawURL, "./:") && rawURL != "" {
 			rawURL = redacted // it may be a credential in the wrong place
 		}
-		return nil, invalid("the base URL %q is not an absolute http or https URL: it should look like %s", truncate(rawURL, 200), DefaultBaseURL)
+		return nil, invalid("the base URL %q is not an absolute http or https URL: it should look like %s", terminal.Truncate(rawURL, 200), DefaultBaseURL)
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
 		return nil, invalid("the base URL has a query or a fragment: leave them out")
 	}

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf16"
+
+	"github.com/fastly-tokens/fastly/internal/terminal"
 )
 
 const (
@@ -223,7 +225,7 @@ func (r *redactor) redactHeader(h http.Header) http.Header {
 			}
 			values[i] = r.redact(value)
 		}
-		clean[name] = []string{truncate(strings.Join(values, ", "), maxHeaderValue)}
+		clean[name] = []string{terminal.Truncate(strings.Join(values, ", "), maxHeaderValue)}
 	}
 	return clean
 }

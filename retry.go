@@ -198,12 +198,3 @@ func canWait(ctx context.Context, p RetryPolicy, serverDelay, d time.Duration, n
 	deadline, ok := ctx.Deadline()
 	return serverDelay <= p.MaxWait && (!ok || now.Add(d).Before(deadline))
 }
-
-func sleep(ctx context.Context, d time.Duration) error {
-	select {
-	case <-time.After(d):
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}

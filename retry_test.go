@@ -27,6 +27,7 @@ import (
 
 	"github.com/fastly-tokens/fastly"
 	"github.com/fastly-tokens/fastly/fastlytest"
+	"github.com/fastly-tokens/fastly/internal/clock"
 )
 
 // The columns of the retry table, in its order.
@@ -741,7 +742,7 @@ func TestCancelIsQuickOverASocket(t *testing.T) {
 				waiting := make(chan struct{})
 				fastly.HookSleep(r.client, func(ctx context.Context, d time.Duration) error {
 					close(waiting)
-					return fastly.Sleep(ctx, d)
+					return clock.Sleep(ctx, d)
 				})
 				r.srv.Inject(fault)
 				ctx, cancel := context.WithCancel(t.Context())

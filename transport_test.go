@@ -29,6 +29,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/fastly-tokens/fastly"
+	"github.com/fastly-tokens/fastly/internal/clock"
 )
 
 // pausing is a response whose header and each byte of the body take their time.
@@ -41,7 +42,7 @@ type pausing struct {
 
 func (p pausing) RoundTrip(r *http.Request) (*http.Response, error) {
 	p.ctx = r.Context()
-	if err := fastly.Sleep(p.ctx, p.header); err != nil {
+	if err := clock.Sleep(p.ctx, p.header); err != nil {
 		return nil, err
 	}
 	resp, err := respond(http.StatusOK, "")(r)
@@ -50,7 +51,7 @@ func (p pausing) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 func (p pausing) Read(b []byte) (int, error) {
-	if err := fastly.Sleep(p.ctx, p.pause); err != nil {
+	if err := clock.Sleep(p.ctx, p.pause); err != nil {
 		return 0, err
 	}
 	return p.body.Read(b[:min(1, len(b))])

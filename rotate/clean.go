@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/fastly-tokens/fastly"
+	"github.com/fastly-tokens/fastly/internal/clock"
 )
 
 const (
@@ -105,19 +106,9 @@ func repeat(ctx context.Context, n int, f func() (again bool, err error)) error 
 		if n--; !again || n == 0 {
 			return err
 		}
-		if sleep(ctx, pause) != nil {
+		if clock.Sleep(ctx, pause) != nil {
 			return err
 		}
-	}
-}
-
-// sleep waits for d, or until ctx ends, which is an error.
-func sleep(ctx context.Context, d time.Duration) error {
-	select {
-	case <-time.After(d):
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 }
 

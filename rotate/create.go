@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/fastly-tokens/fastly"
+	"github.com/fastly-tokens/fastly/internal/terminal"
 )
 
 // maxCreates bounds the creates of one Create and of one run of a Rotation.
@@ -120,7 +121,7 @@ func (e *CreateError) Error() string {
 	case errors.Is(e.Err, fastly.ErrOutcomeUnknown):
 		text += fmt.Sprintf("; no token named %q is left", e.Name)
 	}
-	return printable(text)
+	return terminal.Escape(text)
 }
 
 // Unwrap returns Err.

@@ -4,12 +4,11 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/fastly-tokens/fastly"
+	"github.com/fastly-tokens/fastly/internal/terminal"
 )
 
 // State is how far a rotation has come.
@@ -92,20 +91,7 @@ type Error struct {
 
 // Error returns the reason and the state, in one line, and what to do next.
 func (e *Error) Error() string {
-	return printable("rotate: " + strings.TrimPrefix(e.Err.Error(), "rotate: ") + "; " + e.Result.sentence())
-}
-
-// printable escapes what a terminal might interpret: an ID is untrusted text.
-func printable(text string) string {
-	var b strings.Builder
-	for _, r := range text {
-		if unicode.IsPrint(r) {
-			b.WriteRune(r)
-		} else {
-			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
-		}
-	}
-	return b.String()
+	return terminal.Escape("rotate: " + strings.TrimPrefix(e.Err.Error(), "rotate: ") + "; " + e.Result.sentence())
 }
 
 // Unwrap returns Err.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/fastly-tokens/fastly"
+	"github.com/fastly-tokens/fastly/internal/clock"
 )
 
 // run is one run of a Rotation.
@@ -230,7 +231,7 @@ func (x *run) finish(ctx context.Context) error {
 		}
 		x.confirmed = false
 		x.log(ctx, "waiting for the end of the grace period", "until", x.RevokeAt)
-		if err := sleep(ctx, wait); err != nil {
+		if err := clock.Sleep(ctx, wait); err != nil {
 			return err
 		}
 	}

@@ -16,8 +16,8 @@ import (
 	"golang.org/x/term"
 )
 
-// terminal is a pseudo-terminal: a keyboard, and what the program shows.
-type terminal struct {
+// pseudoTerminal is a pseudo-terminal: a keyboard, and what the program shows.
+type pseudoTerminal struct {
 	t        testing.TB
 	keyboard *os.File
 	tty      *os.File // the program's end
@@ -25,13 +25,13 @@ type terminal struct {
 	shown    lockedBuffer
 }
 
-func newTerminal(t testing.TB) *terminal {
+func newTerminal(t testing.TB) *pseudoTerminal {
 	t.Helper()
 	keyboard, tty, err := pty.Open()
 	require.NoError(t, err)
 	state, err := term.GetState(int(tty.Fd()))
 	require.NoError(t, err)
-	tm := &terminal{t: t, keyboard: keyboard, tty: tty, start: *state}
+	tm := &pseudoTerminal{t: t, keyboard: keyboard, tty: tty, start: *state}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -54,27 +54,27 @@ func newTerminal(t testing.TB) *terminal {
 
 // asBefore reports whether the terminal's settings, its echo among them, are
 // those it had at the start.
-func (tm *terminal) asBefore() bool {
+func (tm *pseudoTerminal) asBefore() bool {
 	state, err := term.GetState(int(tm.tty.Fd()))
 	require.NoError(tm.t, err)
 	return *state == tm.start
 }
 
 // waitFor waits for a prompt, and for the echo to be on or off.
-func (tm *terminal) waitFor(prompt string, echo bool) {
+func (tm *pseudoTerminal) waitFor(prompt string, echo bool) {
 	tm.t.Helper()
 	require.Eventually(tm.t, func() bool { return strings.HasSuffix(tm.shown.String(), prompt) }, 30*time.Second, 2*time.Millisecond, "want the prompt %q", prompt)
 	require.Eventually(tm.t, func() bool { return tm.asBefore() == echo }, 30*time.Second, 2*time.Millisecond, "want echo to be %v", echo)
 }
 
-func (tm *terminal) typeKeys(text string) {
+func (tm *pseudoTerminal) typeKeys(text string) {
 	tm.t.Helper()
 	_, err := tm.keyboard.WriteString(text)
 	require.NoError(tm.t, err)
 }
 
 // start starts the program with the terminal as its controlling one.
-func (s *site) startAt(tm *terminal, args ...string) *process {
+func (s *site) startAt(tm *pseudoTerminal, args ...string) *process {
 	s.t.Helper()
 	p := s.command(args...)
 	p.Stdin, p.Stderr = tm.tty, tm.tty
@@ -122,14 +122,14 @@ func TestOneTimePasswordIsTriedThreeTimes(t *testing.T) {
 func TestWhateverEndsThePasswordPromptTheTerminalEchoesAgain(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
-		end  func(*terminal, *process)
+		end  func(*pseudoTerminal, *process)
 		code int
 	}{
-		"Ctrl-C":  {func(tm *terminal, _ *process) { tm.typeKeys("half\x03") }, 130},
-		`Ctrl-\`:  {func(tm *terminal, _ *process) { tm.typeKeys("half\x1c") }, 131},
-		"Return":  {func(tm *terminal, _ *process) { tm.typeKeys("\n") }, exitUsage},
-		"hang-up": {func(_ *terminal, p *process) { _ = p.Process.Signal(syscall.SIGHUP) }, 129},
-		"SIGTERM": {func(_ *terminal, p *process) { _ = p.Process.Signal(syscall.SIGTERM) }, 143},
+		"Ctrl-C":  {func(tm *pseudoTerminal, _ *process) { tm.typeKeys("half\x03") }, 130},
+		`Ctrl-\`:  {func(tm *pseudoTerminal, _ *process) { tm.typeKeys("half\x1c") }, 131},
+		"Return":  {func(tm *pseudoTerminal, _ *process) { tm.typeKeys("\n") }, exitUsage},
+		"hang-up": {func(_ *pseudoTerminal, p *process) { _ = p.Process.Signal(syscall.SIGHUP) }, 129},
+		"SIGTERM": {func(_ *pseudoTerminal, p *process) { _ = p.Process.Signal(syscall.SIGTERM) }, 143},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

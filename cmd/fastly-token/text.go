@@ -8,28 +8,18 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
 	"golang.org/x/term"
 
 	"github.com/fastly-tokens/fastly"
+	"github.com/fastly-tokens/fastly/internal/terminal"
 )
 
 const day = 24 * time.Hour
 
 // escape makes text from the network safe to print: it escapes what is not
 // printable (control characters, terminal sequences, marks that reorder text).
-func escape(s string) string {
-	var b strings.Builder
-	for _, r := range s {
-		if unicode.IsPrint(r) {
-			b.WriteRune(r)
-		} else {
-			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
-		}
-	}
-	return b.String()
-}
+func escape(s string) string { return terminal.Escape(s) }
 
 // style colors text, or leaves it as it is.
 type style func(text string) string

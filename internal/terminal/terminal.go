@@ -1,0 +1,33 @@
+// Package terminal prepares untrusted text for people to read.
+package terminal
+
+import (
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Escape returns s with every character escaped that a terminal might interpret: control
+// characters, line breaks, marks that reorder text. What is not valid UTF-8 becomes U+FFFD.
+func Escape(s string) string {
+	var b strings.Builder
+	for _, r := range s {
+		if unicode.IsPrint(r) {
+			b.WriteRune(r)
+		} else {
+			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+		}
+	}
+	return b.String()
+}
+
+// Truncate cuts s to at most n bytes, between characters, and marks a cut with "…", which counts.
+func Truncate(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	for n -= len("…"); n > 0 && !utf8.RuneStart(s[n]); n-- {
+	}
+	return s[:max(n, 0)] + "…"
+}
