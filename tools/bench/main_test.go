@@ -15,7 +15,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestDocumentHasTheRowsThatAreMeasured(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile("../docs/performance.md")
+	text, err := os.ReadFile("../../docs/performance.md")
 	require.NoError(t, err)
 	document := rows(string(text))
 	for part, wanted := range map[string]int{"get": 3, "create": 3, "revoke": 1, "tls": 8} {

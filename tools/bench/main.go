@@ -28,7 +28,6 @@ import (
 	"time"
 
 	"github.com/fastly-tokens/fastly"
-	"github.com/fastly-tokens/fastly/internal/benchkit"
 )
 
 func main() {
@@ -101,12 +100,12 @@ type report struct {
 }
 
 func (r *report) get() error {
-	_, err := r.call("get", "GetTokenCurrent", benchkit.Config{}, sample{seconds: 0.92, allocations: 0.95})
+	_, err := r.call("get", "GetTokenCurrent", Config{}, sample{seconds: 0.92, allocations: 0.95})
 	return err
 }
 
 func (r *report) create() error {
-	_, err := r.call("create", "CreateToken", benchkit.Config{}, sample{seconds: 1.03})
+	_, err := r.call("create", "CreateToken", Config{}, sample{seconds: 1.03})
 	return err
 }
 
@@ -114,7 +113,7 @@ func (r *report) list() error {
 	for _, encoding := range []string{"", ", compressed"} {
 		list := func(tokens int, limits sample) (sample, error) {
 			return r.call("list of "+number(float64(tokens))+encoding, "ListTokensUser",
-				benchkit.Config{Tokens: tokens, Gzip: encoding != ""}, limits)
+				Config{Tokens: tokens, Gzip: encoding != ""}, limits)
 		}
 		if _, err := list(100, sample{seconds: 0.52, bytes: 0.68}); err != nil {
 			return err
@@ -134,11 +133,11 @@ func (r *report) list() error {
 
 // heap compares the memory in use while a long list is read with the list itself.
 func (r *report) heap() error {
-	srv := benchkit.NewServer(benchkit.Config{Tokens: 100_000})
+	srv := NewServer(Config{Tokens: 100_000})
 	defer srv.Close()
 	var peak, kept float64
 	for range 12 { // the moment of the peak is short, and can be missed
-		client, err := fastly.NewClient(fastly.WithAPIKey(benchkit.Key), fastly.WithBaseURL(srv.URL))
+		client, err := fastly.NewClient(fastly.WithAPIKey(Key), fastly.WithBaseURL(srv.URL))
 		if err != nil {
 			return err
 		}
@@ -162,9 +161,9 @@ func (r *report) heap() error {
 // revoke shows how much a client adds to the latency of the network.
 func (r *report) revoke() error {
 	const latency, revokes = 20 * time.Millisecond, 4 * goroutines
-	srv := benchkit.NewServer(benchkit.Config{Latency: latency})
+	srv := NewServer(Config{Latency: latency})
 	defer srv.Close()
-	library, err := benchkit.Library(srv.URL, benchkit.Operations["RevokeToken"])
+	library, err := Library(srv.URL, Operations["RevokeToken"])
 	if err != nil {
 		return err
 	}
@@ -180,7 +179,7 @@ func (r *report) revoke() error {
 }
 
 func (r *report) burst() error {
-	floor, library, err := r.gets(benchkit.Config{})
+	floor, library, err := r.gets(Config{})
 	if err == nil {
 		r.ratio("6,400 gets over 64 goroutines", "time", duration, floor.seconds, library.seconds, 0)
 		r.ratio("6,400 gets over 64 goroutines", "connections, to goroutines", number, goroutines, library.connections, 1)
@@ -191,13 +190,13 @@ func (r *report) burst() error {
 // tls repeats the parts that HTTP/2 may affect.
 func (r *report) tls() error {
 	trustTestCertificate()
-	if _, err := r.call("get", "GetTokenCurrent", benchkit.Config{TLS: true}, sample{}); err != nil {
+	if _, err := r.call("get", "GetTokenCurrent", Config{TLS: true}, sample{}); err != nil {
 		return err
 	}
-	if _, err := r.call("list of 100", "ListTokensUser", benchkit.Config{TLS: true, Tokens: 100}, sample{}); err != nil {
+	if _, err := r.call("list of 100", "ListTokensUser", Config{TLS: true, Tokens: 100}, sample{}); err != nil {
 		return err
 	}
-	floor, library, err := r.gets(benchkit.Config{TLS: true})
+	floor, library, err := r.gets(Config{TLS: true})
 	if err == nil {
 		r.ratio("6,400 gets over 64 goroutines", "time", duration, floor.seconds, library.seconds, 0)
 		r.ratio("6,400 gets over 64 goroutines", "connections", number, floor.connections, library.connections, 0)

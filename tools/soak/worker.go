@@ -1,4 +1,4 @@
-package soakkit
+package main
 
 import (
 	"context"
@@ -58,7 +58,7 @@ func (w *Worker) customer() string { return fmt.Sprintf("customer%02d", w.N) }
 
 func (w *Worker) renew() {
 	w.Close()
-	w.user = w.server.AddUser(fastlytest.User{Superuser: true, Password: w.password, CustomerID: w.customer()})
+	w.user = w.server.AddUser(fastlytest.User{Superuser: true, Password: password, CustomerID: w.customer()})
 	w.client = w.newClient(fastly.WithAPIKey(w.addToken().AccessToken.Reveal()))
 	w.live, w.idle = nil, 0
 }
@@ -98,7 +98,7 @@ func (w *Worker) create(ctx context.Context) error {
 	w.made++
 	name := fmt.Sprintf("%s%02d-%06d", namePrefix, w.N, w.made)
 	created, err := w.client.Tokens.CreateToken(ctx, &fastly.CreateTokenRequest{
-		Name: name, Scopes: fastly.Scopes{fastly.ScopePurgeAll}, Username: w.user.Login, Password: fastly.Secret(w.password),
+		Name: name, Scopes: fastly.Scopes{fastly.ScopePurgeAll}, Username: w.user.Login, Password: fastly.Secret(password),
 	})
 	if w.noteCreate(name, created, err) {
 		w.live = append(w.live, *created)

@@ -32,7 +32,6 @@ import (
 
 	"github.com/fastly-tokens/fastly"
 	"github.com/fastly-tokens/fastly/fastlytest"
-	"github.com/fastly-tokens/fastly/internal/soakkit"
 )
 
 type options struct {
@@ -181,7 +180,7 @@ func runFaults(ctx context.Context, o options, work string, out io.Writer) error
 	defer p.stop()
 	fmt.Fprintf(out, "%d operations of %d goroutines, -seed %d\n", o.operations, o.parallel, o.seed)
 	start := time.Now()
-	l := soakkit.NewLedger(p.server, "soak-canary-password", nil)
+	l := NewLedger(p.server)
 	var started atomic.Int64
 	var wg sync.WaitGroup
 	for n := range o.parallel {
@@ -245,7 +244,7 @@ func runFaults(ctx context.Context, o options, work string, out io.Writer) error
 }
 
 // newWorker returns a worker. Half of them have the library's own transport.
-func newWorker(l *soakkit.Ledger, url string, n int, o options) *soakkit.Worker {
+func newWorker(l *Ledger, url string, n int, o options) *Worker {
 	hc := &http.Client{Timeout: o.timeout}
 	switch n % 4 {
 	case 0:
@@ -255,7 +254,7 @@ func newWorker(l *soakkit.Ledger, url string, n int, o options) *soakkit.Worker 
 	case 1:
 		hc.Transport = http.DefaultTransport.(*http.Transport).Clone()
 	}
-	return &soakkit.Worker{
+	return &Worker{
 		Ledger: l, URL: url, N: n, Rand: rand.New(rand.NewPCG(o.seed, uint64(n))), //nolint:gosec // random operations are no secret
 		Options: []fastly.Option{
 			fastly.WithHTTPClient(hc),

@@ -1,7 +1,4 @@
-// Package benchkit holds what the benchmarks share: a server that responds as the
-// Fastly API does, and each operation of the library beside its floor, which is
-// the same request with bare net/http and encoding/json.
-package benchkit
+package main
 
 import (
 	"bytes"

@@ -1,4 +1,4 @@
-package fastly_test
+package main
 
 import (
 	"context"
@@ -8,17 +8,15 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-
-	"github.com/fastly-tokens/fastly/internal/benchkit"
 )
 
 // Each operation runs beside its floor: bare net/http and encoding/json. `go run
 // ./bench` alternates between the two, and prints ratios.
 
 func BenchmarkOperations(b *testing.B) {
-	for _, name := range slices.Sorted(maps.Keys(benchkit.Operations)) {
+	for _, name := range slices.Sorted(maps.Keys(Operations)) {
 		b.Run(name, func(b *testing.B) {
-			benchmarkOperation(b, benchkit.Operations[name], benchkit.Config{Tokens: 100})
+			benchmarkOperation(b, Operations[name], Config{Tokens: 100})
 		})
 	}
 }
@@ -27,18 +25,18 @@ func BenchmarkLists(b *testing.B) {
 	for _, n := range []int{1, 10, 100, 1_000, 10_000, 100_000} {
 		for _, gzip := range []bool{false, true} {
 			b.Run(fmt.Sprintf("%d/gzip=%t", n, gzip), func(b *testing.B) {
-				benchmarkOperation(b, benchkit.Operations["ListTokensUser"], benchkit.Config{Tokens: n, Gzip: gzip})
+				benchmarkOperation(b, Operations["ListTokensUser"], Config{Tokens: n, Gzip: gzip})
 			})
 		}
 	}
 }
 
-func benchmarkOperation(b *testing.B, op benchkit.Operation, config benchkit.Config) {
-	srv := benchkit.NewServer(config)
+func benchmarkOperation(b *testing.B, op Operation, config Config) {
+	srv := NewServer(config)
 	defer srv.Close()
-	floor, err := benchkit.Floor(srv.URL, op)
+	floor, err := Floor(srv.URL, op)
 	require.NoError(b, err)
-	library, err := benchkit.Library(srv.URL, op)
+	library, err := Library(srv.URL, op)
 	require.NoError(b, err)
 	run := func(name string, call func(context.Context) error) {
 		b.Run(name, func(b *testing.B) {

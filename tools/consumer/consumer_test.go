@@ -1,6 +1,6 @@
-// Command consumer is a program outside the module that uses every name that
+// Package consumer_test is a program outside the module that uses every name that
 // package fastly exports, with its documented type. It only has to compile.
-package main
+package consumer_test
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"testing"
 	"time"
 
 	"github.com/fastly-tokens/fastly"
@@ -75,7 +76,7 @@ var errs = []error{
 	fastly.ErrInvalidArgument, fastly.ErrOutcomeUnknown,
 }
 
-func main() {
+func TestEveryExportedNameCanBeUsed(t *testing.T) {
 	const _ string = fastly.DefaultBaseURL
 	now := time.Now()
 	scopes := fastly.Scopes{fastly.ScopeGlobal, fastly.ScopePurgeSelect, fastly.ScopePurgeAll, fastly.ScopeGlobalRead}
@@ -106,5 +107,9 @@ func main() {
 		StatusCode: 400, Msg: "m", Detail: "d", Code: "c", Method: http.MethodGet, Path: "/tokens",
 		RateLimit: fastly.RateLimit{}, RetryAfter: time.Second, Header: http.Header{}, Body: "b",
 	}
-	_ = errs
+	for _, err := range errs {
+		if err == nil {
+			t.Error("an exported error is nil")
+		}
+	}
 }

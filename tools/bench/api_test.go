@@ -1,4 +1,4 @@
-package benchkit_test
+package main
 
 import (
 	"net/http"
@@ -8,21 +8,16 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
-
-	"github.com/fastly-tokens/fastly/internal/benchkit"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestFloorSendsWhatTheLibrarySends(t *testing.T) {
 	t.Parallel()
-	assert.Len(t, benchkit.Operations, 8, "want every method of the library")
-	for name, op := range benchkit.Operations {
+	assert.Len(t, Operations, 8, "want every method of the library")
+	for name, op := range Operations {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			sent := make(chan string, 2)
-			handler := benchkit.Handler(benchkit.Config{Tokens: 3})
+			handler := Handler(Config{Tokens: 3})
 			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				text, err := httputil.DumpRequest(r, true)
 				assert.NoError(t, err)
@@ -30,10 +25,10 @@ func TestFloorSendsWhatTheLibrarySends(t *testing.T) {
 				handler.ServeHTTP(w, r)
 			}))
 			t.Cleanup(srv.Close)
-			library, err := benchkit.Library(srv.URL, op)
+			library, err := Library(srv.URL, op)
 			require.NoError(t, err)
 			t.Cleanup(library.CloseIdleConnections)
-			floor, err := benchkit.Floor(srv.URL, op)
+			floor, err := Floor(srv.URL, op)
 			require.NoError(t, err)
 			t.Cleanup(floor.CloseIdleConnections)
 			require.NoError(t, library.Call(t.Context()))
@@ -46,11 +41,11 @@ func TestFloorSendsWhatTheLibrarySends(t *testing.T) {
 
 func TestServerSendsListsWithoutContentLength(t *testing.T) {
 	t.Parallel()
-	for _, config := range []benchkit.Config{
+	for _, config := range []Config{
 		{Tokens: 1}, {Tokens: 1, Gzip: true},
 		{Tokens: 100}, {Tokens: 100, Gzip: true}, {Tokens: 100, TLS: true},
 	} {
-		srv := benchkit.NewServer(config)
+		srv := NewServer(config)
 		t.Cleanup(srv.Close)
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, srv.URL+"/tokens", nil)
 		require.NoError(t, err)
@@ -67,10 +62,10 @@ func TestServerSendsListsWithoutContentLength(t *testing.T) {
 
 func TestServerCountsConnections(t *testing.T) {
 	t.Parallel()
-	srv := benchkit.NewServer(benchkit.Config{})
+	srv := NewServer(Config{})
 	t.Cleanup(srv.Close)
 	for want := range int64(3) {
-		floor, err := benchkit.Floor(srv.URL, benchkit.Operations["GetToken"])
+		floor, err := Floor(srv.URL, Operations["GetToken"])
 		require.NoError(t, err)
 		for range 2 {
 			require.NoError(t, floor.Call(t.Context()))

@@ -2,9 +2,9 @@
 // tests on each. A change that no test notices is a gap in the tests, unless it
 // changes no behavior; a list says so, with reasons.
 //
-//	go run ./internal/mutate                      # every mutant
-//	go run ./internal/mutate -n 60 -time 90s      # some, at random
-//	go run ./internal/mutate -files retry.go -id retry.go:decide:case#3
+//	go run ./mutate                      # every mutant
+//	go run ./mutate -n 60 -time 90s      # some, at random
+//	go run ./mutate -files retry.go -id retry.go:decide:case#3
 //
 // It flips comparisons, moves their boundaries, exchanges && and ||, negates
 // conditions, exchanges true and false, drops statements, clauses of switches and
@@ -61,9 +61,9 @@ func parse(args []string) (options, error) {
 	flags := flag.NewFlagSet("mutate", flag.ContinueOnError)
 	var o options
 	files := flags.String("files", "retry.go,auth.go,errors.go,transport.go,client.go,redact.go,ratelimit.go,tokens.go,keyfile.go", "`files` of the package, with commas between them")
-	flags.StringVar(&o.dir, "dir", ".", "`folder` of the package")
-	flags.StringVar(&o.list, "list", filepath.Join("internal", "mutate", "equivalent.txt"), "`file` with the mutants that change nothing")
-	flags.StringVar(&o.slow, "slow", "^TestSoak|Enumerat|Sequence", "`pattern` of the tests that run last")
+	flags.StringVar(&o.dir, "dir", "..", "`folder` of the package")
+	flags.StringVar(&o.list, "list", filepath.Join("mutate", "equivalent.txt"), "`file` with the mutants that change nothing")
+	flags.StringVar(&o.slow, "slow", "Enumerat|Sequence", "`pattern` of the tests that run last")
 	flags.StringVar(&o.id, "id", "", "run the mutant with this `ID` alone, and show what the tests say")
 	flags.Uint64Var(&o.seed, "seed", 0, "`seed` of the order in which mutants are drawn; 0 is a random one")
 	flags.IntVar(&o.n, "n", 0, "draw this many mutants; 0 is all")

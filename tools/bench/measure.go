@@ -7,8 +7,6 @@ import (
 	"slices"
 	"sync"
 	"time"
-
-	"github.com/fastly-tokens/fastly/internal/benchkit"
 )
 
 // sample is the result of one round, per call if there are several.
@@ -51,12 +49,12 @@ func median(samples []sample, figure func(sample) float64) float64 {
 }
 
 // call measures an operation on one goroutine, and writes its rows.
-func (r *report) call(work, operation string, config benchkit.Config, limits sample) (library sample, err error) {
-	srv := benchkit.NewServer(config)
+func (r *report) call(work, operation string, config Config, limits sample) (library sample, err error) {
+	srv := NewServer(config)
 	defer srv.Close()
 	var sides []func() (sample, error)
-	for _, newSide := range []newSide{benchkit.Floor, benchkit.Library} {
-		side, err := newSide(srv.URL, benchkit.Operations[operation])
+	for _, newSide := range []newSide{Floor, Library} {
+		side, err := newSide(srv.URL, Operations[operation])
 		if err != nil {
 			return sample{}, err
 		}
@@ -74,10 +72,10 @@ func (r *report) call(work, operation string, config benchkit.Config, limits sam
 	return library, nil
 }
 
-type newSide func(baseURL string, op benchkit.Operation) (benchkit.Side, error)
+type newSide func(baseURL string, op Operation) (Side, error)
 
 // calls calls the side for about 50 ms.
-func (r *report) calls(side benchkit.Side) (s sample, err error) {
+func (r *report) calls(side Side) (s sample, err error) {
 	var took time.Duration
 	for range 2 { // the first call warms up, the second shows how long one takes
 		begin := time.Now()
@@ -107,12 +105,12 @@ const goroutines = 64
 
 // gets measures 6,400 gets over all goroutines, from a cold start without
 // connections.
-func (r *report) gets(config benchkit.Config) (floor, library sample, err error) {
-	srv := benchkit.NewServer(config)
+func (r *report) gets(config Config) (floor, library sample, err error) {
+	srv := NewServer(config)
 	defer srv.Close()
 	gets := func(newSide newSide) func() (sample, error) {
 		return func() (s sample, err error) {
-			side, err := newSide(srv.URL, benchkit.Operations["GetTokenCurrent"])
+			side, err := newSide(srv.URL, Operations["GetTokenCurrent"])
 			if err != nil {
 				return s, err
 			}
@@ -123,7 +121,7 @@ func (r *report) gets(config benchkit.Config) (floor, library sample, err error)
 			return s, err
 		}
 	}
-	medians, err := r.alternate(gets(benchkit.Floor), gets(benchkit.Library))
+	medians, err := r.alternate(gets(Floor), gets(Library))
 	if err != nil {
 		return sample{}, sample{}, err
 	}
@@ -132,7 +130,7 @@ func (r *report) gets(config benchkit.Config) (floor, library sample, err error)
 
 // parallel divides the calls among the goroutines, and returns how long they took
 // and the first error.
-func (r *report) parallel(side benchkit.Side, calls int) (seconds float64, err error) {
+func (r *report) parallel(side Side, calls int) (seconds float64, err error) {
 	errs := make(chan error, calls)
 	begin := time.Now()
 	for range goroutines {
