@@ -1,6 +1,9 @@
 package fastlytest
 
-import "time"
+import (
+	"net"
+	"time"
+)
 
 // Option configures a [Server].
 type Option func(*options)
@@ -10,6 +13,7 @@ type options struct {
 	perHour     int
 	latency     time.Duration
 	withoutSudo bool
+	listener    net.Listener
 }
 
 // WithClock sets the clock that dates tokens and responses, expires tokens and
@@ -48,6 +52,13 @@ func WithLatency(d time.Duration) Option {
 // something else. The API does not allow that: see [NewServer].
 func WithoutSudo() Option {
 	return func(o *options) { o.withoutSudo = true }
+}
+
+// WithListener serves on l, for a server at a known address, instead of on a
+// loopback port of its own, which is what nil means. [Server.Close] closes it.
+// Whoever can reach l can use the server, without TLS.
+func WithListener(l net.Listener) Option {
+	return func(o *options) { o.listener = l }
 }
 
 // newOptions panics if an option is invalid.

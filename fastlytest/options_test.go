@@ -3,6 +3,7 @@ package fastlytest
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"strconv"
 	"sync"
@@ -23,6 +24,18 @@ func TestUnusableOptionsPanic(t *testing.T) {
 	} {
 		assert.Panics(t, func() { NewServer(o) }, name)
 	}
+}
+
+func TestListenerIsServedAndClosed(t *testing.T) {
+	t.Parallel()
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	a := newAPI(t, WithListener(l))
+	assert.Equal(t, "http://"+l.Addr().String(), a.URL)
+	assert.Equal(t, 200, a.send("GET", "/tokens/self", key(a.Key())).status)
+	a.Close()
+	_, err = l.Accept()
+	assert.ErrorIs(t, err, net.ErrClosed)
 }
 
 func TestLatencyDelaysTheResponseOnly(t *testing.T) {

@@ -1,6 +1,7 @@
 package fastlytest
 
 import (
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -55,7 +56,7 @@ func NewServer(opts ...Option) *Server {
 		TokenResponse: fastly.TokenResponse{Name: "default"},
 	}, s.now()).AccessToken
 
-	s.http = httptest.NewUnstartedServer(http.HandlerFunc(s.serve))
+	s.http = listen(o.listener, http.HandlerFunc(s.serve))
 	// net/http would respond to "OPTIONS *" by itself.
 	s.http.Config.DisableGeneralOptionsHandler = true
 	s.http.Config.Protocols = new(http.Protocols)
@@ -64,6 +65,14 @@ func NewServer(opts ...Option) *Server {
 	s.http.Start()
 	s.URL = s.http.URL
 	return s
+}
+
+// listen returns a server on l, or on a loopback port if l is nil.
+func listen(l net.Listener, h http.Handler) *httptest.Server {
+	if l == nil {
+		return httptest.NewUnstartedServer(h)
+	}
+	return &httptest.Server{Listener: l, Config: &http.Server{Handler: h}} // #nosec G112 -- for tests, as httptest's own
 }
 
 // Close stops the server immediately: requests being served, even stalled ones,

@@ -38,7 +38,7 @@ func (a *app) childEnv(secrets ...fastly.Secret) (env []string) {
 	for _, entry := range a.environ {
 		name, value, _ := strings.Cut(entry, "=")
 		switch {
-		case strings.HasPrefix(strings.ToUpper(name), "FASTLY_"): // Windows ignores case
+		case isFastly(entry):
 		case holdsAny(value, hidden), value != "" && slices.Contains(secrets, fastly.Secret(value)):
 			held = append(held, name)
 		default:
@@ -51,27 +51,43 @@ func (a *app) childEnv(secrets ...fastly.Secret) (env []string) {
 	return env
 }
 
+// isFastly reports whether a variable is one of this and other programs for Fastly.
+func isFastly(entry string) bool {
+	return strings.HasPrefix(strings.ToUpper(entry), "FASTLY_") // Windows ignores case
+}
+
 // holdsAny reports whether text contains one of the secrets.
 func holdsAny(text string, secrets []string) bool {
 	return slices.ContainsFunc(secrets, func(secret string) bool { return strings.Contains(text, secret) })
 }
 
+// queueSignals returns the signals from now on, for the command that is to be run.
+func (a *app) queueSignals() <-chan os.Signal {
+	signals := make(chan os.Signal, 16)
+	a.handleSignals(func(sig os.Signal) {
+		select {
+		case signals <- sig:
+		default: // the command has enough to handle
+		}
+	})
+	return signals
+}
+
 // runCommand runs the command to its end, passes the signals on to it, and
 // returns its exit code.
-func (x *execution) runCommand(token fastly.Secret, signals <-chan os.Signal) int {
-	env := x.childEnv(x.login.password)
+func (a *app) runCommand(command, env []string, signals <-chan os.Signal) int {
 	// Only a signal may end the command early, so its context never ends.
-	cmd := exec.CommandContext(context.Background(), x.command[0], x.command[1:]...) // #nosec G204 -- to run a given command is what it is for
-	cmd.Env = slices.Concat(env, []string{x.variable + "=" + token.Reveal()})
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = x.stdin, x.stdout, x.stderr
+	cmd := exec.CommandContext(context.Background(), command[0], command[1:]...) // #nosec G204 -- to run a given command is what it is for
+	cmd.Env = env
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = a.stdin, a.stdout, a.stderr
 	early := len(signals) // which no terminal has sent to the command
 	if err := cmd.Start(); err != nil {
-		x.say("%v", err)
+		a.say("%v", err)
 		return commandCode(err)
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
-	fromKeys := x.keysSignal()
+	fromKeys := a.keysSignal()
 	for {
 		select {
 		case sig := <-signals:
@@ -82,16 +98,24 @@ func (x *execution) runCommand(token fastly.Secret, signals <-chan os.Signal) in
 				continue
 			}
 			if err := cmd.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
-				x.say("the command did not get the signal %v: %v", sig, err)
+				a.say("the command did not get the signal %v: %v", sig, err)
 			}
 		case err := <-ended:
 			if cmd.ProcessState == nil {
-				x.say("%v", err)
+				a.say("%v", err)
 				return exitFailed
 			}
 			return processCode(cmd.ProcessState)
 		}
 	}
+}
+
+// codeError is the error for the exit code of a command.
+func codeError(code int) error {
+	if code == 0 {
+		return nil
+	}
+	return exitError(code)
 }
 
 // processCode returns the exit code that a shell would report.

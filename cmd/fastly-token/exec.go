@@ -123,18 +123,13 @@ func (x *execution) run(ctx context.Context) (err error) {
 	if more := excess(x.req, token); more != "" {
 		return errors.Join(errors.New("the new token is not what was requested: "+more), x.revoke(token))
 	}
-	signals := make(chan os.Signal, 16)
-	x.handleSignals(func(sig os.Signal) {
-		select {
-		case signals <- sig:
-		default: // the command has enough to handle
-		}
-	})
+	signals := x.queueSignals()
 	if ctx.Err() != nil {
 		return errors.Join(context.Cause(ctx), x.revoke(token))
 	}
 	x.say("created token %s: %s, expires %s", escape(token.ID), escape(token.Scopes.String()), stamp(token.ExpiresAt))
-	code := x.runCommand(token.AccessToken, signals)
+	env := append(x.childEnv(x.login.password), x.variable+"="+token.AccessToken.Reveal())
+	code := x.runCommand(x.command, env, signals)
 	if err := x.revoke(token); err != nil && code == 0 {
 		return err
 	} else if err != nil {
@@ -142,10 +137,7 @@ func (x *execution) run(ctx context.Context) (err error) {
 	} else {
 		x.say("revoked token %s", escape(token.ID))
 	}
-	if code == 0 {
-		return nil
-	}
-	return exitError(code)
+	return codeError(code)
 }
 
 // revoke revokes the token, even after an interruption.

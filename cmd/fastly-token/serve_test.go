@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"net"
 	"net/url"
+	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -59,5 +61,102 @@ func TestServePrintsWhatAPersonNeeds(t *testing.T) {
 	require.NoError(t, p.Process.Signal(syscall.SIGINT))
 	p.Wait() //nolint:errcheck // its output has secrets, on purpose
 	assert.Equal(t, 0, p.ProcessState.ExitCode())
-	assert.Equal(t, 7, strings.Count(p.stdout.String(), "\n"))
+	assert.Equal(t, 8, strings.Count(p.stdout.String(), "\n"))
+}
+
+func TestServeGivesACommandTheEnvironmentOfTheServer(t *testing.T) {
+	t.Parallel()
+	for _, flags := range [][]string{nil, {"--two-factor"}} {
+		s := newSite(t)
+		s.set(varKey, "another key")
+		s.set("FASTLY_CUSTOMER_ID", "of-the-real-account")
+		program := build(t)
+		script := `set -e
+			"$0" whoami --require global --json >whoami
+			"$0" create --service "$FASTLY_SERVICE_ID" --out token >&2
+			"$0" list --customer self >&2
+			FASTLY_API_TOKEN=$(cat token) "$0" whoami >&2
+			env | grep ^FASTLY_
+			exit 7`
+		p := s.command(append(append([]string{"serve"}, flags...), "--", "sh", "-c", script, program)...)
+		require.NoError(t, p.Start())
+		require.Equal(t, 7, p.end(s), p.stderr.String())
+		env := p.stdout.String()
+		assert.NotContains(t, env, s.URL)
+		assert.NotContains(t, env, varKey)
+		assert.NotContains(t, env, "FASTLY_CUSTOMER_ID")
+		assert.Contains(t, env, varService+"=")
+		assert.Equal(t, flags != nil, strings.Contains(env, varOTP+"=") && strings.Contains(env, varTOTP+"="), env)
+		password := regexp.MustCompile(varPassword + "=(.+)").FindStringSubmatch(env)
+		require.Len(t, password, 2)
+		assert.NoDirExists(t, filepath.Dir(password[1]), "its files are removed")
+	}
+}
+
+func TestServePassesSignalsOnToItsCommand(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	p := s.command("serve", "--", "sh", "-c", waiting)
+	p.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // no terminal, wherever the tests run
+	require.NoError(t, p.Start())
+	p.stdout.waitFor(t, "ready")
+	require.NoError(t, p.Process.Signal(syscall.SIGTERM))
+	assert.Equal(t, 41, p.end(s))
+}
+
+func TestServePrintsLinesForAShell(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.set("TMPDIR", filepath.Join(s.dir, "it's a folder"))
+	require.NoError(t, os.Mkdir(filepath.Join(s.dir, "it's a folder"), 0o700))
+	address := freeAddress(t)
+	p := s.command("serve", "--addr", address, "--env", "--two-factor")
+	require.NoError(t, p.Start())
+	p.stdout.waitFor(t, varTOTP)
+
+	script := p.stdout.String() + `"$0" create --out token && test -s "$FASTLY_TOTP_SECRET_FILE" && echo "$FASTLY_API_URL"`
+	user := s.command()
+	user.Path, user.Args = "/bin/sh", []string{"sh", "-c", script, build(t)}
+	require.NoError(t, user.Start())
+	assert.Equal(t, 0, user.end(s), user.stderr.String())
+	assert.Contains(t, user.stdout.String(), "http://"+address+"\n")
+
+	require.NoError(t, p.Process.Signal(syscall.SIGTERM))
+	assert.Equal(t, 0, p.end(s))
+	left, err := os.ReadDir(filepath.Join(s.dir, "it's a folder"))
+	require.NoError(t, err)
+	assert.Empty(t, left, "its files are removed")
+}
+
+// freeAddress returns an address on which nothing listens.
+func freeAddress(t testing.TB) string {
+	t.Helper()
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.NoError(t, l.Close())
+	return l.Addr().String()
+}
+
+func TestServeRejectsWrongUsage(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	for args, want := range map[string]string{
+		"--addr 0.0.0.0:0":        `"0.0.0.0" is not a loopback address`,
+		"--addr :8080":            `"" is not a loopback address`,
+		"--addr example.com:8080": `"example.com" is not a loopback address`,
+		"--addr 127.0.0.1":        "want an address such as 127.0.0.1:8080",
+		"--env --json":            "exclude each other",
+		"--env -- true":           "exclude each other",
+		"--":                      "there is no command to run",
+		"true":                    `unexpected argument "true"`,
+		"--two-factor":            "--two-factor is for --env and a command",
+	} {
+		o := s.run(append([]string{"serve"}, strings.Fields(args)...)...)
+		assert.Equal(t, exitUsage, o.code, args)
+		assert.Contains(t, o.err, want, args)
+	}
+	o := s.run("serve", "--addr", strings.TrimPrefix(s.URL, "http://"), "--env")
+	assert.Equal(t, exitFailed, o.code)
+	assert.Contains(t, o.err, "address already in use")
+	assert.Equal(t, exitNotFound, s.run("serve", "--", "no-such-command-anywhere").code)
 }
