@@ -18,7 +18,17 @@ const defaultHost = "api.fastly.com"
 type credential struct {
 	header  http.Header
 	secrets secrets
+	changes changes
 }
+
+// changes says when a credential may become another one, as far as a RevokeTokenCurrent sees it.
+type changes int
+
+const (
+	changesNever      changes = iota
+	changesPerCall            // of a function, which such a call asks once
+	changesPerAttempt         // of a caller's transport, which does as it likes
+)
 
 func keyCredential(key Secret) (credential, error) {
 	if key == "" {
@@ -27,7 +37,7 @@ func keyCredential(key Secret) (credential, error) {
 	if err := checkVisible("the API key", key); err != nil {
 		return credential{}, err
 	}
-	return credential{http.Header{"Fastly-Key": {key.Reveal()}}, secrets{}.with(minToken, key)}, nil
+	return credential{header: http.Header{"Fastly-Key": {key.Reveal()}}, secrets: secrets{}.with(minToken, key)}, nil
 }
 
 // ask calls a function of the caller's. Its error does not show the secret that came with it.
@@ -44,7 +54,9 @@ func askKey(ctx context.Context, f func(context.Context) (Secret, error)) (crede
 	if err != nil {
 		return credential{}, err
 	}
-	return keyCredential(key)
+	cred, err := keyCredential(key)
+	cred.changes = changesPerCall
+	return cred, err
 }
 
 func basicCredential(username string, password Secret) (credential, error) {
@@ -55,7 +67,10 @@ func basicCredential(username string, password Secret) (credential, error) {
 		return credential{}, invalid("the user name holds a colon, which HTTP Basic authentication can't carry")
 	}
 	pair := base64.StdEncoding.EncodeToString([]byte(username + ":" + password.Reveal()))
-	return credential{http.Header{"Authorization": {"Basic " + pair}}, secrets{}.with(minToken, Secret(pair)).with(minPassword, password)}, nil
+	return credential{
+		header:  http.Header{"Authorization": {"Basic " + pair}},
+		secrets: secrets{}.with(minToken, Secret(pair)).with(minPassword, password),
+	}, nil
 }
 
 // withSent adds the secrets that a caller's transport sent, as far as resp.Request shows them.
@@ -87,7 +102,7 @@ type APIKeyTransport struct {
 // RoundTrip implements [http.RoundTripper]. An error about a key that a header can't carry matches
 // [ErrInvalidArgument].
 func (t *APIKeyTransport) RoundTrip(req *http.Request) (*http.Response, error) {
-	return authenticate(req, t.Host, t.Base, func(ctx context.Context) (credential, error) {
+	return sendAuthenticated(req, t.Host, t.Base, func(ctx context.Context) (credential, error) {
 		if t.KeyFunc != nil {
 			return askKey(ctx, t.KeyFunc)
 		}
@@ -111,14 +126,14 @@ type BasicAuthTransport struct {
 // RoundTrip implements [http.RoundTripper]. An error about a user name or password that can't be
 // sent matches [ErrInvalidArgument].
 func (t *BasicAuthTransport) RoundTrip(req *http.Request) (*http.Response, error) {
-	return authenticate(req, t.Host, t.Base, func(context.Context) (credential, error) {
+	return sendAuthenticated(req, t.Host, t.Base, func(context.Context) (credential, error) {
 		return basicCredential(t.Username, t.Password)
 	})
 }
 
-// authenticate sends a copy of req with a credential through base. As an http.RoundTripper must, it
+// sendAuthenticated sends a copy of req with a credential through base. As an http.RoundTripper must, it
 // does not modify req and closes its body on any error.
-func authenticate(req *http.Request, host string, base http.RoundTripper, obtain func(context.Context) (credential, error)) (*http.Response, error) {
+func sendAuthenticated(req *http.Request, host string, base http.RoundTripper, obtain func(context.Context) (credential, error)) (*http.Response, error) {
 	var cred credential
 	base = cmp.Or(base, http.DefaultTransport)
 	err := cmp.Or(checkOrigin(req, cmp.Or(host, defaultHost)), checkTLS(base))
@@ -207,18 +222,6 @@ func checkLogin(username, password string) error {
 		return nil
 	}
 	return cmp.Or(check("user name", username), check("password", password))
-}
-
-// checkNoKey rejects the client's own key in place of an ID: errors and logs show paths.
-func (op *operation) checkNoKey() error {
-	key := op.cred.header.Get("Fastly-Key")
-	for element := range strings.SplitSeq(op.path, "/") {
-		if element != "" && element == key {
-			op.path = strings.ReplaceAll(op.path, "/"+element, "/"+redacted)
-			return invalid("the ID is the client's own API key; TokenResponse.ID is not a secret")
-		}
-	}
-	return nil
 }
 
 // isVisible reports whether s is all VCHAR (RFC 9110, section 5.5).

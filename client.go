@@ -90,8 +90,9 @@ func (c *Client) CloseIdleConnections() {
 	}
 }
 
+// outcome is what became of an attempt.
 type outcome struct {
-	result   result
+	class    class
 	status   int                // zero: no response
 	response *GenericTokenError // if not a 2xx
 	err      error              // any other failure
@@ -101,101 +102,95 @@ type outcome struct {
 // do performs an operation: it makes attempts as decide allows, until a response can be decoded or
 // an error says why not. A value may come with an error.
 func do[T any](ctx context.Context, s *TokensService, op operation, decode func(*http.Response) (T, error)) (value T, err error) {
-	c, err := s.ready(ctx, &op)
+	err = s.ready(ctx, &op)
 	if err != nil {
 		return value, err
 	}
-	maybeApplied := false
-	for attempt := 1; ; attempt++ {
+	c, maybeProcessed := s.client, false
+	for n := 1; ; n++ {
+		var out outcome
 		start := c.now()
-		out := c.attempt(ctx, &op, func(resp *http.Response) (err error) {
-			value, err = decode(resp)
-			return err
-		})
-		d := decide(op.kind, out.result, out.status, maybeApplied)
-		maybeApplied = maybeApplied || out.result.maybeApplied()
-		wait := retryDelay(c.policy, out.delay, attempt, c.random())
-		d.retry = d.retry && ctx.Err() == nil && attempt < c.policy.MaxAttempts && canWait(ctx, c.policy, out.delay, wait, c.now())
+		value, out = attempt(ctx, c, &op, decode)
+		d := decide(op.kind, op.cred.changes, out.class, out.status, maybeProcessed)
+		maybeProcessed = maybeProcessed || out.class.maybeProcessed()
+		wait := retryDelay(c.policy, out.delay, n, c.random())
+		d.retry = d.retry && ctx.Err() == nil && n < c.policy.MaxAttempts && canWait(ctx, c.policy, out.delay, wait, c.now())
 		if !d.retry {
 			wait = 0
 		}
-		c.log(ctx, &op, out, attempt, c.now().Sub(start), wait)
-		switch {
-		case d.done:
+		c.log(ctx, &op, out, n, c.now().Sub(start), wait)
+		if d.done {
 			return value, nil
-		case !d.retry || c.sleep(ctx, wait) != nil:
-			hint := op.recoveryHint(out, d.unknown, maybeApplied)
-			return value, op.failure(ctx, out, callContext{c.base.Host, attempt, hint, d.unknown})
+		}
+		if d.retry {
+			err = c.sleep(ctx, wait)
+		}
+		if !d.retry || err != nil {
+			hint := op.recoveryHint(out, d.unknown, maybeProcessed)
+			return value, op.failure(ctx, out, callContext{c.base.Host, n, hint, d.unknown})
 		}
 	}
 }
 
-// attempt sends the operation once. Key and one-time password functions get the context of the
-// call, not of the attempt: a person may be typing.
-func (c *Client) attempt(ctx context.Context, op *operation, decode func(*http.Response) error) outcome {
+// ready returns an error if the operation can't be attempted.
+func (s *TokensService) ready(ctx context.Context, op *operation) error {
+	switch {
+	case s == nil || s.client == nil:
+		return invalid("the TokensService belongs to no client: make one with NewClient")
+	case ctx == nil:
+		return invalid("the context is nil")
+	case s.client.obtain == nil && op.password == "":
+		return invalid("the client has no credentials: use WithAPIKey, or create a token with Username and Password")
+	case ctx.Err() != nil:
+		return op.newError("not sent: "+ctx.Err().Error(), contextError(ctx), callContext{})
+	}
+	return nil
+}
+
+// attempt obtains credentials, sends the operation once, and hands the response to readError or
+// decode. Key and one-time password functions get the context of the call, not of the attempt: a
+// person may be typing.
+func attempt[T any](ctx context.Context, c *Client, op *operation, decode func(*http.Response) (T, error)) (value T, out outcome) {
 	otp, err := c.credentials(ctx, op)
 	if err != nil {
-		return outcome{result: resultPermanent, err: err}
+		return value, outcome{class: classPermanent, err: err}
 	}
 	secrets := op.cred.secrets.with(minToken, otp).with(minPassword, op.password)
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	tracked, progress := track(ctx, cancel, op.kind, c.http1.Load())
-	var timer *time.Timer
-	if c.timeout > 0 {
-		timer = time.AfterFunc(c.timeout, func() { cancel(context.DeadlineExceeded) })
-		defer timer.Stop()
-	}
-	req := c.newRequest(tracked, op, otp)
-	resp, err := roundTrip(c.transport, req)
+	w := c.watch(ctx, op.kind)
+	defer w.stop()
+	resp, err := w.send(c.transport, c.newRequest(w.ctx, op, otp))
 	if err != nil {
-		_, standard := c.transport.(*http.Transport)
-		result := classifyFailure(err, progress.sent(err, standard, ctx.Err() != nil))
-		if result == resultNoResponse {
+		class := classifyFailure(err, w.sent(err))
+		if class == classNoResponse {
 			secrets = secrets.withTokens(err.Error()) // net/http quotes a response that is not HTTP
 		}
-		return outcome{result: result, err: redactError(cmp.Or(context.Cause(ctx), err), secrets)}
+		return value, outcome{class: class, err: redactError(cmp.Or(w.ended(), err), secrets)}
 	}
-	body := &timedBody{ReadCloser: resp.Body, ctx: ctx, timer: timer, silence: c.silence}
-	resp.Body = body
 	defer resp.Body.Close()
-	c.http1.Store(resp.ProtoMajor == 1)
-	if jar := c.client.Jar; jar != nil && op.password == "" {
-		jar.SetCookies(req.URL, resp.Cookies())
-	}
 	if c.own != nil {
 		secrets = secrets.withSent(resp)
 	}
-	limit, complete := parseRateLimit(resp.Header)
-	if complete {
-		last := limit // limit itself would be allocated for every response
-		c.rateLimit.Store(&last)
-	}
+	limit := c.remember(resp)
 	if resp.StatusCode/100 != 2 {
-		e, holdsToken := readError(resp, op, limit, secrets, c.now())
-		if holdsToken {
-			_ = decode(resp) // for the value; the error is e
-			return outcome{result: resultAmbiguous, status: e.StatusCode, response: e, err: &recoveredError{e, true}}
-		}
-		return outcome{result: e.classify(), status: e.StatusCode, response: e, delay: e.serverDelay()}
+		e := readError(resp, op, limit, secrets, c.now())
+		return value, outcome{class: e.classify(), status: e.StatusCode, response: e, delay: e.serverDelay()}
 	}
-	if err = decode(resp); err != nil {
-		if ended := cmp.Or(body.err, context.Cause(ctx)); ended != nil && !isA[*foreignError](err) {
+	value, err = decode(resp)
+	if err != nil {
+		if ended := w.ended(); ended != nil && !isA[*foreignError](err) {
 			err = &truncatedError{ended, err} // even if the server noticed, and ended the body properly
 		}
 		err = redactError(err, secrets.withTokens(err.Error()))
 		_, _ = io.CopyN(io.Discard, resp.Body, maxErrorBytes) // to its end, so that the connection can be reused
 	}
-	return outcome{result: classifyDecoding(err), status: resp.StatusCode, err: err}
+	return value, outcome{class: classifyDecoding(err), status: resp.StatusCode, err: err}
 }
 
 // credentials obtains what authenticates an attempt: op.cred, and a one-time password.
 func (c *Client) credentials(ctx context.Context, op *operation) (otp Secret, err error) {
 	pinned := op.kind == kindRevokeCurrent && op.cred.header != nil // for another key, "current" is another token
 	if c.obtain != nil && op.password == "" && !pinned {
-		if op.cred, err = c.obtain(ctx); err == nil {
-			err = op.checkNoKey()
-		}
+		op.cred, err = c.obtain(ctx)
 		if err != nil {
 			return "", err
 		}
@@ -204,13 +199,27 @@ func (c *Client) credentials(ctx context.Context, op *operation) (otp Secret, er
 		return op.otp, nil
 	}
 	otp, err = ask(ctx, "OTP", op.otpFunc)
-	return otp, cmp.Or(err, checkVisible("the OTP", otp))
+	if err != nil {
+		return "", err
+	}
+	return otp, checkVisible("the OTP", otp)
 }
 
-func (c *Client) log(ctx context.Context, op *operation, out outcome, attempt int, took, wait time.Duration) {
+// remember keeps what later attempts and [Client.RateLimit] need to know of a response.
+func (c *Client) remember(resp *http.Response) RateLimit {
+	c.http1.Store(resp.ProtoMajor == 1)
+	limit, complete := parseRateLimit(resp.Header)
+	if complete {
+		last := limit // limit itself would be allocated for every response
+		c.rateLimit.Store(&last)
+	}
+	return limit
+}
+
+func (c *Client) log(ctx context.Context, op *operation, out outcome, n int, took, wait time.Duration) {
 	defer func() { _ = recover() }() // a handler that panics must not lose a created token
 	c.logger.LogAttrs(ctx, slog.LevelDebug, "fastly: attempt",
 		slog.String("method", op.method), slog.String("path", op.path),
-		slog.Int("status", out.status), slog.String("outcome", out.result.String()),
-		slog.Duration("duration", took), slog.Int("attempt", attempt), slog.Duration("wait", wait))
+		slog.Int("status", out.status), slog.String("outcome", out.class.String()),
+		slog.Duration("duration", took), slog.Int("attempt", n), slog.Duration("wait", wait))
 }

@@ -33,10 +33,11 @@ var (
 
 // newRequest makes the request of one attempt.
 //
-// Over HTTP/1, GetBody lets net/http repeat a request of which no byte has left. Over HTTP/2 it
-// would repeat requests that were sent, too. Without GetBody, a request with a body fails instead,
-// with an error that tells whether it was processed: so a revoke has an empty body. An empty POST
-// would be chunked, so it has none, and only the tracker keeps it from being repeated.
+// Go 1.26: net/http repeats a request that has GetBody or no body. Over HTTP/1 it does so if no byte
+// of it has left, which is welcome. Over HTTP/2 it does so even if the request may have been
+// processed. There, a request that changes something has a body, if an empty one, and no GetBody:
+// it fails instead, with an error that tells whether it was processed. A create without fields has
+// no body, since net/http would send an empty one as chunks; only its watch stops a repetition.
 func (c *Client) newRequest(ctx context.Context, op *operation, otp Secret) *http.Request {
 	u := *c.base
 	u.Path, u.RawPath = u.Path+op.path, u.RawPath+op.path
@@ -55,11 +56,6 @@ func (c *Client) newRequest(ctx context.Context, op *operation, otp Secret) *htt
 		Method: op.method, URL: &u, Host: u.Host, Header: header,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}).WithContext(ctx)
-	if jar := c.client.Jar; jar != nil && op.password == "" {
-		for _, cookie := range jar.Cookies(&u) {
-			req.AddCookie(cookie)
-		}
-	}
 	if op.kind == kindRead || len(op.body) == 0 && (op.kind == kindCreate || c.http1.Load()) {
 		return req
 	}

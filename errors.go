@@ -65,6 +65,7 @@ type GenericTokenError struct {
 
 	received   time.Time
 	redirectTo string // the host that a 3xx points at
+	holdsToken bool   // a create's response has what may be the new access token
 	call       callContext
 }
 
@@ -197,9 +198,12 @@ func (e *GenericTokenError) sentinel() error {
 	return nil
 }
 
-func (e *GenericTokenError) classify() result {
+func (e *GenericTokenError) classify() class {
+	if e.holdsToken {
+		return classAmbiguous // the token may have been created
+	}
 	if errors.Is(e.sentinel(), ErrSudoRequired) {
-		return resultPermanent // the key works: nothing has been revoked
+		return classPermanent // the key works: nothing has been revoked
 	}
 	return classifyStatus(e.StatusCode)
 }
@@ -237,7 +241,7 @@ func (op *operation) newError(text string, err error, call callContext) error {
 }
 
 // recoveryHint says what to do about a request that may have been processed.
-func (op *operation) recoveryHint(out outcome, unknown, maybeApplied bool) string {
+func (op *operation) recoveryHint(out outcome, unknown, maybeProcessed bool) string {
 	recovered, ok := errors.AsType[*recoveredError](out.err)
 	switch {
 	case ok && recovered.unverified:
@@ -246,14 +250,14 @@ func (op *operation) recoveryHint(out outcome, unknown, maybeApplied bool) strin
 		return "the token was created, and its access token is in the response: keep it, or revoke the token by its ID"
 	case out.status == http.StatusUnauthorized && op.cred.header["Authorization"] != nil && op.kind != kindCreate:
 		return "the API accepts a user name and password for creates only: use WithAPIKey"
-	case !unknown && maybeApplied && op.kind != kindRead:
+	case !unknown && maybeProcessed && op.kind != kindRead:
 		return "the revoke may have been applied nevertheless; revoking again is safe"
 	case !unknown:
 		return ""
 	case op.kind == kindCreate:
 		return fmt.Sprintf("a token may have been created: before you create it again, look for the name %q with ListTokensUser, "+
 			"and revoke what you find and don't hold", terminal.Truncate(op.name, 100))
-	case op.kind == kindRevokeUnpinned:
+	case op.kind == kindRevokeCurrent && op.cred.changes == changesPerAttempt:
 		return "the token may have been revoked: check it with another key"
 	case out.status == http.StatusUnauthorized:
 		return "an earlier attempt may have been processed, and the key itself may be what it revoked: list the tokens with another key"

@@ -23,32 +23,36 @@ func RedactTokens(text string, tokens ...string) string {
 }
 
 type (
-	Kind   = kind
-	Result = result
+	Kind    = kind
+	Changes = changes
+	Class   = class
 )
 
 const (
-	KindRead           = kindRead
-	KindRevoke         = kindRevoke
-	KindRevokeCurrent  = kindRevokeCurrent
-	KindRevokeUnpinned = kindRevokeUnpinned
-	KindRevokeBulk     = kindRevokeBulk
-	KindCreate         = kindCreate
+	KindRead          = kindRead
+	KindRevoke        = kindRevoke
+	KindRevokeCurrent = kindRevokeCurrent
+	KindRevokeBulk    = kindRevokeBulk
+	KindCreate        = kindCreate
 
-	ResultDone        = resultDone
-	ResultNotSent     = resultNotSent
-	ResultNoResponse  = resultNoResponse
-	ResultServerError = resultServerError
-	ResultTruncated   = resultTruncated
-	ResultRateLimited = resultRateLimited
-	ResultClientError = resultClientError
-	ResultAmbiguous   = resultAmbiguous
-	ResultPermanent   = resultPermanent
+	ChangesNever      = changesNever
+	ChangesPerCall    = changesPerCall
+	ChangesPerAttempt = changesPerAttempt
+
+	ClassDone        = classDone
+	ClassNotSent     = classNotSent
+	ClassNoResponse  = classNoResponse
+	ClassServerError = classServerError
+	ClassTruncated   = classTruncated
+	ClassRateLimited = classRateLimited
+	ClassClientError = classClientError
+	ClassAmbiguous   = classAmbiguous
+	ClassPermanent   = classPermanent
 )
 
 // Decide is decide with its decision in one word: retry, done, unknown or fail.
-func Decide(k Kind, r Result, status int, maybeApplied bool) string {
-	switch decide(k, r, status, maybeApplied) {
+func Decide(k Kind, key Changes, c Class, status int, maybeProcessed bool) string {
+	switch decide(k, key, c, status, maybeProcessed) {
 	case decision{retry: true}:
 		return "retry"
 	case decision{done: true}:

@@ -22,7 +22,7 @@ type config struct {
 	base      *url.URL
 	plainHTTP bool
 	option    string                                    // the way of authentication
-	obtain    func(context.Context) (credential, error) // nil: no credentials, or those of own
+	obtain    func(context.Context) (credential, error) // nil: no credentials
 	own       http.RoundTripper                         // of WithTransport
 	client    *http.Client
 	product   string
@@ -94,13 +94,14 @@ func WithTransport(rt http.RoundTripper) Option {
 		if err := checkTLS(rt); err != nil {
 			return err
 		}
-		return c.authenticate("WithTransport", nil, rt)
+		obtain := func(context.Context) (credential, error) { return credential{changes: changesPerAttempt}, nil }
+		return c.authenticate("WithTransport", obtain, rt)
 	}
 }
 
-// WithHTTPClient uses the Transport, Jar and Timeout of hc, for proxies, TLS settings or tracing.
-// The transport sees each request with its credentials and body. hc is never modified, and its
-// CheckRedirect is never called.
+// WithHTTPClient uses the Transport and Timeout of hc, for proxies, TLS settings or tracing. The
+// transport sees each request with its credentials and body. hc is never modified; its Jar and its
+// CheckRedirect are not used.
 //
 // If hc has a Transport or a Timeout, that Timeout bounds each attempt, response body included;
 // zero means no bound but the context's. Otherwise, and without this option, an attempt ends after

@@ -61,15 +61,14 @@ func scanString(text []byte, name string) string {
 	return ""
 }
 
-// readError reads a response other than a 2xx, whose body may be anything, and can be read again.
-func readError(resp *http.Response, op *operation, limit RateLimit, s secrets, now time.Time) (e *GenericTokenError, holdsToken bool) {
+// readError reads a response other than a 2xx, whose body may be anything.
+func readError(resp *http.Response, op *operation, limit RateLimit, s secrets, now time.Time) *GenericTokenError {
 	if resp.StatusCode == http.StatusSwitchingProtocols {
 		resp.Body = http.NoBody // in place of the connection
 	}
 	text, err := io.ReadAll(io.LimitReader(resp.Body, maxErrorBytes))
-	resp.Body = io.NopCloser(bytes.NewReader(text))
 	accessToken := scanString(text, "access_token")
-	holdsToken = op.kind == kindCreate && len(accessToken) >= accessTokenLength &&
+	holdsToken := op.kind == kindCreate && len(accessToken) >= accessTokenLength &&
 		!strings.ContainsFunc(accessToken, notInToken) && !slices.Contains(s.anywhere, accessToken)
 	if bytes.Contains(text, []byte("access_token")) { // perhaps encoded, or cut off
 		s = s.withTokens(string(text))
@@ -80,7 +79,7 @@ func readError(resp *http.Response, op *operation, limit RateLimit, s secrets, n
 		body = r.redactTruncated(body)
 	}
 	msg, detail, code := parseErrorBody([]byte(body))
-	e = &GenericTokenError{
+	e := &GenericTokenError{
 		StatusCode: resp.StatusCode,
 		Msg:        r.redact(msg),
 		Detail:     r.redact(detail),
@@ -91,11 +90,12 @@ func readError(resp *http.Response, op *operation, limit RateLimit, s secrets, n
 		Header:     r.redactHeader(resp.Header),
 		Body:       r.redact(body),
 		received:   now,
+		holdsToken: holdsToken,
 	}
 	if location, err := resp.Location(); err == nil && resp.StatusCode >= 300 && resp.StatusCode <= 399 {
 		e.redirectTo = r.redact(location.Host)
 	}
-	return e, holdsToken
+	return e
 }
 
 // parseErrorBody reads an error body of any form: the API's own, JSON:API, RFC 9457, HTML or text.

@@ -54,35 +54,34 @@ const (
 	kindRead kind = iota
 	kindRevoke
 	kindRevokeCurrent
-	kindRevokeUnpinned // of a key that the caller's transport holds: at the next attempt it may be another one
 	kindRevokeBulk
 	kindCreate
 )
 
-// result classifies the outcome of an attempt.
-type result int
+// class classifies the outcome of an attempt.
+type class int
 
 const (
-	resultDone        result = iota // 2xx, read and understood
-	resultNotSent                   // a DNS, dial or TLS failure that may be temporary
-	resultNoResponse                // sent, and then no response, or none in time
-	resultServerError               // 500, 502, 503, 504
-	resultTruncated                 // 2xx with part of its body
-	resultRateLimited               // 429
-	resultClientError               // any other 4xx
-	resultAmbiguous                 // a response that proves nothing
-	resultPermanent                 // not applied, and would fail again
+	classDone        class = iota // 2xx, read and understood
+	classNotSent                  // a DNS, dial or TLS failure that may be temporary
+	classNoResponse               // sent, and then no response, or none in time
+	classServerError              // 500, 502, 503, 504
+	classTruncated                // 2xx with part of its body
+	classRateLimited              // 429
+	classClientError              // any other 4xx
+	classAmbiguous                // a response that proves nothing
+	classPermanent                // not applied, and would fail again
 )
 
-func (r result) String() string {
+func (c class) String() string {
 	return [...]string{
 		"done", "not sent", "no response", "server error", "truncated",
 		"rate limited", "client error", "ambiguous", "permanent",
-	}[r]
+	}[c]
 }
 
-// maybeApplied reports whether the API may have processed a request that is worth a retry.
-func (r result) maybeApplied() bool { return r == resultNoResponse || r == resultServerError }
+// maybeProcessed reports whether the API may have processed a request that is worth a retry.
+func (c class) maybeProcessed() bool { return c == classNoResponse || c == classServerError }
 
 type decision struct {
 	retry   bool // attempts and time permitting
@@ -90,26 +89,27 @@ type decision struct {
 	unknown bool // the error matches ErrOutcomeUnknown
 }
 
-// decide is the retry policy; the table in the README documents it. maybeApplied says that an
-// earlier attempt may have been processed.
-func decide(k kind, r result, status int, maybeApplied bool) decision {
+// decide is the retry policy; the table in the README documents it. key says when the credential
+// may become another one; maybeProcessed, that an earlier attempt may have been processed.
+func decide(k kind, key changes, c class, status int, maybeProcessed bool) decision {
 	create, read := k == kindCreate, k == kindRead
-	switch r {
-	case resultDone:
+	unpinned := k == kindRevokeCurrent && key == changesPerAttempt // "current" may become another token
+	switch c {
+	case classDone:
 		return decision{done: true}
-	case resultNotSent, resultRateLimited:
+	case classNotSent, classRateLimited:
 		return decision{retry: true}
-	case resultNoResponse, resultServerError:
-		unknown := create || k == kindRevokeUnpinned
+	case classNoResponse, classServerError:
+		unknown := create || unpinned
 		return decision{retry: !unknown, unknown: unknown}
-	case resultTruncated:
+	case classTruncated:
 		return decision{retry: read, unknown: create, done: !read && !create}
-	case resultAmbiguous:
+	case classAmbiguous:
 		return decision{unknown: create}
-	case resultClientError: // the token, or the key, may be gone because an earlier attempt revoked it
+	case classClientError: // the token, or the key, may be gone because an earlier attempt revoked it
 		unauthorized, notFound := status == http.StatusUnauthorized, status == http.StatusNotFound
 		switch {
-		case !maybeApplied:
+		case !maybeProcessed, unpinned:
 		case k == kindRevoke:
 			return decision{done: notFound, unknown: unauthorized}
 		case k == kindRevokeCurrent: // a key that may not revoke itself gets a 403 as well
@@ -122,44 +122,44 @@ func decide(k kind, r result, status int, maybeApplied bool) decision {
 }
 
 // classifyStatus classifies a response that is not a 2xx.
-func classifyStatus(status int) result {
+func classifyStatus(status int) class {
 	switch {
 	case status == http.StatusTooManyRequests:
-		return resultRateLimited
+		return classRateLimited
 	case status == http.StatusInternalServerError, status == http.StatusBadGateway,
 		status == http.StatusServiceUnavailable, status == http.StatusGatewayTimeout:
-		return resultServerError
+		return classServerError
 	case status/100 == 4:
-		return resultClientError
+		return classClientError
 	case status/100 == 3 && status != http.StatusSeeOther: // RFC 9110, section 15.4.4: processed
-		return resultPermanent
+		return classPermanent
 	}
-	return resultAmbiguous
+	return classAmbiguous
 }
 
 // classifyDecoding classifies a 2xx by the error of reading it.
-func classifyDecoding(err error) result {
+func classifyDecoding(err error) class {
 	switch {
 	case err == nil:
-		return resultDone
+		return classDone
 	case isA[*truncatedError](err):
-		return resultTruncated
+		return classTruncated
 	}
 	if recovered, ok := errors.AsType[*recoveredError](err); ok && !recovered.unverified {
-		return resultPermanent // the token is known to exist
+		return classPermanent // the token is known to exist
 	}
-	return resultAmbiguous
+	return classAmbiguous
 }
 
 // classifyFailure classifies an attempt that got no response.
-func classifyFailure(err error, sent bool) result {
+func classifyFailure(err error, sent bool) class {
 	switch {
 	case sent:
-		return resultNoResponse
+		return classNoResponse
 	case isPermanent(err):
-		return resultPermanent
+		return classPermanent
 	}
-	return resultNotSent
+	return classNotSent
 }
 
 // isPermanent reports whether err, of a request that was not sent, is likely to recur: the request

@@ -31,8 +31,16 @@ import (
 )
 
 // The columns of the retry table, in its order.
-var kinds = []fastly.Kind{
-	fastly.KindRead, fastly.KindRevoke, fastly.KindRevokeCurrent, fastly.KindRevokeUnpinned, fastly.KindRevokeBulk, fastly.KindCreate,
+var columns = []struct {
+	kind fastly.Kind
+	key  fastly.Changes
+}{
+	{fastly.KindRead, fastly.ChangesPerAttempt},
+	{fastly.KindRevoke, fastly.ChangesPerAttempt},
+	{fastly.KindRevokeCurrent, fastly.ChangesPerCall},
+	{fastly.KindRevokeCurrent, fastly.ChangesPerAttempt},
+	{fastly.KindRevokeBulk, fastly.ChangesPerAttempt},
+	{fastly.KindCreate, fastly.ChangesPerAttempt},
 }
 
 func TestDecideEveryCell(t *testing.T) {
@@ -44,42 +52,42 @@ func TestDecideEveryCell(t *testing.T) {
 	always := first | later
 	rows := []struct {
 		what   string
-		result fastly.Result
+		class  fastly.Class
 		status []int
 		when   int
 		want   [6]string // read, revoke, revoke current, revoke current under WithTransport, revoke bulk, create
 	}{
-		{"done", fastly.ResultDone, []int{200, 204}, always, [6]string{"done", "done", "done", "done", "done", "done"}},
-		{"not sent", fastly.ResultNotSent, []int{0}, always, [6]string{"retry", "retry", "retry", "retry", "retry", "retry"}},
-		{"no response", fastly.ResultNoResponse, []int{0}, always, [6]string{"retry", "retry", "retry", "unknown", "retry", "unknown"}},
-		{"server error", fastly.ResultServerError, []int{500, 502, 503, 504}, always, [6]string{"retry", "retry", "retry", "unknown", "retry", "unknown"}},
-		{"truncated", fastly.ResultTruncated, []int{200, 204}, always, [6]string{"retry", "done", "done", "done", "done", "unknown"}},
-		{"rate limited", fastly.ResultRateLimited, []int{429}, always, [6]string{"retry", "retry", "retry", "retry", "retry", "retry"}},
-		{"first client error", fastly.ResultClientError, []int{400, 401, 403, 404, 409, 410, 422, 451, 499}, first, [6]string{"fail", "fail", "fail", "fail", "fail", "fail"}},
-		{"later 404", fastly.ResultClientError, []int{404}, later, [6]string{"fail", "done", "done", "fail", "unknown", "fail"}},
-		{"later 401", fastly.ResultClientError, []int{401}, later, [6]string{"fail", "unknown", "done", "fail", "unknown", "fail"}},
-		{"later 403", fastly.ResultClientError, []int{403}, later, [6]string{"fail", "fail", "unknown", "fail", "fail", "fail"}},
-		{"later client error", fastly.ResultClientError, []int{400, 409, 410, 422, 451, 499}, later, [6]string{"fail", "fail", "fail", "fail", "fail", "fail"}},
-		{"ambiguous", fastly.ResultAmbiguous, []int{200, 204, 303, 501, 520}, always, [6]string{"fail", "fail", "fail", "fail", "fail", "unknown"}},
-		{"permanent", fastly.ResultPermanent, []int{0, 301, 302, 307, 308}, always, [6]string{"fail", "fail", "fail", "fail", "fail", "fail"}},
+		{"done", fastly.ClassDone, []int{200, 204}, always, [6]string{"done", "done", "done", "done", "done", "done"}},
+		{"not sent", fastly.ClassNotSent, []int{0}, always, [6]string{"retry", "retry", "retry", "retry", "retry", "retry"}},
+		{"no response", fastly.ClassNoResponse, []int{0}, always, [6]string{"retry", "retry", "retry", "unknown", "retry", "unknown"}},
+		{"server error", fastly.ClassServerError, []int{500, 502, 503, 504}, always, [6]string{"retry", "retry", "retry", "unknown", "retry", "unknown"}},
+		{"truncated", fastly.ClassTruncated, []int{200, 204}, always, [6]string{"retry", "done", "done", "done", "done", "unknown"}},
+		{"rate limited", fastly.ClassRateLimited, []int{429}, always, [6]string{"retry", "retry", "retry", "retry", "retry", "retry"}},
+		{"first client error", fastly.ClassClientError, []int{400, 401, 403, 404, 409, 410, 422, 451, 499}, first, [6]string{"fail", "fail", "fail", "fail", "fail", "fail"}},
+		{"later 404", fastly.ClassClientError, []int{404}, later, [6]string{"fail", "done", "done", "fail", "unknown", "fail"}},
+		{"later 401", fastly.ClassClientError, []int{401}, later, [6]string{"fail", "unknown", "done", "fail", "unknown", "fail"}},
+		{"later 403", fastly.ClassClientError, []int{403}, later, [6]string{"fail", "fail", "unknown", "fail", "fail", "fail"}},
+		{"later client error", fastly.ClassClientError, []int{400, 409, 410, 422, 451, 499}, later, [6]string{"fail", "fail", "fail", "fail", "fail", "fail"}},
+		{"ambiguous", fastly.ClassAmbiguous, []int{200, 204, 303, 501, 520}, always, [6]string{"fail", "fail", "fail", "fail", "fail", "unknown"}},
+		{"permanent", fastly.ClassPermanent, []int{0, 301, 302, 307, 308}, always, [6]string{"fail", "fail", "fail", "fail", "fail", "fail"}},
 	}
-	covered := map[fastly.Result]bool{}
+	covered := map[fastly.Class]bool{}
 	for _, row := range rows {
-		covered[row.result] = true
+		covered[row.class] = true
 		for _, status := range row.status {
-			for _, maybeApplied := range []bool{false, true} {
-				if maybeApplied && row.when&later == 0 || !maybeApplied && row.when&first == 0 {
+			for _, maybeProcessed := range []bool{false, true} {
+				if maybeProcessed && row.when&later == 0 || !maybeProcessed && row.when&first == 0 {
 					continue
 				}
-				for i, kind := range kinds {
-					assert.Equal(t, row.want[i], fastly.Decide(kind, row.result, status, maybeApplied),
-						"%s, status %d, kind %d, maybe applied before: %v", row.what, status, kind, maybeApplied)
+				for i, column := range columns {
+					assert.Equal(t, row.want[i], fastly.Decide(column.kind, column.key, row.class, status, maybeProcessed),
+						"%s, status %d, column %d, maybe processed before: %v", row.what, status, i, maybeProcessed)
 				}
 			}
 		}
 	}
-	for r := fastly.ResultDone; r <= fastly.ResultPermanent; r++ {
-		assert.True(t, covered[r], "result %q has no row", r)
+	for r := fastly.ClassDone; r <= fastly.ClassPermanent; r++ {
+		assert.True(t, covered[r], "class %q has no row", r)
 	}
 }
 
@@ -89,16 +97,16 @@ func TestClassifyStatusOfEveryStatus(t *testing.T) {
 		if status/100 == 2 {
 			continue // whose body decides
 		}
-		want := fastly.ResultPermanent
+		want := fastly.ClassPermanent
 		switch {
 		case status == 429:
-			want = fastly.ResultRateLimited
+			want = fastly.ClassRateLimited
 		case slices.Contains([]int{500, 502, 503, 504}, status):
-			want = fastly.ResultServerError
+			want = fastly.ClassServerError
 		case status >= 400 && status <= 499:
-			want = fastly.ResultClientError
+			want = fastly.ClassClientError
 		case status < 200, status == 303, status >= 500:
-			want = fastly.ResultAmbiguous
+			want = fastly.ClassAmbiguous
 		}
 		assert.Equal(t, want, fastly.ClassifyStatus(status), "status %d", status)
 	}
@@ -184,7 +192,7 @@ func TestCallsThatWaitForTheServerEndApart(t *testing.T) {
 func TestResultsAreNamed(t *testing.T) {
 	t.Parallel()
 	var names []string
-	for r := fastly.ResultDone; r <= fastly.ResultPermanent; r++ {
+	for r := fastly.ClassDone; r <= fastly.ClassPermanent; r++ {
 		names = append(names, r.String())
 	}
 	assert.Equal(t, []string{

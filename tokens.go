@@ -109,22 +109,6 @@ func (s *TokensService) RevokeTokenCurrent(ctx context.Context) error {
 	return err
 }
 
-func (s *TokensService) ready(ctx context.Context, op *operation) (*Client, error) {
-	switch {
-	case s == nil || s.client == nil:
-		return nil, invalid("the TokensService belongs to no client: make one with NewClient")
-	case ctx == nil:
-		return nil, invalid("the context is nil")
-	case s.client.obtain == nil && s.client.own == nil && op.password == "":
-		return nil, invalid("the client has no credentials: use WithAPIKey, or create a token with Username and Password")
-	case ctx.Err() != nil:
-		return nil, op.newError("not sent: "+ctx.Err().Error(), contextError(ctx), callContext{})
-	case s.client.own != nil && op.kind == kindRevokeCurrent:
-		op.kind = kindRevokeUnpinned
-	}
-	return s.client, nil
-}
-
 func checkCreate(req *CreateTokenRequest) error {
 	if req == nil {
 		return invalid("the CreateTokenRequest is nil; CreateTokenRequest{} asks for a token with the API's defaults")
@@ -160,16 +144,18 @@ func checkTokenID(id, current string) error {
 
 const maxIDLength = 64 // the API's have 22 characters
 
-// checkID accepts 1 to 64 letters and digits. Its error does not show the value, which may be an
-// access token in the wrong place.
+// checkID accepts 1 to 64 letters and digits, but not as many as an access token has. Its error does
+// not show the value, which may be one.
 func checkID(what, id string) error {
 	switch {
 	case id == "":
 		return invalid("%s is empty", what)
 	case len(id) > maxIDLength:
 		return invalid("%s has %d characters; at most %d are allowed", what, len(id), maxIDLength)
+	case len(id) == accessTokenLength:
+		return invalid("%s has the length of an access token: use the ID, which is no secret", what)
 	case strings.ContainsFunc(id, notAlphanumeric):
-		return invalid("%s may hold only letters and digits (is it an access token, or is there a space around it?)", what)
+		return invalid("%s may hold only letters and digits (is there a space around it?)", what)
 	}
 	return nil
 }

@@ -90,12 +90,21 @@ func roundTrip(rt http.RoundTripper, req *http.Request) (*http.Response, error) 
 	return resp, nil
 }
 
-// tracker watches an attempt from below. Over HTTP/1, net/http reports a header as written before a
-// byte of it has left, and retries a request of which no byte was sent. Over HTTP/2 it would repeat
-// what may have been processed (golang.org/issue/47635), which a tracker stops.
-type tracker struct {
-	cancel         context.CancelCauseFunc
+// watch bounds an attempt in time, observes it from below net/http's transport, and is the body of
+// its response. Over HTTP/1, net/http reports a header as written before a byte of it has left, and
+// retries a request of which no byte was sent. Over HTTP/2 it would repeat what may have been
+// processed (golang.org/issue/47635), which a watch stops.
+type watch struct {
+	io.ReadCloser // the response body itself
+
+	ctx     context.Context // of the attempt
+	cancel  context.CancelCauseFunc
+	timer   *time.Timer   // ends the attempt; nil: no bound
+	silence time.Duration // bounds each read, unless zero
+	cut     error         // why the body was cut off, if it was
+
 	trace          httptrace.ClientTrace
+	standard       bool        // the transport is net/http's own
 	maxConnections int32       // that net/http may try for the attempt
 	asked          atomic.Bool // for a connection
 	connected      atomic.Int32
@@ -105,53 +114,94 @@ type tracker struct {
 
 var errRepeated = errors.New("the HTTP/2 connection was lost after the request was sent")
 
-// track returns a context whose requests the tracker watches; cancel ends it.
-func track(ctx context.Context, cancel context.CancelCauseFunc, k kind, http1 bool) (context.Context, *tracker) {
-	t := &tracker{cancel: cancel, maxConnections: 100} // over HTTP/1 each kept connection may turn out closed
-	if k == kindRead && !http1 {
-		t.maxConnections = 4
+// watch starts an attempt: requests with the context of the watch are part of it. Stop it in the end.
+func (c *Client) watch(ctx context.Context, k kind) *watch {
+	w := &watch{silence: c.silence, maxConnections: 100} // over HTTP/1 each kept connection may turn out closed
+	if k == kindRead && !c.http1.Load() {
+		w.maxConnections = 4
 	}
-	t.trace.GotConn = t.gotConn
+	w.trace.GotConn = w.gotConn
 	if k != kindRead {
-		t.trace.GetConn = func(string) {
-			t.asked.Store(true)
-			t.stopRepeat()
+		w.trace.GetConn = func(string) {
+			w.asked.Store(true)
+			w.stopRepeat()
 		}
-		t.trace.WroteHeaderField = func(name string, _ []string) {
+		w.trace.WroteHeaderField = func(name string, _ []string) {
 			if strings.HasPrefix(name, ":") { // RFC 9113, section 8.3
-				t.http2.Store(true)
+				w.http2.Store(true)
 			}
 		}
-		t.trace.WroteHeaders = func() { t.written.Add(1) }
+		w.trace.WroteHeaders = func() { w.written.Add(1) }
 	}
-	return httptrace.WithClientTrace(ctx, &t.trace), t
+	ctx, w.cancel = context.WithCancelCause(ctx)
+	w.ctx = httptrace.WithClientTrace(ctx, &w.trace)
+	if c.timeout > 0 {
+		w.timer = time.AfterFunc(c.timeout, func() { w.cancel(context.DeadlineExceeded) })
+	}
+	return w
 }
 
-func (t *tracker) gotConn(httptrace.GotConnInfo) {
-	if t.connected.Add(1) > t.maxConnections {
-		t.cancel(errRepeated)
+func (w *watch) stop() {
+	if w.timer != nil {
+		w.timer.Stop()
 	}
-	t.stopRepeat()
+	w.cancel(nil)
 }
 
-func (t *tracker) stopRepeat() {
-	if t.http2.Load() {
-		t.cancel(errRepeated)
+func (w *watch) gotConn(httptrace.GotConnInfo) {
+	if w.connected.Add(1) > w.maxConnections {
+		w.cancel(errRepeated)
+	}
+	w.stopRepeat()
+}
+
+func (w *watch) stopRepeat() {
+	if w.http2.Load() {
+		w.cancel(errRepeated)
 	}
 }
 
-// sent reports whether the server may have processed an attempt that failed with err, over a
-// transport that is net/http's own or not. ended says that its context ended: the header may then
-// have been sent without being reported as written.
-func (t *tracker) sent(err error, standard, ended bool) bool {
+// send makes the round trip, and watches the body of the response.
+func (w *watch) send(rt http.RoundTripper, req *http.Request) (*http.Response, error) {
+	_, w.standard = rt.(*http.Transport)
+	resp, err := roundTrip(rt, req)
+	if err != nil {
+		return nil, err
+	}
+	w.ReadCloser, resp.Body = resp.Body, w
+	return resp, nil
+}
+
+// sent reports whether the server may have processed an attempt that failed with err.
+func (w *watch) sent(err error) bool {
 	switch {
-	case t.written.Load() == 1 && isUnprocessed(err):
+	case w.written.Load() == 1 && isUnprocessed(err):
 		return false
-	case t.written.Load() > 0, t.connected.Load() > 0 && (ended || !standard || t.trace.WroteHeaders == nil):
+	case w.written.Load() > 0:
 		return true
+	case w.connected.Load() > 0 && (w.ctx.Err() != nil || !w.standard || w.trace.WroteHeaders == nil):
+		return true // the header may have been sent without being reported as written
 	}
 	// A transport that reports nothing counts as having sent, unless err comes from before that.
-	return !t.asked.Load() && !standard && !isPermanent(err)
+	return !w.asked.Load() && !w.standard && !isPermanent(err)
+}
+
+// ended returns why the attempt or its response body ended early, or nil.
+func (w *watch) ended() error { return cmp.Or(w.cut, context.Cause(w.ctx)) }
+
+// Read ends with the attempt.
+func (w *watch) Read(p []byte) (int, error) {
+	if w.silence > 0 {
+		w.timer.Reset(w.silence)
+	}
+	n, err := w.ReadCloser.Read(p)
+	switch {
+	case errors.Is(err, io.EOF):
+		return n, io.EOF // bare, as readers expect it
+	case err != nil:
+		w.cut = cmp.Or(context.Cause(w.ctx), err)
+	}
+	return n, w.cut
 }
 
 // isUnprocessed reports whether err says that the server did not process a request: its HTTP/2
@@ -173,27 +223,4 @@ func isUnprocessed(err error) bool {
 		}
 	}
 	return false
-}
-
-// timedBody is a response body whose reads end with the attempt.
-type timedBody struct {
-	io.ReadCloser
-	ctx     context.Context // of the attempt
-	timer   *time.Timer     // ends the attempt; nil: no bound
-	silence time.Duration   // bounds each read, unless zero
-	err     error           // why the body was cut off, if it was
-}
-
-func (b *timedBody) Read(p []byte) (int, error) {
-	if b.silence > 0 {
-		b.timer.Reset(b.silence)
-	}
-	n, err := b.ReadCloser.Read(p)
-	switch {
-	case errors.Is(err, io.EOF):
-		return n, io.EOF // bare, as readers expect it
-	case err != nil:
-		b.err = cmp.Or(context.Cause(b.ctx), err)
-	}
-	return n, b.err
 }
