@@ -12,7 +12,7 @@ import (
 type access int
 
 const (
-	accessSelf  access = iota // read the key's own token
+	accessSelf  access = iota // read the key's own token: any scope, which is a guess
 	accessRead                // read other tokens
 	accessWrite               // change anything
 )
@@ -21,11 +21,8 @@ const (
 // the user, counts the request and checks the scopes. The order is that of the
 // responses: 401 before 429 before 403.
 func (st *state) authenticate(c *call, need access) *problem {
-	if p := st.useKey(c); p != nil {
+	if p := st.needKey(c); p != nil {
 		return p
-	}
-	if c.key == nil {
-		return errUnauthorized
 	}
 	if p := st.count(c); p != nil {
 		return p
@@ -33,8 +30,17 @@ func (st *state) authenticate(c *call, need access) *problem {
 	return checkScopes(c.key.Scopes, need)
 }
 
-// useKey sets c.key and its user if the request has an API key, and rejects an
-// invalid one. An empty header counts as none.
+// needKey is useKey for requests that need a key.
+func (st *state) needKey(c *call) *problem {
+	p := st.useKey(c)
+	if p == nil && c.key == nil {
+		return errUnauthorized
+	}
+	return p
+}
+
+// useKey sets c.key, its account and user if the request has an API key, and
+// rejects an invalid one. An empty header counts as none.
 func (st *state) useKey(c *call) *problem {
 	keys := c.header.Values("Fastly-Key")
 	if len(keys) == 0 || len(keys) == 1 && keys[0] == "" {
@@ -42,12 +48,12 @@ func (st *state) useKey(c *call) *problem {
 	}
 	t := st.byKey[keys[0]]
 	switch {
-	case len(keys) > 1, t == nil, !t.DeletedAt.IsZero():
+	case len(keys) > 1, t == nil, !t.DeletedAt.IsZero(), c.now.Before(t.shows):
 		return errUnauthorized
 	case t.Expired(c.now):
 		return expiredKey(t)
 	}
-	c.key, c.user = t, t.user
+	c.key, c.account, c.user = t, t.account, t.user
 	t.LastUsedAt = toSecond(c.now)
 	t.IP = c.ip
 	t.UserAgent = c.header.Get("User-Agent")
@@ -67,15 +73,17 @@ func checkScopes(scopes fastly.Scopes, need access) *problem {
 	return errForbidden
 }
 
-// count applies the rate limit, which is for requests that are not reads.
+// count applies the account's rate limit. Reads don't count.
 func (st *state) count(c *call) *problem {
-	if c.method == http.MethodGet {
+	full := c.account.full(c.now, st.opts.perHour)
+	if c.method == http.MethodGet && !(full && st.opts.limitReads) {
 		return nil
 	}
 	c.counted = true
-	if !c.user.count(c.now, st.opts.perHour) {
+	if full {
 		return errRateLimited
 	}
+	c.account.used++
 	return nil
 }
 

@@ -25,6 +25,7 @@ func endpoints(a *api) map[string]func(mods ...mod) reply {
 		"get self":      send("GET", "/tokens/self"),
 		"revoke self":   send("DELETE", "/tokens/self"),
 		"list customer": send("GET", "/customer/"+u.CustomerID+"/tokens"),
+		"current user":  send("GET", "/current_user"),
 		"sudo":          send("POST", "/sudo", form("username", u.Login, "password", u.Password)),
 	}
 }
@@ -37,9 +38,9 @@ func TestScopesOfAKeyLimitItsEndpoints(t *testing.T) {
 	)
 	all := map[string]int{
 		"create": 200, "list": 200, "bulk": 204, "get": 200, "revoke": 204,
-		"get self": 200, "revoke self": 204, "list customer": 200, "sudo": 200,
+		"get self": 200, "revoke self": 204, "list customer": 200, "current user": 200, "sudo": 200,
 	}
-	read := map[string]int{"list": 200, "get": 200, "get self": 200, "list customer": 200}
+	read := map[string]int{"list": 200, "get": 200, "get self": 200, "list customer": 200, "current user": 200}
 	self := map[string]int{"get self": 200}
 	for _, tc := range []struct {
 		scopes fastly.Scopes

@@ -17,7 +17,7 @@ func (st *state) createToken(c *call) (response, *problem) {
 	if c.query != "" {
 		return response{}, newProblem(http.StatusBadRequest, "Fields are sent in the body, not in the query")
 	}
-	form, p := parseForm(c.header, c.body)
+	form, p := parseFields(c.header, c.body)
 	if p != nil {
 		return response{}, p
 	}
@@ -28,11 +28,17 @@ func (st *state) createToken(c *call) (response, *problem) {
 	if p != nil {
 		return response{}, p
 	}
-	active := st.activeTokens(c.now, func(t *token) bool { return t.user == c.user })
-	if len(active) >= maxActiveTokens {
+	active := 0
+	for _, t := range st.tokens {
+		if t.user == c.user && t.DeletedAt.IsZero() && !t.Expired(c.now) {
+			active++
+		}
+	}
+	if active >= maxActiveTokens {
 		return response{}, errTooMany
 	}
 	t := st.addToken(c.user, fastly.TokenCreatedResponse{TokenResponse: wanted}, c.now)
+	t.shows = c.now.Add(st.opts.lag)
 	return jsonResponse(createdJSON(t.TokenCreatedResponse)), nil
 }
 
@@ -52,14 +58,15 @@ func (st *state) authenticateCreate(c *call, form url.Values) *problem {
 	} else {
 		p = st.createByLogin(c, byForm, basic)
 	}
-	if p == nil && !c.user.validOTP(c.header.Values("Fastly-OTP"), c.now) {
+	if p == nil && !c.user.useOTP(c.header.Values("Fastly-OTP"), c.now) {
 		return errOTP
 	}
 	return p
 }
 
 // createByKey authenticates a request with a key: it must be confirmed and of
-// global scope. Logins beside it must be those of its user.
+// global scope. That logins beside it do not replace its confirmation, and must be
+// those of its user, is a guess.
 func (st *state) createByKey(c *call, logins ...login) *problem {
 	if p := st.count(c); p != nil {
 		return p
@@ -68,6 +75,8 @@ func (st *state) createByKey(c *call, logins ...login) *problem {
 		return p
 	}
 	switch {
+	case c.user == nil: // what is created is a user's
+		return errForbidden
 	case c.user.Locked:
 		return errLocked
 	case !st.opts.withoutSudo && !c.now.Before(c.key.SudoExpiresAt):
@@ -104,12 +113,13 @@ func (st *state) createByLogin(c *call, byForm, basic login) *problem {
 	if p := u.checkPassword(l.password); p != nil {
 		return p
 	}
-	c.user = u
+	c.account, c.user = u.account, u
 	return st.count(c)
 }
 
-// parseCreate reads which token a form requests. It rejects unknown fields: if
-// they were ignored, the token could have more rights than requested.
+// parseCreate reads which token a form requests. It rejects unknown fields, such
+// as other spellings of services[]: the API seems to ignore those, and the token
+// then has more rights than requested.
 func parseCreate(form url.Values, now time.Time) (t fastly.TokenResponse, p *problem) {
 	for field := range form {
 		switch field {

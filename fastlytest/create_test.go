@@ -166,8 +166,6 @@ func TestTwoFactorAccountsNeedAOneTimePassword(t *testing.T) {
 	t.Parallel()
 	const secret = "JBSWY3DPEHPK3PXP"
 	a := newAPI(t, WithoutSudo())
-	u := a.AddUser(User{ID: "u", OTP: "fixed", TOTPSecret: secret})
-	k := a.token("u", "T")
 	fixed := a.AddUser(User{OTP: "000000"})
 	for _, tc := range []struct {
 		name string
@@ -185,10 +183,12 @@ func TestTwoFactorAccountsNeedAOneTimePassword(t *testing.T) {
 		{"two before", []string{TOTP(secret, start.Add(-60*time.Second))}, false},
 		{"two after", []string{TOTP(secret, start.Add(60*time.Second))}, false},
 	} {
-		for by, credential := range map[string]mod{
-			"key": key(k), "basic": basic(u.Login, u.Password), "form": form("username", u.Login, "password", u.Password),
+		for by, credential := range map[string]func(User) mod{
+			"key":   func(u User) mod { return key(a.AddToken(u.ID, fastly.TokenCreatedResponse{}).AccessToken) },
+			"basic": func(u User) mod { return basic(u.Login, u.Password) },
+			"form":  func(u User) mod { return loggedIn(u) },
 		} {
-			mods := []mod{credential}
+			mods := []mod{credential(a.AddUser(User{OTP: "fixed", TOTPSecret: secret}))}
 			for _, otp := range tc.otp {
 				mods = append(mods, header("Fastly-OTP", otp))
 			}
@@ -204,7 +204,99 @@ func TestTwoFactorAccountsNeedAOneTimePassword(t *testing.T) {
 			assert.Contains(t, problem["detail"], "Invalid one-time password")
 		}
 	}
-	assertProblem(t, a.send("POST", "/tokens", basic(u.Login, "x"), header("Fastly-OTP", "fixed")), 400, "invalid_grant")
+	assertProblem(t, a.send("POST", "/tokens", basic(fixed.Login, "x"), header("Fastly-OTP", "000000")), 400, "invalid_grant")
 	assertProblem(t, a.send("POST", "/tokens", basic(fixed.Login, fixed.Password), header("Fastly-OTP", "1")), 400, "2fa.verify")
+	k := a.token(fixed.ID, "T")
 	assert.Equal(t, 200, a.send("GET", "/tokens", key(k)).status, "only creates want the code")
+}
+
+func TestTimeBasedOneTimePasswordWorksOnce(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t)
+	u := a.AddUser(User{OTP: "fixed", TOTPSecret: "JBSWY3DPEHPK3PXP"})
+	create := func(otp string, pairs ...string) reply {
+		return a.send("POST", "/tokens", loggedIn(u, pairs...), header("Fastly-OTP", otp))
+	}
+	first := TOTP(u.TOTPSecret, start)
+	assert.Equal(t, 200, create(first).status)
+	for range 2 {
+		assertProblem(t, create(first), 400, "2fa.verify")
+		a.Advance(30 * time.Second) // it would still be right
+	}
+	next := TOTP(u.TOTPSecret, start.Add(time.Minute))
+	assertProblem(t, create(next, "scope", "x"), 400, "invalid_scope")
+	assertProblem(t, create(next), 400, "2fa.verify")
+	for range 2 {
+		assert.Equal(t, 200, create("fixed").status)
+	}
+	other := a.AddUser(User{TOTPSecret: u.TOTPSecret})
+	r := a.send("POST", "/tokens", loggedIn(other), header("Fastly-OTP", TOTP(other.TOTPSecret, a.now())))
+	assert.Equal(t, 200, r.status, "users spend their own")
+}
+
+func TestCreateAsJSONIsLikeTheForm(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name, json string
+		form       []string // the same
+	}{
+		{"nothing", `{}`, nil},
+		{"all", `{"name":"n \u00e9","scope":"purge_all purge_select","services":["S1","S2"],"expires_at":"2031-01-02T02:04:05Z"}`,
+			[]string{"name", "n é", "scope", "purge_all purge_select", "services[]", "S1", "services[]", "S2", "expires_at", "2031-01-02T02:04:05Z"}},
+		{"scopes", ` {"scopes":["purge_all","global:read"],"services":[]} `, []string{"scope", "purge_all global:read"}},
+		{"null", `{"name":null,"expires_at":null}`, nil},
+
+		{"both scopes", `{"scope":"purge_all","scopes":["purge_all"]}`, []string{"scope", "purge_all", "scope", "purge_all"}},
+		{"empty scope", `{"scope":""}`, []string{"scope", ""}},
+		{"no scopes", `{"scopes":[]}`, []string{"scope", ""}},
+		{"unknown scope", `{"scopes":["purge"]}`, []string{"scope", "purge"}},
+		{"scopes as a string", `{"scopes":"purge_all"}`, []string{"scopes", "purge_all"}},
+		{"services as a string", `{"services":"S1"}`, []string{"services", "S1"}},
+		{"service_id", `{"service_id":"S1"}`, []string{"service_id", "S1"}},
+		{"bad service", `{"services":["a/b"]}`, []string{"services[]", "a/b"}},
+		{"bad expiry", `{"expires_at":"2031-01-02"}`, []string{"expires_at", "2031-01-02"}},
+		{"unknown field", `{"Scope":"purge_all"}`, []string{"Scope", "purge_all"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			a := newAPI(t, WithoutSudo())
+			byForm := a.send("POST", "/tokens", key(a.Key()), form(tc.form...))
+			byJSON := a.send("POST", "/tokens", key(a.Key()), body("application/json; charset=utf-8", tc.json))
+			assert.Equal(t, byForm.status, byJSON.status, byJSON.body)
+			want, got := decode[map[string]any](t, byForm), decode[map[string]any](t, byJSON)
+			for _, own := range []string{"id", "access_token"} {
+				delete(want, own)
+				delete(got, own)
+			}
+			assert.Equal(t, want, got)
+		})
+	}
+}
+
+func TestCreateRejectsJSONThatItDoesNotUnderstand(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t, WithoutSudo())
+	for _, text := range []string{
+		"null", "[]", "{", `"name"`, `{} {}`, "\ufeff{}",
+		`{"name":1}`, `{"name":["n"]}`, `{"expires_at":1924992000}`,
+		`{"scope":null}`, `{"scope":["purge_all"]}`, `{"scopes":null}`, `{"scopes":["purge_all",1]}`, `{"scopes":{"0":"purge_all"}}`,
+		`{"services":null}`, `{"services":[null]}`, `{"services":{"0":"S1"}}`, `{"services[]":["S1"]}`,
+	} {
+		assertProblem(t, a.send("POST", "/tokens", key(a.Key()), body("application/json", text)), 400, "Bad request")
+	}
+	assert.Len(t, a.Tokens(), 1)
+}
+
+// An npm package creates by a login as JSON, without other credentials.
+func TestCreateAsJSONLogsIn(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t)
+	u := a.AddUser(User{OTP: "000000"})
+	login := body("application/json", `{"name":"n","username":"`+u.Login+`","password":"`+u.Password+`","services":[],"scopes":["purge_all"]}`)
+	assertProblem(t, a.send("POST", "/tokens", login), 400, "2fa.verify")
+	made := a.made(a.send("POST", "/tokens", login, header("Fastly-OTP", "000000")))
+	assert.Equal(t, u.ID, made.UserID)
+	assert.Equal(t, fastly.Scopes{"purge_all"}, made.Scopes)
+	assertProblem(t, a.send("POST", "/tokens", body("application/json", `{"username":"x","password":"x"}`)), 400, "invalid_grant")
+	assertProblem(t, a.send("POST", "/tokens", body("application/json", `{}`)), 400, "invalid_request")
 }

@@ -13,9 +13,11 @@
 // The server starts with one user, [Server.User], a superuser whose token of
 // global scope is [Server.Key]; [Server.AddUser] and [Server.AddToken] add
 // others. It authenticates, checks scopes and ownership, expires tokens, limits
-// rates and rejects what the API rejects, with the API's messages and headers.
-// It serves any client, in any language: point one at [Server].URL and give it
-// the key.
+// rates and rejects requests, with the API's messages and headers, and is as strict
+// as we know the API to be: from its documentation, from recorded traffic and from
+// clients in the field. It has never been compared with a live account; comments in
+// the source say what is a guess. It serves any client, in any language: point one
+// at [Server].URL and give it the key.
 //
 //	POST   /tokens                  create, by login or by a confirmed key
 //	GET    /tokens                  the tokens of the key's user
@@ -26,15 +28,19 @@
 //	DELETE /tokens/{id}             revoke it
 //	GET    /customer/{id}/tokens    all tokens of a customer, for its superusers
 //	POST   /sudo                    confirm the key by password, for five minutes
+//	GET    /current_user            the key's user
 //
 // Lists are in no particular order, and never in order of creation; those of
-// [Server.Tokens] are.
+// [Server.Tokens] are. As with the API, a few IDs have 21 letters and digits
+// instead of 22.
 //
 // # Creating tokens
 //
-// As with the API, a key alone can't create a token. A create needs one of
+// A create is a form, or JSON with the same fields, in which scope can be an array
+// named scopes, and services is an array. As with the API, a key alone can't create
+// a token. A create needs one of
 //
-//   - username and password in the form, and no Fastly-Key, Authorization or
+//   - username and password among the fields, and no Fastly-Key, Authorization or
 //     Cookie header: [fastly.CreateTokenRequest] with Username and Password;
 //   - user name and password by HTTP Basic, and no Fastly-Key header;
 //   - the key of a token of global scope that POST /sudo has confirmed.
@@ -45,20 +51,22 @@
 //
 // Where it is unknown how the API handles a request, the server rejects it rather
 // than create a token with more rights than requested: fields in the query,
-// unknown fields and an empty scope are each a 400.
+// unknown fields and an empty scope are each a 400. So are other spellings of
+// services[], such as services, services[0] and service_id. The API seems to ignore
+// them, and makes a token for all services.
 //
 // # Time
 //
 // All dates come from the server's clock: [WithClock] sets it and
 // [Server.Advance] moves it, so that a test sees a token expire or a rate limit
-// window end without waiting. Pauses ([WithLatency], [Fault].Delay) take real
+// window end without waiting, and with [WithLag] a new token show up. Pauses ([WithLatency], [Fault].Delay) take real
 // time.
 //
 // # Faults
 //
 // [Server.Inject] makes things go wrong: it closes connections before or after
 // the request is processed, stalls, truncates bodies, and responds with errors,
-// garbage or redirects:
+// garbage, redirects or the pages of proxies and firewalls:
 //
 //	// The token is created, but the client gets no response.
 //	srv.Inject(fastlytest.Fault{Kind: fastlytest.CutAfter, Method: "POST"})

@@ -54,6 +54,16 @@ const (
 
 // Fault is something that goes wrong with some requests. [Server.Inject] adds
 // one.
+//
+// With Foreign, a response is not the API's, but that of something between it and
+// the client. With Status that answered in the API's place; with StatusAfter it
+// let the request through and replaced the response:
+//
+//	{Kind: Status, Foreign: true, Status: 404, Body: "<html>…<center>nginx</center>…</html>"}
+//	{Kind: Status, Foreign: true, Status: 404, Body: "default backend - 404"} // of an ingress
+//	{Kind: Status, Foreign: true, Status: 403, Body: `{"message":"Forbidden"}`} // of a gateway
+//	{Kind: StatusAfter, Foreign: true, Status: 403} // of a firewall, empty
+//	{Kind: Garbage} // a 200 of a captive portal
 type Fault struct {
 	Kind FaultKind
 	// Times is the number of requests that it affects; 0 means 1, a negative
@@ -67,6 +77,10 @@ type Fault struct {
 	// Path limits it to a path, compared as sent. With a * at the end, as in
 	// "/tokens/*", it is a prefix. Empty means any.
 	Path string
+	// Foreign makes the response of Status and StatusAfter one without the API's
+	// headers, which is not compressed and has no other body than Body. Those of
+	// Garbage and Redirect are always so.
+	Foreign bool
 	// Status is the status code of Status and StatusAfter, 503 if 0, and of
 	// Redirect, 307 if 0.
 	Status int
@@ -76,8 +90,8 @@ type Fault struct {
 	// Content-Encoding, the body is sent as it is.
 	Header http.Header
 	// Body is the body of Status, StatusAfter, Garbage and Redirect. If empty,
-	// Status and StatusAfter send the API's own for the status, and a 429 its
-	// rate limit headers.
+	// Status and StatusAfter, unless Foreign, send the API's own for the status,
+	// and a 429 its rate limit headers.
 	Body string
 	// Location is the target of Redirect.
 	Location string
@@ -198,7 +212,8 @@ func (f *Fault) response(now time.Time) response {
 		if f.Status == 0 {
 			resp.status = http.StatusServiceUnavailable
 		}
-		if f.Body != "" {
+		resp.notAPI = f.Foreign
+		if f.Foreign || f.Body != "" {
 			break
 		}
 		if bodyAllowed(resp.status) {

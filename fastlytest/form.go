@@ -1,6 +1,7 @@
 package fastlytest
 
 import (
+	"encoding/json"
 	"mime"
 	"net/http"
 	"net/url"
@@ -20,6 +21,53 @@ func mediaType(h http.Header, want string) (params map[string]string, ok bool) {
 	return params, err == nil && got == want
 }
 
+// parseFields reads the fields of a create: a form, or the same as JSON, which one
+// client of the field sends.
+func parseFields(h http.Header, body []byte) (url.Values, *problem) {
+	if _, ok := mediaType(h, "application/json"); ok && len(body) > 0 {
+		return parseJSON(body)
+	}
+	return parseForm(h, body)
+}
+
+// parseJSON reads a JSON object as the form that it stands for: scope is a string
+// or, as scopes, an array, and services is an array. A null is a field that is not
+// sent, but not for scope, scopes and services, which it would lift.
+func parseJSON(body []byte) (url.Values, *problem) {
+	var object map[string]any
+	if err := json.Unmarshal(body, &object); err != nil || object == nil {
+		return nil, newProblem(http.StatusBadRequest, "The body is not a JSON object")
+	}
+	form := url.Values{}
+	for name, value := range object {
+		limit := name == "scope" || name == "scopes" || name == "services"
+		text, isText := value.(string)
+		list, isList := stringList(value)
+		switch {
+		case value == nil && !limit:
+		case name == "scopes" && isList:
+			form.Add("scope", strings.Join(list, " "))
+		case name == "services" && isList:
+			form["services[]"] = append(form["services[]"], list...)
+		case isText:
+			form.Add(name, text)
+		default:
+			return nil, newProblem(http.StatusBadRequest, "A field of the JSON object has another type than it should")
+		}
+	}
+	return form, checkOnce(form)
+}
+
+// stringList returns a decoded array of strings.
+func stringList(value any) (list []string, ok bool) {
+	items, ok := value.([]any)
+	for _, item := range items {
+		text, isText := item.(string)
+		list, ok = append(list, text), ok && isText
+	}
+	return list, ok
+}
+
 // parseForm reads a body of form fields, without a Content-Type as well: old
 // programs send none.
 func parseForm(h http.Header, body []byte) (url.Values, *problem) {
@@ -34,12 +82,17 @@ func parseForm(h http.Header, body []byte) (url.Values, *problem) {
 	if err != nil {
 		return nil, newProblem(http.StatusBadRequest, "The body is not a valid form")
 	}
-	for _, field := range []string{"name", "scope", "expires_at", "username", "password", "expiry_time"} {
-		if len(form[field]) > 1 {
-			return nil, newProblem(http.StatusBadRequest, "The field "+field+" is there more than once")
+	return form, checkOnce(form)
+}
+
+// checkOnce rejects a form that has a field twice, but for services[].
+func checkOnce(form url.Values) *problem {
+	for field, values := range form {
+		if len(values) > 1 && field != "services[]" {
+			return newProblem(http.StatusBadRequest, "A field is there more than once")
 		}
 	}
-	return form, nil
+	return nil
 }
 
 // rfc3339 is the form of a time. Package time checks the ranges, except that of

@@ -9,7 +9,7 @@ import (
 // wireToken is a token as get and list show it.
 type wireToken struct {
 	ID            string   `json:"id"`
-	UserID        string   `json:"user_id"`
+	UserID        string   `json:"user_id,omitempty"`
 	CustomerID    string   `json:"customer_id"`
 	Name          string   `json:"name"`
 	LastUsedAt    *string  `json:"last_used_at"`
@@ -22,6 +22,9 @@ type wireToken struct {
 	Scope         string   `json:"scope"`
 	Services      []string `json:"services"`
 	ServiceID     *string  `json:"service_id"`
+	// Of automation tokens only.
+	Role      string `json:"role,omitempty"`
+	TLSAccess *bool  `json:"tls_access,omitempty"`
 }
 
 func tokenJSON(t fastly.TokenResponse) wireToken {
@@ -29,7 +32,7 @@ func tokenJSON(t fastly.TokenResponse) wireToken {
 	for i, s := range t.Scopes {
 		scopes[i] = string(s)
 	}
-	return wireToken{
+	w := wireToken{
 		ID:            t.ID,
 		UserID:        t.UserID,
 		CustomerID:    t.CustomerID,
@@ -45,6 +48,23 @@ func tokenJSON(t fastly.TokenResponse) wireToken {
 		Services:      notNil(t.Services),
 		ServiceID:     lastOrNull(t.Services),
 	}
+	if t.UserID == "" {
+		w.asAutomationToken()
+	}
+	return w
+}
+
+// asAutomationToken makes what is null the empty string, times included, and adds
+// the fields that only automation tokens have.
+func (w *wireToken) asAutomationToken() {
+	for _, field := range []**string{
+		&w.LastUsedAt, &w.CreatedAt, &w.ExpiresAt, &w.IP, &w.UserAgent, &w.SudoExpiresAt, &w.ServiceID,
+	} {
+		if *field == nil {
+			*field = new(string)
+		}
+	}
+	w.Role, w.TLSAccess = "engineer", new(bool)
 }
 
 func listJSON(list []fastly.TokenResponse) []wireToken {

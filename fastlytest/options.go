@@ -12,6 +12,8 @@ type options struct {
 	clock       func() time.Time
 	perHour     int
 	latency     time.Duration
+	lag         time.Duration
+	limitReads  bool
 	withoutSudo bool
 	listener    net.Listener
 }
@@ -23,8 +25,8 @@ func WithClock(now func() time.Time) Option {
 	return func(o *options) { o.clock = now }
 }
 
-// WithRateLimit sets how many non-read requests a user may make in each hour of
-// the clock. The default is 1000; 0 allows none, and a negative number makes
+// WithRateLimit sets how many non-read requests the users and tokens of a customer
+// may make in each hour of the clock. The default is 1000; 0 allows none, and a negative number makes
 // [NewServer] panic.
 //
 // The count starts again on the hour, as the API's does, so a test that uses up
@@ -40,6 +42,26 @@ func WithClock(now func() time.Time) Option {
 //	srv.Advance(time.Hour) // allows two more
 func WithRateLimit(perHour int) Option {
 	return func(o *options) { o.perHour = perHour }
+}
+
+// WithLimitedReads makes reads a 429 as well while the limit of [WithRateLimit] is
+// used up; they do not count. By default reads have no limit.
+func WithLimitedReads() Option {
+	return func(o *options) { o.limitReads = true }
+}
+
+// WithLag makes reads show creates and revokes only after d by the server's clock,
+// as lists and edges do at times. Until then a token that was created is missing
+// from lists, GET by its ID is a 404, and as a key it is a 401; a revoke finds it.
+// A token that was revoked stays in lists, and nowhere else. What [Server.Tokens]
+// returns and [Server.AddToken] adds does not lag. The default is no lag; a negative
+// d makes [NewServer] panic.
+//
+// With a clock that stands still, the lag ends when [Server.Advance] says so: after
+// a step of the test, or by a little at each request of the code under test, from
+// its round tripper.
+func WithLag(d time.Duration) Option {
+	return func(o *options) { o.lag = d }
 }
 
 // WithLatency delays each response by d, in real time, after its request was
@@ -77,6 +99,8 @@ func newOptions(opts []Option) options {
 		panic("fastlytest: WithRateLimit below 0")
 	case o.latency < 0:
 		panic("fastlytest: WithLatency below 0")
+	case o.lag < 0:
+		panic("fastlytest: WithLag below 0")
 	}
 	return o
 }

@@ -12,6 +12,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/fastly-tokens/fastly"
 )
 
 func TestUnusableOptionsPanic(t *testing.T) {
@@ -21,6 +23,7 @@ func TestUnusableOptionsPanic(t *testing.T) {
 		"clock":      WithClock(nil),
 		"rate limit": WithRateLimit(-1),
 		"latency":    WithLatency(-1),
+		"lag":        WithLag(-1),
 	} {
 		assert.Panics(t, func() { NewServer(o) }, name)
 	}
@@ -107,14 +110,91 @@ func TestRateLimitCountsNonReadRequestsByTheHour(t *testing.T) {
 	}
 	check(a.send("DELETE", "/tokens/self", key(a.Key())), 429, 0, end)
 	assert.Equal(t, 200, a.send("GET", "/tokens/self", key(a.Key())).status)
-	other := a.token(a.AddUser(User{}).ID, "T")
-	check(a.send("DELETE", "/tokens/self", key(other)), 204, 3, end)
+	colleague := a.token(a.AddUser(User{}).ID, "T1")
+	check(a.send("DELETE", "/tokens/self", key(colleague)), 429, 0, end)
+	check(a.send("DELETE", "/tokens/self", key(a.token("", "T2"))), 429, 0, end)
+	stranger := a.token(a.AddUser(User{CustomerID: "other"}).ID, "T3")
+	check(a.send("DELETE", "/tokens/self", key(stranger)), 204, 3, end)
 
 	a.Advance(end.Sub(start) - time.Second)
 	check(a.send("POST", "/tokens", loggedIn(u)), 429, 0, end)
 	a.Advance(time.Second)
 	check(a.send("POST", "/tokens", loggedIn(u)), 200, 3, end.Add(time.Hour))
-	assert.Len(t, a.Tokens(), 4, "a 429 is not processed")
+	assert.Len(t, a.Tokens(), 6, "a 429 is not processed")
+}
+
+func TestReadsAreLimitedIfAskedFor(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t, WithRateLimit(1), WithLimitedReads())
+	read := func(status int, remaining string) {
+		t.Helper()
+		for _, path := range []string{"/tokens", "/tokens/self", "/tokens/none", "/current_user"} {
+			r := a.send("GET", path, key(a.Key()))
+			if status != 429 {
+				assert.NotEqual(t, 429, r.status, "%s does not count", path)
+			} else {
+				assertProblem(t, r, 429, "hourly rate limit")
+			}
+			assert.Equal(t, remaining, r.header.Get("Fastly-RateLimit-Remaining"))
+		}
+	}
+	read(200, "")
+	assert.Equal(t, 404, a.send("DELETE", "/tokens/none", key(a.Key())).status)
+	read(429, "0")
+	a.Advance(time.Hour)
+	read(200, "")
+}
+
+func TestReadsLagBehindCreatesAndRevokes(t *testing.T) {
+	t.Parallel()
+	const lag = 20 * time.Second
+	a := newAPI(t, WithLag(lag))
+	list := func() []string { return ids(t, a.send("GET", "/tokens", key(a.Key()))) }
+	seen := func(made fastly.TokenCreatedResponse, want bool) {
+		t.Helper()
+		get := a.send("GET", "/tokens/"+made.ID, key(a.Key()))
+		self := a.send("GET", "/tokens/self", key(made.AccessToken))
+		customer := ids(t, a.send("GET", "/customer/"+a.User().CustomerID+"/tokens", key(a.Key())))
+		if want {
+			assert.Equal(t, []int{200, 200}, []int{get.status, self.status})
+			assert.Contains(t, list(), made.ID)
+			assert.Contains(t, customer, made.ID)
+			return
+		}
+		assertProblem(t, get, 404, "Record not found")
+		assertProblem(t, self, 401, "missing or invalid")
+		assert.NotContains(t, list(), made.ID)
+		assert.NotContains(t, customer, made.ID)
+	}
+	create := func() fastly.TokenCreatedResponse { return a.made(a.send("POST", "/tokens", loggedIn(a.User()))) }
+
+	made := create()
+	seen(made, false)
+	a.Advance(lag - 1)
+	seen(made, false)
+	a.Advance(1)
+	seen(made, true)
+
+	for _, revoke := range []func() reply{
+		func() reply { return a.send("DELETE", "/tokens/"+made.ID, key(a.Key())) },
+		func() reply { return a.send("DELETE", "/tokens", key(a.Key()), bulk(made.ID)) },
+		func() reply { return a.send("DELETE", "/tokens/self", key(made.AccessToken)) },
+	} {
+		assert.Equal(t, 204, revoke().status)
+		assertProblem(t, a.send("GET", "/tokens/"+made.ID, key(a.Key())), 404, "Record not found")
+		assertProblem(t, a.send("GET", "/tokens/self", key(made.AccessToken)), 401, "missing or invalid")
+		assert.Contains(t, list(), made.ID, "lists still have it")
+		a.Advance(lag)
+		assert.NotContains(t, list(), made.ID)
+		made = create()
+		a.Advance(lag)
+	}
+
+	made = create()
+	assert.Equal(t, 204, a.send("DELETE", "/tokens/"+made.ID, key(a.Key())).status, "what no read shows is revoked all the same")
+	assert.True(t, a.revoked(made.ID))
+	a.token(a.User().ID, "added")
+	assert.Contains(t, list(), "added", "AddToken does not lag")
 }
 
 func TestRateLimitOfZeroAllowsNothing(t *testing.T) {

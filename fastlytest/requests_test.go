@@ -29,7 +29,7 @@ func TestRequestsAreRecordedAndCopied(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "/tokens/%41", all[1].Path)
 	assert.Equal(t, "q=1", all[1].Query)
-	assert.Equal(t, 404, all[1].Status)
+	assert.Equal(t, 401, all[1].Status)
 	assert.Len(t, all[2].Body, maxBody)
 	assert.Equal(t, 413, all[2].Status)
 

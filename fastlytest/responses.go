@@ -66,7 +66,9 @@ func (resp response) encode(r *http.Request, arrived, now time.Time) encoded {
 		e.body = mustMarshal(listJSON(resp.list))
 	}
 	if resp.notAPI {
-		e.header.Set("Content-Length", strconv.Itoa(len(e.body)))
+		if bodyAllowed(resp.status) {
+			e.header.Set("Content-Length", strconv.Itoa(len(e.body)))
+		}
 	} else {
 		e.header = apiHeader(resp.status, arrived, now)
 	}
@@ -104,7 +106,7 @@ func (e encoded) writeEndless(w http.ResponseWriter, list bool, closing <-chan s
 	start, more := []byte(`{"name":"`), bytes.Repeat([]byte("endless "), 4<<10)
 	if list {
 		t := mustMarshal(tokenJSON(fastly.TokenResponse{
-			ID: randomID(), UserID: randomID(), CustomerID: randomID(), Name: "endless",
+			ID: random(22, base62), UserID: random(22, base62), CustomerID: random(22, base62), Name: "endless",
 			Scopes: fastly.Scopes{fastly.ScopeGlobal},
 		}))
 		start = append([]byte{'['}, t...)
@@ -136,19 +138,26 @@ func flush(w http.ResponseWriter) { _ = http.NewResponseController(w).Flush() }
 
 // apiHeader returns the header fields of every response of the API.
 func apiHeader(status int, arrived, now time.Time) http.Header {
-	return http.Header{
+	took := now.Sub(arrived).Milliseconds()
+	h := http.Header{
+		"Accept-Ranges":             {"bytes"},
 		"Cache-Control":             {"no-store"},
 		"Pragma":                    {"no-cache"},
 		"Server":                    {"fastly control-gateway"},
 		"Status":                    {strings.TrimSpace(strconv.Itoa(status) + " " + http.StatusText(status))},
 		"Strict-Transport-Security": {"max-age=31536000"},
-		"Vary":                      {"Accept-Encoding"},
 		"Via":                       {"1.1 varnish, 1.1 varnish"},
 		"X-Cache":                   {"MISS, MISS"},
+		"X-Cache-Hits":              {"0, 0"},
 		"X-Served-By":               {"cache-control-fastlytest-CONTROL, cache-fastlytest-TEST"},
 		// When the request arrived, and how many milliseconds it took.
-		"X-Timer": {fmt.Sprintf("S%d.%06d,VS0,VE%d", arrived.Unix(), arrived.Nanosecond()/1000, now.Sub(arrived).Milliseconds())},
+		"X-Timer":                       {fmt.Sprintf("S%d.%06d,VS0,VE%d", arrived.Unix(), arrived.Nanosecond()/1000, took)},
+		"X-Envoy-Upstream-Service-Time": {strconv.FormatInt(took, 10)},
 	}
+	if status != http.StatusNoContent {
+		h.Set("Vary", "Accept-Encoding")
+	}
+	return h
 }
 
 // setRateLimit reports how many requests are left in the hour, and when it ends.

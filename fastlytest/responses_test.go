@@ -105,6 +105,46 @@ func TestGarbageIsA200WithoutTheAPIsHeaders(t *testing.T) {
 	})
 }
 
+func TestForeignResponsesAreNotTheAPIs(t *testing.T) {
+	t.Parallel()
+	const nginx = "<html>\r\n<head><title>404 Not Found</title></head>\r\n<body>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n"
+	for _, tc := range []struct {
+		name        string
+		f           Fault
+		contentType string
+	}{
+		{"nginx", Fault{Status: 404, Body: nginx}, "text/html; charset=utf-8"},
+		{"ingress", Fault{Status: 404, Body: "default backend - 404"}, "text/plain; charset=utf-8"},
+		{"gateway", Fault{Status: 403, Body: `{"message":"Forbidden"}`}, "application/json"},
+		{"firewall", Fault{Status: 403}, ""},
+		{"limiter", Fault{Status: 429}, ""},
+		{"named", Fault{Status: 401, Body: "no", Header: http.Header{"Content-Type": {"text/x"}}}, "text/x"},
+		{"nothing", Fault{Status: 204}, ""},
+	} {
+		for _, kind := range []FaultKind{Status, StatusAfter} {
+			t.Run(tc.name+" "+string(kind), func(t *testing.T) {
+				t.Parallel()
+				overEach(t, func(t *testing.T, newAPI func(*testing.T, ...Option) *api) {
+					a := newAPI(t)
+					f := tc.f
+					f.Kind, f.Foreign = kind, true
+					a.Inject(f)
+					r, err := a.do("POST", "/tokens", loggedIn(a.User()), header("Accept-Encoding", "gzip"))
+					require.NoError(t, err)
+					assert.Equal(t, tc.f.Status, r.status)
+					assert.Equal(t, tc.f.Body, r.body)
+					assert.Equal(t, int64(len(tc.f.Body)), r.length)
+					assert.Equal(t, tc.contentType, r.header.Get("Content-Type"))
+					for name := range r.header {
+						assert.Contains(t, []string{"Content-Type", "Content-Length", "Date"}, name)
+					}
+					assert.Equal(t, kind == StatusAfter, a.created())
+				})
+			})
+		}
+	}
+}
+
 func TestRedirectFaultIsNotProcessed(t *testing.T) {
 	t.Parallel()
 	overEach(t, func(t *testing.T, newAPI func(*testing.T, ...Option) *api) {
@@ -163,8 +203,8 @@ func responses(a *api) map[string]func(mods ...mod) reply {
 	all["401, expired"] = send("GET", "/tokens/self", key(expired.AccessToken))
 	all["403"] = send("GET", "/tokens", key(a.token(a.User().ID, "purge", "purge_all")))
 	all["404"] = send("GET", "/tokens/none", key(a.Key()))
-	all["404, path"] = send("GET", "/nothing")
-	all["405"] = send("PUT", "/tokens")
+	all["404, path"] = send("GET", "/nothing", key(a.Key()))
+	all["405"] = send("PUT", "/tokens", key(a.Key()))
 	all["413"] = send("POST", "/tokens", body("", string(make([]byte, maxBody+1))))
 	all["415"] = send("POST", "/tokens", body("text/plain", "x"))
 	all["422"] = send("POST", "/tokens", loggedIn(a.User(), "expires_at", "x"))
@@ -183,10 +223,11 @@ func TestEveryResponseHasTheHeadersOfTheAPI(t *testing.T) {
 				"Pragma":                    "no-cache",
 				"Server":                    "fastly control-gateway",
 				"Status":                    fmt.Sprint(r.status, " ", http.StatusText(r.status)),
-				"Vary":                      "Accept-Encoding",
 				"Strict-Transport-Security": "max-age=31536000",
 				"Via":                       "1.1 varnish, 1.1 varnish",
 				"X-Cache":                   "MISS, MISS",
+				"X-Cache-Hits":              "0, 0",
+				"Accept-Ranges":             "bytes",
 				"Date":                      "Mon, 06 May 2030 07:30:00 GMT",
 			}
 			for header, value := range want {
@@ -194,10 +235,13 @@ func TestEveryResponseHasTheHeadersOfTheAPI(t *testing.T) {
 			}
 			assert.Regexp(t, `^S1904283000\.000000,VS0,VE\d+$`, r.header.Get("X-Timer"))
 			assert.NotEmpty(t, r.header.Get("X-Served-By"))
+			assert.Regexp(t, `^\d+$`, r.header.Get("X-Envoy-Upstream-Service-Time"))
 			if r.status == 204 {
 				assert.Empty(t, r.body)
+				assert.Empty(t, r.header.Values("Vary"))
 				continue
 			}
+			assert.Equal(t, []string{"Accept-Encoding"}, r.header.Values("Vary"))
 			assert.Equal(t, "application/json", r.header.Get("Content-Type"))
 			assert.Equal(t, int64(-1), r.length, "bodies come without Content-Length: %s", name)
 			if r.proto == 1 {
@@ -260,5 +304,6 @@ func TestTimerTellsHowLongItTook(t *testing.T) {
 	t.Parallel()
 	h := apiHeader(204, start.Add(1500*time.Microsecond), start.Add(time.Second))
 	assert.Equal(t, "S1904283000.001500,VS0,VE998", h.Get("X-Timer"))
+	assert.Equal(t, "998", h.Get("X-Envoy-Upstream-Service-Time"))
 	assert.Equal(t, "204 No Content", h.Get("Status"))
 }

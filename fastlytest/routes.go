@@ -29,6 +29,7 @@ var (
 	}
 	customerResource = resource{http.MethodGet: (*state).listCustomer}
 	sudoResource     = resource{http.MethodPost: (*state).confirmPassword}
+	userResource     = resource{http.MethodGet: (*state).getCurrentUser}
 )
 
 // route returns the resource at an escaped path and the ID in it. Nothing is
@@ -41,6 +42,8 @@ func route(path string) (res resource, id string) {
 		return selfResource, ""
 	case "/sudo":
 		return sudoResource, ""
+	case "/current_user":
+		return userResource, ""
 	}
 	if id, ok := strings.CutPrefix(path, "/tokens/"); ok && wellFormed(id) {
 		return tokenResource, id
@@ -59,14 +62,9 @@ func (res resource) allow() string { return strings.Join(slices.Sorted(maps.Keys
 // process processes a call and returns its response.
 func (st *state) process(c *call) response {
 	res, id := route(c.path)
-	if res == nil {
-		return newProblem(http.StatusNotFound, "No such endpoint").response()
-	}
 	ep := res[c.method]
 	if ep == nil {
-		resp := newProblem(http.StatusMethodNotAllowed, "").response()
-		resp.header.Set("Allow", res.allow())
-		return resp
+		return st.rejectEndpoint(c, res)
 	}
 	c.id = id
 	resp, p := ep(st, c)
@@ -74,7 +72,21 @@ func (st *state) process(c *call) response {
 		resp = p.response()
 	}
 	if c.counted {
-		setRateLimit(resp.header, st.opts.perHour-c.user.used, c.user.hour)
+		setRateLimit(resp.header, st.opts.perHour-c.account.used, c.account.hour)
 	}
+	return resp
+}
+
+// rejectEndpoint responds to an unknown path, or to a method that the path does
+// not have. The API checks the key first.
+func (st *state) rejectEndpoint(c *call, res resource) response {
+	if p := st.needKey(c); p != nil {
+		return p.response()
+	}
+	if res == nil {
+		return newProblem(http.StatusNotFound, "No such endpoint").response()
+	}
+	resp := newProblem(http.StatusMethodNotAllowed, "").response()
+	resp.header.Set("Allow", res.allow())
 	return resp
 }

@@ -25,6 +25,7 @@ func TestRouteFindsOnlyThePathsOfTheAPI(t *testing.T) {
 		{"/tokens/" + long, "DELETE, GET", long},
 		{"/customer/c1/tokens", "GET", "c1"},
 		{"/sudo", "POST", ""},
+		{"/current_user", "GET", ""},
 		{"", "", ""},
 		{"/", "", ""},
 		{"*", "", ""},
@@ -73,9 +74,16 @@ func TestUnknownPathsAndMethods(t *testing.T) {
 		{"POST", "/tokens/abc", 405, "DELETE, GET"},
 		{"DELETE", "/customer/abc/tokens", 405, "GET"},
 		{"GET", "/sudo", 405, "POST"},
+		{"PUT", "/current_user", 405, "GET"},
+		{"GET", "/service", 404, ""},
 	} {
 		t.Run(tc.method+tc.path, func(t *testing.T) {
 			t.Parallel()
+			for _, bad := range []mod{key(""), key("unknown")} {
+				r := a.send(tc.method, tc.path, bad)
+				assert.Equal(t, 401, r.status, "the key is checked first")
+				assert.Empty(t, r.header.Get("Allow"))
+			}
 			r := a.send(tc.method, tc.path, key(a.Key()))
 			assert.Equal(t, tc.status, r.status)
 			assert.Equal(t, tc.allow, r.header.Get("Allow"))
@@ -101,11 +109,11 @@ func TestUnusualRequestsGetAResponse(t *testing.T) {
 		name, request string
 		status        int
 	}{
-		{"OPTIONS *", "OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", 404},
+		{"OPTIONS *", "OPTIONS * HTTP/1.1\r\nHost: x\r\nFastly-Key: %s\r\n\r\n", 404},
 		{"absolute form", "GET http://x/tokens/self HTTP/1.1\r\nHost: x\r\nFastly-Key: %s\r\n\r\n", 200},
 		{"key twice", "GET /tokens HTTP/1.1\r\nHost: x\r\nFastly-Key: %[1]s\r\nFastly-Key: %[1]s\r\n\r\n", 401},
-		{"CONNECT", "CONNECT x:80 HTTP/1.1\r\nHost: x\r\n\r\n", 404},
-		{"odd method", "get /tokens HTTP/1.1\r\nHost: x\r\n\r\n", 405},
+		{"CONNECT", "CONNECT x:80 HTTP/1.1\r\nHost: x\r\nFastly-Key: %s\r\n\r\n", 404},
+		{"odd method", "get /tokens HTTP/1.1\r\nHost: x\r\nFastly-Key: %s\r\n\r\n", 405},
 		{"broken chunk", "POST /tokens HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400},
 		{"Content-Length: 0", "DELETE /tokens/nope HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nContent-Type: text/plain\r\nFastly-Key: %s\r\n\r\n", 404},
 		{"empty chunked body", "GET /tokens HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nFastly-Key: %s\r\n\r\n0\r\n\r\n", 200},
@@ -139,6 +147,8 @@ func FuzzCall(f *testing.F) {
 	f.Add("DELETE", "/tokens", "", bulkType, `{"data":[{"type":"token","id":"T"}]}`, "key", "", "")
 	f.Add("GET", "/tokens/T", "", "", "", "key", "", "")
 	f.Add("GET", "/customer/c/tokens", "", "", "", "key", "", "")
+	f.Add("POST", "/tokens", "", "application/json", `{"name":"n","scopes":["purge_all"],"services":["S"],"username":"owner","password":"p"}`, "", "", "1")
+	f.Add("GET", "/current_user", "", "", "", "key", "", "")
 	f.Add("POST", "/sudo", "", "application/json", `{"password":"p","expiry_time":"2031-01-02T02:04:05Z"}`, "key", "", "")
 	f.Add("POST", "/sudo", "", "application/x-www-form-urlencoded", "username=owner&password=p", "key", "", "")
 	f.Fuzz(func(t *testing.T, method, path, query, contentType, body, key, authorization, otp string) {

@@ -48,7 +48,7 @@ func NewServer(opts ...Option) *Server {
 	o := newOptions(opts)
 	s := &Server{opts: o, closing: make(chan struct{}), state: newState(o)}
 	s.owner = s.state.addUser(User{
-		CustomerID: randomID(),
+		CustomerID: s.state.newID(),
 		Login:      "owner@example.com",
 		Superuser:  true,
 	})
@@ -127,18 +127,26 @@ func (s *Server) AddUser(u User) User {
 
 // AddToken gives the user a token and returns it with all fields set. An empty ID
 // or AccessToken is generated, no Scopes means global, and a zero CreatedAt
-// becomes the server's time; UserID and CustomerID are always those of the user.
+// becomes the server's time; UserID and CustomerID are those of the user.
 // Times are truncated to the second. The token may be expired (ExpiresAt),
 // revoked (DeletedAt) or confirmed by POST /sudo (SudoExpiresAt), and the limit
 // of 100 active tokens does not apply. AddToken panics if there is no such user,
-// the ID or access token is taken, or the ID is not 1 to 64 letters and digits.
+// the ID or access token is taken, or an ID is not 1 to 64 letters and digits.
+//
+// With an empty user ID it adds an automation token, which belongs to the customer
+// with t.CustomerID, by default that of the default user, and to no user: its JSON
+// has no user_id, a superuser can revoke it by its ID, no user's list has it, and it
+// creates no tokens.
 func (s *Server) AddToken(userID string, t fastly.TokenCreatedResponse) fastly.TokenCreatedResponse {
 	now := s.now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	u := s.state.users[userID]
-	if u == nil {
+	if u == nil && userID != "" {
 		panic("fastlytest: AddToken: no user " + userID)
+	}
+	if t.CustomerID == "" {
+		t.CustomerID = s.owner.CustomerID
 	}
 	return s.state.addToken(u, t, now).view()
 }

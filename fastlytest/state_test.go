@@ -53,9 +53,27 @@ func TestAddedUsersAndTokensAreComplete(t *testing.T) {
 		"malformed token ID": func() { a.AddToken(u.ID, id("a-b")) },
 		"token ID is a path": func() { a.AddToken(u.ID, id("self")) },
 		"token ID taken":     func() { a.AddToken(u.ID, id(added.ID)) },
+		"account malformed": func() {
+			a.AddToken("", fastly.TokenCreatedResponse{TokenResponse: fastly.TokenResponse{CustomerID: "a/b"}})
+		},
 		"access token taken": func() { a.AddToken(u.ID, fastly.TokenCreatedResponse{AccessToken: "readable-key"}) },
 	} {
 		assert.Panics(t, f, name)
 	}
 	assert.NotPanics(t, func() { a.User() }, "a panic leaves the server usable")
+}
+
+func TestEveryFiftiethIDIsShorter(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t)
+	short := 0
+	for range 200 {
+		id := a.AddToken(a.User().ID, fastly.TokenCreatedResponse{}).ID
+		assert.Regexp(t, `^[A-Za-z0-9]{21,22}$`, id)
+		if len(id) == 21 {
+			short++
+			assert.Equal(t, 200, a.send("GET", "/tokens/"+id, key(a.Key())).status)
+		}
+	}
+	assert.Equal(t, 4, short)
 }

@@ -15,6 +15,9 @@ func (st *state) confirmPassword(c *call) (response, *problem) {
 	if p := st.authenticate(c, accessWrite); p != nil {
 		return response{}, p
 	}
+	if c.user == nil { // a guess: an automation token has no password
+		return response{}, errForbidden
+	}
 	fields, p := parseSudo(c.header, c.body)
 	if p != nil {
 		return response{}, p

@@ -31,12 +31,18 @@ func (st *state) getToken(c *call) (response, *problem) {
 	if p != nil {
 		return response{}, p
 	}
+	if c.now.Before(t.shows) {
+		return response{}, errNoToken
+	}
 	return jsonResponse(tokenJSON(t.TokenResponse)), nil
 }
 
 func (st *state) listUser(c *call) (response, *problem) {
 	if p := st.authenticate(c, accessRead); p != nil {
 		return response{}, p
+	}
+	if c.user == nil { // a guess: an automation token has no list
+		return response{}, errForbidden
 	}
 	return st.list(c, func(t *token) bool { return t.user == c.user })
 }
@@ -46,22 +52,28 @@ func (st *state) listCustomer(c *call) (response, *problem) {
 		return response{}, p
 	}
 	// Nor does the response show whether another customer exists.
-	if !c.user.Superuser || c.user.CustomerID != c.id {
+	if !c.bySuperuser() || c.user.CustomerID != c.id {
 		return response{}, errForbidden
 	}
+	// That the list has the automation tokens, too, is a guess.
 	return st.list(c, func(t *token) bool { return t.CustomerID == c.id })
 }
 
-// list returns the active tokens that keep selects: a snapshot, which is
-// marshaled without the lock.
+// list returns the tokens that keep selects: a snapshot, which is marshaled
+// without the lock.
 func (st *state) list(c *call, keep func(*token) bool) (response, *problem) {
 	if p := c.noBody(); p != nil {
 		return response{}, p
 	}
-	active := st.activeTokens(c.now, keep)
-	shuffle(active)
-	list := make([]fastly.TokenResponse, len(active))
-	for i, t := range active {
+	var listed []*token
+	for _, t := range st.tokens {
+		if t.listed(c.now) && keep(t) {
+			listed = append(listed, t)
+		}
+	}
+	shuffle(listed)
+	list := make([]fastly.TokenResponse, len(listed))
+	for i, t := range listed {
 		list[i] = t.TokenResponse
 	}
 	return response{status: http.StatusOK, header: jsonHeader(), list: list}, nil
@@ -82,7 +94,7 @@ func (st *state) revokeSelf(c *call) (response, *problem) {
 	if p := st.authenticateRevoke(c); p != nil {
 		return response{}, p
 	}
-	return revoke(c, c.key), nil
+	return st.revoke(c, c.key), nil
 }
 
 func (st *state) revokeToken(c *call) (response, *problem) {
@@ -93,7 +105,7 @@ func (st *state) revokeToken(c *call) (response, *problem) {
 	if p != nil {
 		return response{}, p
 	}
-	return revoke(c, t), nil
+	return st.revoke(c, t), nil
 }
 
 func (st *state) authenticateRevoke(c *call) *problem {
@@ -103,25 +115,28 @@ func (st *state) authenticateRevoke(c *call) *problem {
 	return c.noBody()
 }
 
-func revoke(c *call, tokens ...*token) response {
+func (st *state) revoke(c *call, tokens ...*token) response {
 	for _, t := range tokens {
+		t.hides = c.now.Add(st.opts.lag)
 		t.DeletedAt = toSecond(c.now)
 		t.UpdatedAt = t.DeletedAt
 	}
 	return response{status: http.StatusNoContent, header: http.Header{}}
 }
 
-// find returns a token that the user may read and revoke, even if it is expired.
-// For tokens of other customers it does not show that they exist.
+// find returns a token that the sender may read and revoke, even if it is expired.
+// For tokens of other customers it does not show that they exist. A superuser
+// revokes automation tokens by ID; that they can be read and revoked in bulk, too,
+// and that one has no rights over other tokens, are guesses.
 func (st *state) find(c *call, id string) (*token, *problem) {
 	t := st.byID[id]
 	switch {
-	case t == nil, !t.DeletedAt.IsZero(), t.CustomerID != c.user.CustomerID:
+	case t == nil, !t.DeletedAt.IsZero(), t.account != c.account:
 		return nil, errNoToken
-	case t.user != c.user && !c.user.Superuser:
-		return nil, errForbidden
+	case t == c.key, c.bySuperuser(), c.user != nil && t.user == c.user:
+		return t, nil
 	}
-	return t, nil
+	return nil, errForbidden
 }
 
 // noBody rejects a body where the API accepts none. A Content-Type alone is
@@ -148,7 +163,7 @@ func (st *state) revokeBulk(c *call) (response, *problem) {
 			return response{}, p
 		}
 	}
-	return revoke(c, found...), nil
+	return st.revoke(c, found...), nil
 }
 
 // parseBulk reads the IDs of a bulk revoke (JSON:API, bulk extension). Names

@@ -160,3 +160,62 @@ func TestBulkRevokesAllOrNone(t *testing.T) {
 		assert.True(t, a.revoked(id))
 	}
 }
+
+// automation adds an automation token of the default customer.
+func (a *api) automation(id string) fastly.Secret { return a.token("", id) }
+
+func TestAutomationTokenBelongsToNoUser(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t, WithoutSudo())
+	k := a.automation("auto")
+	own := decode[map[string]any](t, a.send("GET", "/tokens/self", key(k)))
+	assert.NotContains(t, own, "user_id")
+	assert.Equal(t, a.User().CustomerID, own["customer_id"])
+	for _, name := range []string{"expires_at", "sudo_expires_at", "service_id"} {
+		assert.Empty(t, own[name])
+		assert.IsType(t, "", own[name], "%s is no null", name)
+	}
+	assert.Contains(t, own, "role")
+	assert.Contains(t, own, "tls_access")
+	kept, _ := a.Token("auto")
+	assert.Empty(t, kept.UserID)
+
+	assert.NotContains(t, ids(t, a.send("GET", "/tokens", key(a.Key()))), "auto")
+	customer := "/customer/" + a.User().CustomerID + "/tokens"
+	assert.Contains(t, ids(t, a.send("GET", customer, key(a.Key()))), "auto")
+	assert.Equal(t, 200, a.send("GET", "/tokens/auto", key(k)).status)
+
+	a.automation("another")
+	for _, r := range []reply{
+		a.send("POST", "/tokens", key(k), form("name", "n")),
+		a.send("POST", "/tokens", key(k), loggedIn(a.User())),
+		a.send("POST", "/sudo", key(k), form("password", a.User().Password)),
+		a.send("GET", "/tokens", key(k)),
+		a.send("GET", customer, key(k)),
+		a.send("GET", "/current_user", key(k)),
+		a.send("GET", "/tokens/another", key(k)),
+		a.send("DELETE", "/tokens/another", key(k)),
+		a.send("DELETE", "/tokens/"+a.Tokens()[0].ID, key(k)),
+	} {
+		assertProblem(t, r, 403, "not authorized")
+	}
+	assert.Len(t, a.Tokens(), 3)
+	assert.Equal(t, 204, a.send("DELETE", "/tokens/self", key(k)).status)
+	assertProblem(t, a.send("GET", "/tokens/self", key(k)), 401, "missing or invalid")
+}
+
+func TestAutomationTokenIsRevokedBySuperusersOfItsCustomer(t *testing.T) {
+	t.Parallel()
+	a, keys := people(t)
+	a.automation("auto")
+	a.automation("other")
+	theirs := a.AddToken("", fastly.TokenCreatedResponse{TokenResponse: fastly.TokenResponse{UserID: "ann", CustomerID: "other"}})
+	assert.Equal(t, "other", theirs.CustomerID)
+	assert.Empty(t, theirs.UserID)
+	assertProblem(t, a.send("DELETE", "/tokens/auto", key(keys["ann"])), 403, "not authorized")
+	assertProblem(t, a.send("DELETE", "/tokens/auto", key(keys["foreign"])), 404, "Record not found")
+	assertProblem(t, a.send("DELETE", "/tokens/"+theirs.ID, key(keys["super"])), 404, "Record not found")
+	assert.Equal(t, 204, a.send("DELETE", "/tokens/auto", key(keys["super"])).status)
+	assert.Equal(t, 204, a.send("DELETE", "/tokens", key(keys["super"]), bulk("other")).status)
+	assert.Equal(t, 204, a.send("DELETE", "/tokens/"+theirs.ID, key(keys["foreign"])).status)
+}

@@ -28,7 +28,7 @@ type User struct {
 	OTP string
 	// TOTPSecret is the base32 secret of time-based one-time passwords; see
 	// [TOTP]. The codes of the server's time and of 30 seconds before and after
-	// it are right.
+	// it are right, each once.
 	TOTPSecret string
 	// Locked users can neither create tokens nor POST /sudo; their tokens still
 	// work. The tenth wrong password in a row locks a user.
@@ -37,20 +37,20 @@ type User struct {
 
 type user struct {
 	User
-	failures int       // wrong passwords in a row
-	hour     time.Time // that used belongs to
-	used     int       // requests of the rate limit
+	account  *account
+	failures int            // wrong passwords in a row
+	spent    map[int64]bool // the time steps whose one-time password was used
 }
 
 func (st *state) addUser(u User) *user {
 	if u.ID == "" {
-		u.ID = randomID()
+		u.ID = st.newID()
 	}
 	if u.Login == "" {
 		u.Login = u.ID + "@example.com"
 	}
 	if u.Password == "" {
-		u.Password = randomID()
+		u.Password = random(22, base62)
 	}
 	if u.TOTPSecret != "" {
 		mustDecodeSecret(u.TOTPSecret)
@@ -65,10 +65,31 @@ func (st *state) addUser(u User) *user {
 	case st.byLogin[u.Login] != nil:
 		panic("fastlytest: AddUser: login taken: " + u.Login)
 	}
-	added := &user{User: u}
+	added := &user{User: u, account: st.account(u.CustomerID), spent: map[int64]bool{}}
 	st.users[u.ID] = added
 	st.byLogin[u.Login] = added
 	return added
+}
+
+// getCurrentUser shows the key's user: other clients ask for it before anything
+// else. That it takes the rights to read, and a user, is a guess.
+func (st *state) getCurrentUser(c *call) (response, *problem) {
+	if p := st.authenticate(c, accessRead); p != nil {
+		return response{}, p
+	}
+	if p := c.noBody(); p != nil {
+		return response{}, p
+	}
+	if c.user == nil {
+		return response{}, errForbidden
+	}
+	role := "user"
+	if c.user.Superuser {
+		role = "superuser"
+	}
+	return jsonResponse(map[string]string{
+		"id": c.user.ID, "login": c.user.Login, "customer_id": c.user.CustomerID, "role": role,
+	}), nil
 }
 
 // checkPassword counts the wrong passwords, and locks the user after too many.
@@ -83,19 +104,6 @@ func (u *user) checkPassword(password string) *problem {
 	}
 	u.failures = 0
 	return nil
-}
-
-// count counts a request of the hour, and reports whether the limit allows it.
-func (u *user) count(now time.Time, perHour int) bool {
-	// Never back to an earlier hour: requests may overtake each other.
-	if hour := now.Truncate(time.Hour); hour.After(u.hour) {
-		u.hour, u.used = hour, 0
-	}
-	if u.used >= perHour {
-		return false
-	}
-	u.used++
-	return true
 }
 
 const totpStep = 30 * time.Second
@@ -125,9 +133,9 @@ func mustDecodeSecret(secret string) []byte {
 	return key
 }
 
-// validOTP reports whether the header values hold a right one-time password, if
-// the user needs one.
-func (u *User) validOTP(values []string, now time.Time) bool {
+// useOTP reports whether the header values hold a right one-time password, if the
+// user needs one. A time-based one is right once (RFC 6238 section 5.2).
+func (u *user) useOTP(values []string, now time.Time) bool {
 	if u.OTP == "" && u.TOTPSecret == "" {
 		return true
 	}
@@ -142,7 +150,10 @@ func (u *User) validOTP(values []string, now time.Time) bool {
 		return false
 	}
 	for _, drift := range []time.Duration{0, -totpStep, totpStep} {
-		if code == TOTP(u.TOTPSecret, now.Add(drift)) {
+		at := now.Add(drift)
+		step := at.Unix() / int64(totpStep/time.Second)
+		if code == TOTP(u.TOTPSecret, at) && !u.spent[step] {
+			u.spent[step] = true
 			return true
 		}
 	}

@@ -28,9 +28,10 @@ func TestTenWrongPasswordsInARowLockAUser(t *testing.T) {
 
 func TestCountNeverGoesBack(t *testing.T) {
 	t.Parallel()
-	u := &user{}
-	assert.True(t, u.count(start.Add(time.Hour), 1))
-	assert.False(t, u.count(start, 1), "an older request belongs to the newer hour")
+	a := &account{}
+	assert.False(t, a.full(start.Add(time.Hour), 1))
+	a.used++
+	assert.True(t, a.full(start, 1), "an older request belongs to the newer hour")
 }
 
 func TestTOTPMatchesRFC6238(t *testing.T) {
@@ -47,4 +48,17 @@ func TestTOTPMatchesRFC6238(t *testing.T) {
 	assert.Equal(t, TOTP("JBSWY3DP", start), TOTP("JBSWY3DP====", start))
 	assert.Panics(t, func() { TOTP("", start) })
 	assert.Panics(t, func() { TOTP("0189", start) })
+}
+
+func TestCurrentUserIsTheKeys(t *testing.T) {
+	t.Parallel()
+	a, keys := people(t)
+	for who, role := range map[string]string{"ann": "user", "super": "superuser"} {
+		got := decode[map[string]any](t, a.send("GET", "/current_user", key(keys[who])))
+		assert.Equal(t, map[string]any{
+			"id": who, "login": who + "@example.com", "customer_id": a.User().CustomerID, "role": role,
+		}, got)
+	}
+	assertProblem(t, a.send("GET", "/current_user"), 401, "missing or invalid")
+	assertProblem(t, a.send("GET", "/current_user", key(keys["ann"]), body("", "x")), 400, "Bad request")
 }
