@@ -1,0 +1,27 @@
+//go:build !(darwin || dragonfly || freebsd || illumos || linux || netbsd || openbsd)
+
+package atomicfile
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"time"
+)
+
+// staleAfter is far more than a file takes to be written and renamed.
+const staleAfter = 24 * time.Hour
+
+func lock(*os.File) bool { return true }
+
+// removeStale removes a temporary file that is too old to be in use.
+func removeStale(path string) error {
+	info, err := os.Lstat(path)
+	if err != nil || time.Since(info.ModTime()) < staleAfter {
+		return nil //nolint:nilerr // it is gone
+	}
+	if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
