@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/fastly-tokens/fastly"
+	"github.com/fastly-tokens/fastly/internal/atomicfile"
 )
 
 // Handover passes a new token to its user.
@@ -24,6 +25,10 @@ type Handover struct {
 	// after a crash in Put hands over another new token, and keeps the first one
 	// working until then.
 	Get func(context.Context) (fastly.Secret, error)
+
+	// check finds out whether Put can work. The note says what will change with
+	// it, apart from the token.
+	check func() (note string, err error)
 }
 
 // ErrMaybeHandedOver is matched by an error of Handover.Put if the token may
@@ -35,26 +40,31 @@ const maxKey = 4 << 10
 
 // WriteFile returns a handover that replaces the file at path with one that holds
 // the access token, without a line break. Readers see either the old file or the
-// new one, whole, even after a crash of the machine. The new file has mode 0600
-// and belongs to the user of the process, whatever the old one had. Anything else
-// at path (a symbolic link, a directory, a device) is not replaced: an error says
-// so before a token is created.
+// new one, whole, even after a crash of the machine. A first file has mode 0600.
+// A later one keeps owner, group and mode (on Linux also the access control
+// list), except that other users lose their access, which Rotation.Logger gets to
+// know. On Windows and Plan 9 it has the rights that its directory gives.
+//
+// What can't be replaced so is an error before a token is created: anything other
+// than a regular file (a symbolic link, a device), a mount point, a directory that
+// can't be written to, an owner that the process can't give to a file.
 //
 // [fastly.KeyFile] reads such a file.
-func WriteFile(path string) Handover { return writeFile(disk{}, path) }
+func WriteFile(path string) Handover { return writeFile(atomicfile.Disk{}, path) }
 
-func writeFile(d disk, path string) Handover {
+func writeFile(disk atomicfile.Disk, path string) Handover {
 	return Handover{
 		Put: func(_ context.Context, token *fastly.TokenCreatedResponse) error {
-			replaced, err := d.replace(path, []byte(token.AccessToken.Reveal()))
+			replaced, err := disk.Replace(path, []byte(token.AccessToken.Reveal()))
 			if err != nil && replaced {
 				return fmt.Errorf("%w: %w", ErrMaybeHandedOver, err)
 			}
 			return err
 		},
 		Get: func(context.Context) (fastly.Secret, error) {
-			text, err := d.read(path, maxKey)
+			text, err := disk.Read(path, maxKey)
 			return fastly.Secret(bytes.TrimSpace(text)), err
 		},
+		check: func() (note string, err error) { return disk.Check(path) },
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"sync"
+
+	"github.com/fastly-tokens/fastly/internal/atomicfile"
 )
 
 // maxRecord bounds what is read of a journal: a longer one holds no record.
@@ -14,6 +16,11 @@ const maxRecord = 1 << 20
 // must exist. The file is replaced atomically and has mode 0600. A second file,
 // path with ".lock" appended, is its lock, and is not removed.
 //
+// The record of a link, of a file that belongs to neither this user nor root, or
+// of one that its group or others can write to is an error. Windows and Plan 9
+// have no such owners and modes, and nothing of this is checked there: use a
+// directory that nobody else can write to.
+//
 // On Linux, macOS and the BSDs the lock is flock(2). It ends with the process and
 // those that it has started: after a crash, the next run can't begin while a
 // command of the handover may still store the token. On Windows it is exclusive
@@ -22,7 +29,7 @@ const maxRecord = 1 << 20
 func FileJournal(path string) Journal { return &fileJournal{path: path} }
 
 type fileJournal struct {
-	disk
+	disk   atomicfile.Disk
 	path   string
 	mu     sync.Mutex
 	unlock func() error
@@ -34,7 +41,7 @@ func (j *fileJournal) Lock(context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	record, err := j.read(j.path, maxRecord)
+	record, err := j.disk.ReadTrusted(j.path, maxRecord)
 	if err != nil {
 		return nil, also(fmt.Errorf("the journal: %w", err), unlock())
 	}
@@ -47,9 +54,9 @@ func (j *fileJournal) Lock(context.Context) ([]byte, error) {
 // Save implements [Journal].
 func (j *fileJournal) Save(_ context.Context, record []byte) error {
 	if len(record) == 0 {
-		return j.remove(j.path)
+		return j.disk.Remove(j.path)
 	}
-	_, err := j.replace(j.path, record)
+	_, err := j.disk.Replace(j.path, record)
 	return err
 }
 

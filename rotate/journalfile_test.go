@@ -93,3 +93,32 @@ func TestFileJournalIsUnlockedWhenItsProcessEnds(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, j.Unlock())
 }
+
+// A record that somebody planted could name any token.
+func TestJournalThatSomebodyElseMayHaveWrittenIsRejected(t *testing.T) {
+	t.Parallel()
+	for name, plant := range map[string]func(path string) error{
+		"a link":         func(path string) error { return os.Symlink(path+".target", path) },
+		"of its group":   func(path string) error { return os.Chmod(path, 0o660) }, // #nosec G302 -- that is the point
+		"of everybody":   func(path string) error { return os.Chmod(path, 0o606) }, // #nosec G302 -- that is the point
+		"of another one": func(path string) error { return os.Chown(path, 4242, -1) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := filepath.Join(t.TempDir(), "journal")
+			if name != "a link" {
+				require.NoError(t, os.WriteFile(path, []byte("a record"), 0o600))
+			}
+			err := plant(path)
+			if name == "of another one" && err != nil {
+				t.Skip("only root gives files away: ", err)
+			}
+			require.NoError(t, err)
+
+			record, err := rotate.FileJournal(path).Lock(t.Context())
+
+			assert.ErrorContains(t, err, path)
+			assert.Empty(t, record)
+		})
+	}
+}

@@ -69,14 +69,29 @@ func (x *run) begin(ctx context.Context) error {
 	if _, err := x.expiry(); err != nil {
 		return err
 	}
-	if x.Handover.Get != nil {
-		if _, err := x.Handover.Get(ctx); err != nil {
-			return fmt.Errorf("the destination of the handover: %w", err)
-		}
+	if err := x.checkDestination(ctx); err != nil {
+		return fmt.Errorf("the destination of the handover: %w", err)
 	}
 	x.record = record{Old: *old, Own: old.ID == x.me.ID, Name: mark(old.Name), State: StateUnchanged}
 	x.name = x.Name
 	return x.renew(ctx)
+}
+
+// checkDestination finds an unusable destination before a token is created.
+func (x *run) checkDestination(ctx context.Context) error {
+	if x.Handover.Get != nil {
+		if _, err := x.Handover.Get(ctx); err != nil {
+			return err
+		}
+	}
+	if x.Handover.check == nil {
+		return nil
+	}
+	note, err := x.Handover.check()
+	if note != "" {
+		x.log(ctx, "the new file is not as the old one", "note", note)
+	}
+	return err
 }
 
 // resume continues a rotation that the journal holds.

@@ -238,3 +238,48 @@ func TestRenameThatSucceededWithAnErrorMayHaveHandedOver(t *testing.T) {
 
 	assert.ErrorIs(t, err, rotate.ErrMaybeHandedOver)
 }
+
+func TestDestinationThatCannotBeReplacedIsFoundBeforeACreate(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t)
+	for _, operation := range []string{"clear", "create", "keep", "write", "sync", "sync directory"} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newFileWorld(t, a, t.TempDir(), nil)
+			r := w.rotation(t)
+			r.Handover = rotate.FaultyWriteFile(w.path("token"), func(op string) error {
+				if op == operation {
+					return errors.New("no such luck")
+				}
+				return nil
+			})
+
+			result, err := r.Run(t.Context())
+
+			assert.ErrorContains(t, err, "the destination of the handover", operation)
+			assert.ErrorContains(t, err, "no such luck", operation)
+			assert.Equal(t, rotate.StateUnchanged, result.State, operation)
+			assert.NotContains(t, w.ops, "POST /tokens", operation)
+			w.look(t)
+			assert.Equal(t, w.old.AccessToken, w.place, operation)
+		})
+	}
+}
+
+func TestFileKeepsItsModeButForAccessByOthersWhichIsLogged(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t)
+	for mode, want := range map[os.FileMode]os.FileMode{0o640: 0o640, 0o644: 0o640} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newFileWorld(t, a, t.TempDir(), nil)
+			require.NoError(t, os.Chmod(w.path("token"), mode))
+
+			_, err := w.rotate(t)
+
+			require.NoError(t, err)
+			info, err := os.Stat(w.path("token"))
+			require.NoError(t, err)
+			assert.Equal(t, want, info.Mode())
+			assert.Equal(t, mode != want, strings.Contains(w.log.String(), "without access by others"), w.log.String())
+		})
+	}
+}
