@@ -110,6 +110,9 @@ func (t *APIKeyTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	})
 }
 
+// CloseIdleConnections closes the idle connections of Base, as an [http.Client] wants to.
+func (t *APIKeyTransport) CloseIdleConnections() { closeIdle(cmp.Or(t.Base, http.DefaultTransport)) }
+
 // BasicAuthTransport is like [APIKeyTransport], but adds a user name and password as HTTP Basic
 // authentication (RFC 7617). The API accepts these for [TokensService.CreateToken] only.
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/user/#create-token
@@ -129,6 +132,11 @@ func (t *BasicAuthTransport) RoundTrip(req *http.Request) (*http.Response, error
 	return sendAuthenticated(req, t.Host, t.Base, func(context.Context) (credential, error) {
 		return basicCredential(t.Username, t.Password)
 	})
+}
+
+// CloseIdleConnections closes the idle connections of Base, as an [http.Client] wants to.
+func (t *BasicAuthTransport) CloseIdleConnections() {
+	closeIdle(cmp.Or(t.Base, http.DefaultTransport))
 }
 
 // sendAuthenticated sends a copy of req with a credential through base. As an http.RoundTripper must, it

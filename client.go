@@ -26,15 +26,17 @@ type Client struct {
 	Tokens *TokensService // the API's operations on tokens
 
 	config
-	transport http.RoundTripper
-	timeout   time.Duration // of an attempt; zero: none
-	silence   time.Duration // bounds each read of a response, unless zero
+	seen      *seen
 	userAgent []string
-	rateLimit atomic.Pointer[RateLimit]
-	http1     atomic.Bool // the last response came over HTTP/1
 	now       func() time.Time
 	sleep     func(context.Context, time.Duration) error
 	random    func() float64
+}
+
+// seen is what responses have shown. The clients of one base URL that [Client.With] made share it.
+type seen struct {
+	rateLimit atomic.Pointer[RateLimit]
+	http1     atomic.Bool // Go 1.26: the last response came over HTTP/1
 }
 
 // NewClientFromEnv is [NewClient] with the API key from the environment variable
@@ -48,47 +50,60 @@ func NewClientFromEnv(opts ...Option) (*Client, error) {
 // [WithBasicAuth], [WithoutAuthentication] and [WithTransport]. The error is that of the first
 // invalid option, and matches [ErrInvalidArgument].
 func NewClient(opts ...Option) (*Client, error) {
-	var c config
-	for _, opt := range append(slices.Clip(opts), (*config).complete) {
+	return (&Client{now: time.Now, sleep: clock.Sleep, random: rand.Float64}).with(opts)
+}
+
+// With returns a client with the settings and connections of c, but for opts. An option that
+// authenticates replaces the credentials of c; two such options are an error, and so is one if c has
+// a [WithTransport], which would go on sending the credentials of c. A new base URL needs new
+// credentials. The clients share what [Client.RateLimit] returns unless their base URLs differ.
+func (c *Client) With(opts ...Option) (*Client, error) {
+	if c == nil || c.base == nil {
+		return nil, invalid("the client has no settings: make it with NewClient")
+	}
+	return c.with(opts)
+}
+
+// with returns a copy of c, changed by opts. Of what they can give, the copy starts without a base
+// URL, credentials and middlewares, and inherits them at last.
+func (c *Client) with(opts []Option) (*Client, error) {
+	child := *c
+	child.base, child.option, child.obtain, child.own, child.middlewares = nil, "", nil, nil, nil
+	for _, opt := range opts {
 		if opt == nil {
 			return nil, invalid("an option is nil")
 		}
-		if err := opt(&c); err != nil {
+		if err := opt(&child.config); err != nil {
 			return nil, err
 		}
 	}
-	client := &Client{
-		config:    c,
-		timeout:   c.client.Timeout,
-		userAgent: []string{strings.TrimSpace(c.product + " " + libraryProduct)},
-		now:       time.Now, sleep: clock.Sleep, random: rand.Float64,
+	if err := child.complete(&c.config); err != nil {
+		return nil, err
 	}
-	if c.client.Transport == nil && c.client.Timeout == 0 {
-		client.timeout, client.silence = defaultTimeout, defaultTimeout
+	if c.base == nil || *c.base != *child.base {
+		child.seen = new(seen)
 	}
-	if client.transport = cmp.Or(c.own, c.client.Transport); client.transport == nil {
-		client.transport = defaultTransport()
-	}
-	client.Tokens = &TokensService{client: client}
-	return client, nil
+	child.userAgent = []string{strings.TrimSpace(child.product + " " + libraryProduct)}
+	child.Tokens = &TokensService{client: &child}
+	return &child, nil
 }
 
 // RateLimit returns the rate limit of the last response that had one, and whether there was one.
 func (c *Client) RateLimit() (rl RateLimit, ok bool) {
-	if last := c.rateLimit.Load(); last != nil {
-		return *last, true
+	if c.seen == nil {
+		return rl, false
 	}
-	return rl, false
+	last := c.seen.rateLimit.Load()
+	if last == nil {
+		return rl, false
+	}
+	return *last, true
 }
 
 // CloseIdleConnections closes connections that are kept for later calls, as
-// [http.Client.CloseIdleConnections] does. Only a program that makes many clients needs it, when
-// done with each.
-func (c *Client) CloseIdleConnections() {
-	if t, ok := c.transport.(interface{ CloseIdleConnections() }); ok {
-		t.CloseIdleConnections()
-	}
-}
+// [http.Client.CloseIdleConnections] does, below all middlewares. Only a program that makes many
+// clients needs it, when done with each. Clients of [Client.With] share their connections.
+func (c *Client) CloseIdleConnections() { closeIdle(c.below) }
 
 // outcome is what became of an attempt.
 type outcome struct {
@@ -158,7 +173,7 @@ func attempt[T any](ctx context.Context, c *Client, op *operation, decode func(*
 	secrets := op.cred.secrets.with(minToken, otp).with(minPassword, op.password)
 	w := c.watch(ctx, op.kind)
 	defer w.stop()
-	resp, err := w.send(c.transport, c.newRequest(w.ctx, op, otp))
+	resp, err := w.send(c.newRequest(w.ctx, op, otp))
 	if err != nil {
 		class := classifyFailure(err, w.sent(err))
 		if class == classNoResponse {
@@ -207,11 +222,11 @@ func (c *Client) credentials(ctx context.Context, op *operation) (otp Secret, er
 
 // remember keeps what later attempts and [Client.RateLimit] need to know of a response.
 func (c *Client) remember(resp *http.Response) RateLimit {
-	c.http1.Store(resp.ProtoMajor == 1)
+	c.seen.http1.Store(resp.ProtoMajor == 1)
 	limit, complete := parseRateLimit(resp.Header)
 	if complete {
 		last := limit // limit itself would be allocated for every response
-		c.rateLimit.Store(&last)
+		c.seen.rateLimit.Store(&last)
 	}
 	return limit
 }

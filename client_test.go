@@ -41,6 +41,8 @@ var (
 	_ func() fastly.Option                                                    = fastly.WithoutAuthentication
 	_ func(string) func(context.Context) (fastly.Secret, error)               = fastly.KeyFile
 	_ func(*fastly.Client)                                                    = (*fastly.Client).CloseIdleConnections
+	_ func(*fastly.Client, ...fastly.Option) (*fastly.Client, error)          = (*fastly.Client).With
+	_ func(func(http.RoundTripper) http.RoundTripper) fastly.Option           = fastly.WithMiddleware
 	_ func(fastly.TokenResponse, time.Time) bool                              = fastly.TokenResponse.Expired
 	_ func(fastly.TokenResponse, fastly.Scope, string) bool                   = fastly.TokenResponse.Allows
 	_ func(string) fastly.Scopes                                              = fastly.ParseScopes
@@ -140,6 +142,141 @@ func TestZeroClientSendsNothing(t *testing.T) {
 			assert.False(t, ok, name)
 			c.CloseIdleConnections()
 		}
+	}
+}
+
+// mustWith is [fastly.Client.With].
+func mustWith(t testing.TB, parent *fastly.Client, opts ...fastly.Option) *fastly.Client {
+	t.Helper()
+	c, err := parent.With(opts...)
+	require.NoError(t, err)
+	return c
+}
+
+func TestWithKeepsSettingsAndConnections(t *testing.T) {
+	t.Parallel()
+	var keys, agents []string
+	srv, conns := newCounted(t, func(w http.ResponseWriter, r *http.Request) {
+		keys, agents = append(keys, r.Header.Get("Fastly-Key")), append(agents, r.UserAgent())
+		w.WriteHeader(http.StatusServiceUnavailable)
+	})
+	parent := mustClient(t, fastly.WithBaseURL(srv.URL), fastly.WithAPIKey("parent"), fastly.WithUserAgent("tool/1"), noRetry)
+	skipWaits(parent)
+	for _, c := range []*fastly.Client{
+		parent, mustWith(t, parent), mustWith(t, parent, fastly.WithAPIKey("child")),
+		mustWith(t, parent, fastly.WithHTTPClient(&http.Client{Timeout: time.Hour})),
+		mustWith(t, parent, fastly.WithUserAgent("other/2"), quickRetry), parent,
+	} {
+		_, err := c.Tokens.GetTokenCurrent(t.Context())
+		require.ErrorIs(t, err, fastly.ErrServer)
+	}
+	assert.Equal(t, []string{"parent", "parent", "child", "parent", "parent", "parent", "parent", "parent", "parent"}, keys)
+	for i, agent := range agents {
+		want := "tool/1 "
+		if i >= 4 && i < 8 { // with the retries of its policy
+			want = "other/2 "
+		}
+		assert.Contains(t, agent, want, "request %d", i)
+	}
+	assert.EqualValues(t, 1, conns.Load(), "connections")
+}
+
+func TestWithReplacesCredentials(t *testing.T) {
+	t.Parallel()
+	ways := map[string]struct {
+		option fastly.Option
+		header string
+		value  string
+	}{
+		"key":          {fastly.WithAPIKey("one"), "Fastly-Key", "one"},
+		"another key":  {fastly.WithAPIKey("two"), "Fastly-Key", "two"},
+		"key function": {fastly.WithAPIKeyFunc(func(context.Context) (fastly.Secret, error) { return "three", nil }), "Fastly-Key", "three"},
+		"Basic":        {fastly.WithBasicAuth("a", "b"), "Authorization", "Basic YTpi"},
+		"nothing":      {fastly.WithoutAuthentication(), "", ""},
+	}
+	for from, parent := range ways {
+		for to, child := range ways {
+			srv := newStub(t, http.StatusOK, nil, createdJSON)
+			c := mustWith(t, mustClient(t, fastly.WithBaseURL(srv.URL), parent.option, noRetry), child.option)
+			_, err := c.Tokens.CreateToken(t.Context(), &fastly.CreateTokenRequest{})
+			if child.header == "" {
+				assertInvalid(t, err, "the client has no credentials")
+				continue
+			}
+			require.NoError(t, err, "%s from %s", to, from)
+			got := srv.request(t).header
+			for _, header := range []string{"Fastly-Key", "Authorization"} {
+				want := ""
+				if header == child.header {
+					want = child.value
+				}
+				assert.Equal(t, want, got.Get(header), "%s from %s: %s", to, from, header)
+			}
+		}
+	}
+}
+
+func TestWithATransportSendsThroughIt(t *testing.T) {
+	t.Parallel()
+	parent := mustClient(t, fastly.WithAPIKey(someKey), noRetry)
+	for range 2 { // a transport can be replaced by another one
+		var header http.Header
+		parent = mustWith(t, parent, fastly.WithTransport(roundTripFunc(func(r *http.Request) (*http.Response, error) {
+			header = r.Header.Clone()
+			return respond(http.StatusOK, tokenJSON)(r)
+		})))
+		_, err := mustWith(t, parent).Tokens.GetTokenCurrent(t.Context())
+		require.NoError(t, err)
+		require.NotNil(t, header)
+		assert.Empty(t, header["Fastly-Key"], "the credentials of the parent are gone")
+	}
+}
+
+func TestWithRejects(t *testing.T) {
+	t.Parallel()
+	byKey := mustClient(t, fastly.WithAPIKey(someKey), fastly.WithBaseURL("https://one.example"))
+	byTransport := mustClient(t, fastly.WithTransport(respond(http.StatusOK, tokenJSON)))
+	function := fastly.WithAPIKeyFunc(func(context.Context) (fastly.Secret, error) { return someKey, nil })
+	const owned = "the client's transport authenticates, and would do so beside "
+	for name, test := range map[string]struct {
+		parent *fastly.Client
+		opts   []fastly.Option
+		says   string
+	}{
+		"two ways at once":       {byKey, []fastly.Option{fastly.WithAPIKey("a"), fastly.WithBasicAuth("a", "b")}, "WithAPIKey and WithBasicAuth are two ways of authentication"},
+		"key beside transport":   {byTransport, []fastly.Option{fastly.WithAPIKey("a")}, owned + "WithAPIKey: make another client"},
+		"func beside transport":  {byTransport, []fastly.Option{function}, owned + "WithAPIKeyFunc"},
+		"Basic beside transport": {byTransport, []fastly.Option{fastly.WithBasicAuth("a", "b")}, owned + "WithBasicAuth"},
+		"login beside transport": {byTransport, []fastly.Option{fastly.WithoutAuthentication()}, owned + "WithoutAuthentication"},
+		"other base URL":         {byKey, []fastly.Option{fastly.WithBaseURL("https://two.example")}, "another base URL needs credentials of its own"},
+		"other path":             {byKey, []fastly.Option{fastly.WithBaseURL("https://one.example/path")}, "another base URL needs credentials of its own"},
+		"other base, transport":  {byTransport, []fastly.Option{fastly.WithBaseURL("https://two.example")}, "another base URL needs credentials of its own"},
+		"nil option":             {byKey, []fastly.Option{nil}, "an option is nil"},
+		"bad option":             {byKey, []fastly.Option{fastly.WithAPIKey("")}, "the API key is empty"},
+		"plain http":             {byKey, []fastly.Option{fastly.WithBaseURL("http://two.example"), fastly.WithAPIKey("a")}, "the base URL is plain http"},
+		"zero client":            {new(fastly.Client), nil, "make it with NewClient"},
+		"nil client":             {nil, nil, "make it with NewClient"},
+	} {
+		c, err := test.parent.With(test.opts...)
+		assert.Nil(t, c, name)
+		assertInvalid(t, err, test.says)
+	}
+	mustWith(t, byKey, fastly.WithBaseURL("https://ONE.example/"))
+	mustWith(t, byKey, fastly.WithBaseURL("https://two.example"), fastly.WithAPIKey("a"))
+	mustWith(t, byKey, function)
+}
+
+func TestWithSharesTheRateLimitOfABaseURL(t *testing.T) {
+	t.Parallel()
+	srv := newStub(t, http.StatusNoContent, http.Header{"Fastly-Ratelimit-Remaining": {"7"}}, "")
+	parent := srv.client(t)
+	same := mustWith(t, parent, fastly.WithAPIKey("child"))
+	other := mustWith(t, parent, fastly.WithAPIKey("child"), fastly.WithBaseURL(srv.URL+"/other"))
+	require.NoError(t, same.Tokens.RevokeToken(t.Context(), someID))
+	for c, want := range map[*fastly.Client]bool{parent: true, same: true, other: false} {
+		rl, ok := c.RateLimit()
+		assert.Equal(t, want, ok)
+		assert.Equal(t, want, rl.Remaining == 7)
 	}
 }
 

@@ -9,7 +9,9 @@ import (
 	"net/url"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/fastly-tokens/fastly/internal/terminal"
 )
@@ -23,11 +25,17 @@ type config struct {
 	plainHTTP bool
 	option    string                                    // the way of authentication
 	obtain    func(context.Context) (credential, error) // nil: no credentials
-	own       http.RoundTripper                         // of WithTransport
-	client    *http.Client
 	product   string
 	policy    RetryPolicy
 	logger    *slog.Logger
+	timeout   time.Duration // of an attempt
+	silence   time.Duration // bounds each read of a response, unless zero
+
+	own         http.RoundTripper // of WithTransport
+	other       http.RoundTripper // of WithHTTPClient
+	below       http.RoundTripper // one of these, or the library's own
+	middlewares []func(next http.RoundTripper) http.RoundTripper
+	transport   http.RoundTripper // below with the middlewares, the first one outermost; nil: to be made
 }
 
 func (c *config) authenticate(option string, obtain func(context.Context) (credential, error), own http.RoundTripper) error {
@@ -35,6 +43,9 @@ func (c *config) authenticate(option string, obtain func(context.Context) (crede
 		return invalid("%s and %s are two ways of authentication: use one", c.option, option)
 	}
 	c.option, c.obtain, c.own = option, obtain, own
+	if own != nil {
+		c.transport = nil
+	}
 	return nil
 }
 
@@ -103,17 +114,37 @@ func WithTransport(rt http.RoundTripper) Option {
 // transport sees each request with its credentials and body. hc is never modified; its Jar and its
 // CheckRedirect are not used.
 //
-// If hc has a Transport or a Timeout, that Timeout bounds each attempt, response body included;
-// zero means no bound but the context's. Otherwise, and without this option, an attempt ends after
-// 60 s without a response header, or 60 s of silence in the response body. A nil Transport means
-// the library's own, which opens at most 64 connections.
+// A Timeout bounds each attempt, response body included; for none, set a long one. If it is zero,
+// and without this option, an attempt ends after 60 s without a response header, or 60 s of silence
+// in the response body. A nil Transport means the library's own.
 func WithHTTPClient(hc *http.Client) Option {
 	return func(c *config) error {
 		if hc == nil {
 			return invalid("WithHTTPClient was given nil")
 		}
-		c.client = hc
+		if hc.Transport != nil || c.other != nil {
+			c.other, c.transport = hc.Transport, nil
+		}
+		c.timeout, c.silence = hc.Timeout, 0
 		return checkTLS(hc.Transport)
+	}
+}
+
+// WithMiddleware puts a round tripper around the transport, whichever it is, for tracing, metrics
+// or logging. The first one given is the outermost; those of [Client.With] are outside those it
+// inherits. wrap is called when a client is made; it is called again by a With that replaces the
+// transport.
+//
+// A middleware sees each attempt, with its credentials and its body: it must log neither. It keeps
+// to the contract of [http.RoundTripper], and passes the context of the request on. It must not send
+// a request again, since a create could then make a second token: retries are the client's.
+func WithMiddleware(wrap func(next http.RoundTripper) http.RoundTripper) Option {
+	return func(c *config) error {
+		if wrap == nil {
+			return invalid("WithMiddleware was given nil")
+		}
+		c.middlewares = append(c.middlewares, wrap)
+		return nil
 	}
 }
 
@@ -181,22 +212,63 @@ func withEnv(c *config) error {
 	return nil
 }
 
-// complete is the last Option: it fills in defaults, and rejects what can't work as a whole.
-func (c *config) complete() error {
+// complete adds what no option has given, from parent or the defaults, and rejects what can't work
+// as a whole.
+func (c *config) complete(parent *config) error {
 	if runtime.GOOS == "js" {
 		return invalid("browsers are not supported: they follow redirects with the key")
 	}
-	if c.option == "" {
-		return invalid("no credentials: use WithAPIKey, WithAPIKeyFunc, WithBasicAuth, WithoutAuthentication, WithTransport or NewClientFromEnv")
+	if err := c.inherit(parent); err != nil {
+		return err
 	}
-	c.base = cmp.Or(c.base, &url.URL{Scheme: "https", Host: defaultHost})
 	if c.base.Scheme == "http" && !c.plainHTTP && !isLoopback(c.base.Hostname()) {
 		return invalid("the base URL is plain http, which would show the credentials to anyone on the path to %s: use https", c.base.Host)
 	}
-	c.client, c.policy = cmp.Or(c.client, new(http.Client)), c.policy.withDefaults()
-	c.logger = cmp.Or(c.logger, slog.New(slog.DiscardHandler))
-	if c.own != nil && c.client.Transport != nil {
+	if c.own != nil && c.other != nil {
 		return invalid("WithTransport and the Transport of WithHTTPClient exclude each other: wrap the latter in your transport, or leave it nil")
+	}
+	c.policy = c.policy.withDefaults()
+	c.logger = cmp.Or(c.logger, slog.New(slog.DiscardHandler))
+	if c.timeout <= 0 {
+		c.timeout, c.silence = defaultTimeout, defaultTimeout
+	}
+	return c.wrap(parent)
+}
+
+// inherit adds the base URL and the credentials of parent, which is empty for a new client.
+func (c *config) inherit(parent *config) error {
+	switch {
+	case parent.own != nil && c.option != "" && c.own == nil:
+		return invalid("the client's transport authenticates, and would do so beside %s: make another client", c.option)
+	case c.option != "":
+	case parent.option == "":
+		return invalid("no credentials: use WithAPIKey, WithAPIKeyFunc, WithBasicAuth, WithoutAuthentication, WithTransport or NewClientFromEnv")
+	case c.base != nil && *c.base != *parent.base:
+		return invalid("another base URL needs credentials of its own: give both")
+	default:
+		c.option, c.obtain, c.own = parent.option, parent.obtain, parent.own
+	}
+	c.base = cmp.Or(c.base, parent.base, &url.URL{Scheme: "https", Host: defaultHost})
+	return nil
+}
+
+// wrap makes the transport with its middlewares: those of parent again if what is below is new.
+func (c *config) wrap(parent *config) error {
+	wraps := c.middlewares
+	c.middlewares = slices.Concat(c.middlewares, parent.middlewares)
+	if c.transport == nil {
+		wraps = c.middlewares
+		c.transport = cmp.Or(c.own, c.other)
+		if c.transport == nil {
+			c.transport = defaultTransport()
+		}
+		c.below = c.transport
+	}
+	for _, wrap := range slices.Backward(wraps) {
+		c.transport = wrap(c.transport)
+		if c.transport == nil {
+			return invalid("a middleware returned nil")
+		}
 	}
 	return nil
 }

@@ -426,3 +426,114 @@ func TestBaseURLWithASecretIsNotShown(t *testing.T) {
 		assertNoSecret(t, err)
 	}
 }
+
+// marking is a middleware that notes its name when it gets a request.
+func marking(name string, seen *[]string) fastly.Option {
+	return fastly.WithMiddleware(func(next http.RoundTripper) http.RoundTripper {
+		return roundTripFunc(func(r *http.Request) (*http.Response, error) {
+			*seen = append(*seen, name)
+			return next.RoundTrip(r)
+		})
+	})
+}
+
+func TestMiddlewaresAreCalledFromTheOutside(t *testing.T) {
+	t.Parallel()
+	srv := newStub(t, http.StatusOK, nil, tokenJSON)
+	var seen []string
+	base := &http.Transport{}
+	t.Cleanup(base.CloseIdleConnections)
+	parent := srv.client(t, marking("a", &seen), marking("b", &seen))
+	child, err := parent.With(marking("c", &seen), marking("d", &seen))
+	require.NoError(t, err)
+	rewired, err := child.With(fastly.WithHTTPClient(&http.Client{Transport: base}), marking("e", &seen))
+	require.NoError(t, err)
+	for c, want := range map[*fastly.Client]string{parent: "ab", child: "cdab", rewired: "ecdab"} {
+		seen = nil
+		_, err = c.Tokens.GetTokenCurrent(t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, want, strings.Join(seen, ""))
+	}
+}
+
+func TestMiddlewareIsMadeAgainOnlyForAnotherTransport(t *testing.T) {
+	t.Parallel()
+	made := 0
+	c := mustClient(t, fastly.WithAPIKey(someKey), fastly.WithMiddleware(func(next http.RoundTripper) http.RoundTripper {
+		made++
+		return next
+	}))
+	for _, step := range []struct {
+		opt  fastly.Option
+		made int
+	}{
+		{fastly.WithAPIKey("other"), 1},
+		{fastly.WithHTTPClient(&http.Client{Timeout: time.Minute}), 1},
+		{fastly.WithHTTPClient(&http.Client{Transport: respond(http.StatusOK, "")}), 2},
+		{fastly.WithTransport(respond(http.StatusOK, "")), 3},
+	} {
+		_, err := c.With(step.opt)
+		require.NoError(t, err)
+		assert.Equal(t, step.made, made)
+	}
+}
+
+// It can trace, count and log each attempt.
+func TestMiddlewareSeesEachAttempt(t *testing.T) {
+	t.Parallel()
+	for name, transport := range map[string]func(http.RoundTripper) fastly.Option{
+		"of the HTTP client": func(rt http.RoundTripper) fastly.Option {
+			return fastly.WithHTTPClient(&http.Client{Transport: rt})
+		},
+		"of the caller": fastly.WithTransport,
+	} {
+		status := []int{http.StatusTooManyRequests, http.StatusOK}
+		var bodies, keys []string
+		below := roundTripFunc(func(r *http.Request) (*http.Response, error) {
+			code := status[0]
+			status = status[1:]
+			if code == http.StatusTooManyRequests {
+				return respond(code, "slow down")(r)
+			}
+			return respond(code, createdJSON)(r)
+		})
+		opts := []fastly.Option{transport(below), quickRetry, fastly.WithMiddleware(func(next http.RoundTripper) http.RoundTripper {
+			return roundTripFunc(func(r *http.Request) (*http.Response, error) {
+				body, err := io.ReadAll(r.Body)
+				require.NoError(t, err)
+				bodies, keys = append(bodies, string(body)), append(keys, r.Header.Get("Fastly-Key"))
+				return next.RoundTrip(r)
+			})
+		})}
+		key := ""
+		if name == "of the HTTP client" {
+			key = someKey
+			opts = append(opts, fastly.WithAPIKey(someKey))
+		}
+		_, err := mustClient(t, opts...).Tokens.CreateToken(t.Context(), &fastly.CreateTokenRequest{Name: "x"})
+		require.NoError(t, err, name)
+		assert.Equal(t, []string{"name=x", "name=x"}, bodies, name)
+		assert.Equal(t, []string{key, key}, keys, name)
+	}
+}
+
+func TestMiddlewareMustBeOne(t *testing.T) {
+	t.Parallel()
+	_, err := fastly.NewClient(fastly.WithAPIKey(someKey), fastly.WithMiddleware(nil))
+	assertInvalid(t, err, "WithMiddleware was given nil")
+	none := fastly.WithMiddleware(func(http.RoundTripper) http.RoundTripper { return nil })
+	_, err = fastly.NewClient(fastly.WithAPIKey(someKey), none)
+	assertInvalid(t, err, "a middleware returned nil")
+	_, err = mustClient(t, fastly.WithAPIKey(someKey)).With(none)
+	assertInvalid(t, err, "a middleware returned nil")
+}
+
+func TestTLSIsCheckedBelowMiddlewares(t *testing.T) {
+	t.Parallel()
+	weak := &http.Transport{TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS10}} //nolint:gosec // to be rejected
+	var seen []string
+	for _, opt := range []fastly.Option{fastly.WithTransport(weak), fastly.WithHTTPClient(&http.Client{Transport: weak})} {
+		_, err := fastly.NewClient(marking("a", &seen), opt)
+		assertInvalid(t, err, "MinVersion of TLS 1.0")
+	}
+}

@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// defaultTimeout bounds the silence of the server, unless the caller's http.Client decides.
+// defaultTimeout bounds the silence of the server, unless the caller's http.Client has a Timeout.
 const defaultTimeout = 60 * time.Second
 
 // defaultTransport returns a copy of http.DefaultTransport with more connections and stricter
@@ -26,7 +26,7 @@ func defaultTransport() http.RoundTripper {
 		return http.DefaultTransport
 	}
 	t := shared.Clone()
-	t.MaxConnsPerHost, t.MaxIdleConnsPerHost = 64, 64
+	t.MaxIdleConnsPerHost = 64
 	t.MaxResponseHeaderBytes = 256 << 10
 	t.ReadBufferSize = 32 << 10 // fewer system calls for a long list
 	t.TLSClientConfig = cmp.Or(t.TLSClientConfig, new(tls.Config))
@@ -73,6 +73,13 @@ func checkTLS(rt http.RoundTripper) error {
 	return nil
 }
 
+// closeIdle closes the idle connections of a transport, if it can.
+func closeIdle(rt http.RoundTripper) {
+	if t, ok := rt.(interface{ CloseIdleConnections() }); ok {
+		t.CloseIdleConnections()
+	}
+}
+
 // roundTrip copes with transports that break the contract of RoundTrip. Its response has a body.
 func roundTrip(rt http.RoundTripper, req *http.Request) (*http.Response, error) {
 	resp, err := rt.RoundTrip(req)
@@ -99,12 +106,14 @@ type watch struct {
 
 	ctx     context.Context // of the attempt
 	cancel  context.CancelCauseFunc
-	timer   *time.Timer   // ends the attempt; nil: no bound
+	timer   *time.Timer   // ends the attempt
 	silence time.Duration // bounds each read, unless zero
 	cut     error         // why the body was cut off, if it was
 
 	trace          httptrace.ClientTrace
-	standard       bool        // the transport is net/http's own
+	transport      http.RoundTripper
+	standard       bool        // the transport below all middlewares is net/http's own
+	wrapped        bool        // there are middlewares
 	maxConnections int32       // that net/http may try for the attempt
 	asked          atomic.Bool // for a connection
 	connected      atomic.Int32
@@ -116,8 +125,10 @@ var errRepeated = errors.New("the HTTP/2 connection was lost after the request w
 
 // watch starts an attempt: requests with the context of the watch are part of it. Stop it in the end.
 func (c *Client) watch(ctx context.Context, k kind) *watch {
-	w := &watch{silence: c.silence, maxConnections: 100} // over HTTP/1 each kept connection may turn out closed
-	if k == kindRead && !c.http1.Load() {
+	w := &watch{silence: c.silence, transport: c.transport, wrapped: len(c.middlewares) > 0}
+	_, w.standard = c.below.(*http.Transport)
+	w.maxConnections = 100 // over HTTP/1 each kept connection may turn out closed
+	if k == kindRead && !c.seen.http1.Load() {
 		w.maxConnections = 4
 	}
 	w.trace.GotConn = w.gotConn
@@ -135,16 +146,12 @@ func (c *Client) watch(ctx context.Context, k kind) *watch {
 	}
 	ctx, w.cancel = context.WithCancelCause(ctx)
 	w.ctx = httptrace.WithClientTrace(ctx, &w.trace)
-	if c.timeout > 0 {
-		w.timer = time.AfterFunc(c.timeout, func() { w.cancel(context.DeadlineExceeded) })
-	}
+	w.timer = time.AfterFunc(c.timeout, func() { w.cancel(context.DeadlineExceeded) })
 	return w
 }
 
 func (w *watch) stop() {
-	if w.timer != nil {
-		w.timer.Stop()
-	}
+	w.timer.Stop()
 	w.cancel(nil)
 }
 
@@ -162,9 +169,8 @@ func (w *watch) stopRepeat() {
 }
 
 // send makes the round trip, and watches the body of the response.
-func (w *watch) send(rt http.RoundTripper, req *http.Request) (*http.Response, error) {
-	_, w.standard = rt.(*http.Transport)
-	resp, err := roundTrip(rt, req)
+func (w *watch) send(req *http.Request) (*http.Response, error) {
+	resp, err := roundTrip(w.transport, req)
 	if err != nil {
 		return nil, err
 	}
@@ -182,8 +188,8 @@ func (w *watch) sent(err error) bool {
 	case w.connected.Load() > 0 && (w.ctx.Err() != nil || !w.standard || w.trace.WroteHeaders == nil):
 		return true // the header may have been sent without being reported as written
 	}
-	// A transport that reports nothing counts as having sent, unless err comes from before that.
-	return !w.asked.Load() && !w.standard && !isPermanent(err)
+	// What reports nothing counts as having sent, unless err comes from before that.
+	return !w.asked.Load() && (!w.standard || w.wrapped) && !isPermanent(err)
 }
 
 // ended returns why the attempt or its response body ended early, or nil.

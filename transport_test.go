@@ -71,7 +71,7 @@ func TestAttemptEndsInTime(t *testing.T) {
 		"header too late":         {nil, time.Hour, 0, time.Minute, false},
 		"slow body":               {nil, 59 * time.Second, 59 * time.Second, (1 + reads) * 59 * time.Second, true},
 		"silent body":             {nil, 30 * time.Second, time.Hour, 90 * time.Second, false},
-		"with a jar alone":        {new(http.Client), 30 * time.Second, time.Hour, 90 * time.Second, false},
+		"an empty client":         {new(http.Client), 30 * time.Second, time.Hour, 90 * time.Second, false},
 		"Timeout and no response": {&http.Client{Timeout: 3 * time.Minute}, time.Hour, 0, 3 * time.Minute, false},
 		"Timeout in a slow body":  {&http.Client{Timeout: 3 * time.Minute}, 100 * time.Second, 50 * time.Second, 3 * time.Minute, false},
 		"Timeout that is enough":  {&http.Client{Timeout: 3 * time.Minute}, 100 * time.Second, time.Second, (100 + reads) * time.Second, true},
@@ -98,15 +98,18 @@ func TestAttemptEndsInTime(t *testing.T) {
 	}
 }
 
-func TestTransportOfTheHTTPClientHasNoTimeoutUnlessSet(t *testing.T) {
+// Tracing, for example, must not cost the bound.
+func TestTransportOfTheHTTPClientIsBoundedLikeTheLibrarysOwn(t *testing.T) {
 	t.Parallel()
-	for timeout, ok := range map[time.Duration]bool{0: true, time.Hour: false} {
+	for timeout, want := range map[time.Duration]time.Duration{0: time.Minute, -1: time.Minute, time.Hour: time.Hour} {
 		synctest.Test(t, func(t *testing.T) {
 			c := mustClient(t, noRetry, fastly.WithAPIKey(someKey), fastly.WithHTTPClient(&http.Client{
-				Timeout: timeout, Transport: pausing{header: 1000 * time.Hour, pause: 1000 * time.Hour, body: strings.NewReader(tokenJSON)},
+				Timeout: timeout, Transport: pausing{header: 1000 * time.Hour, body: strings.NewReader(tokenJSON)},
 			}))
+			start := time.Now()
 			_, err := c.Tokens.GetTokenCurrent(t.Context())
-			assert.Equal(t, ok, err == nil, "timeout %v: %v", timeout, err)
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+			assert.Equal(t, want, time.Since(start))
 		})
 	}
 }
@@ -307,7 +310,7 @@ func TestDefaultTransportIsBounded(t *testing.T) {
 	useDefaultTransport(t, &http.Transport{TLSNextProto: map[string]func(string, *tls.Conn) http.RoundTripper{}})
 	tr, ok := fastly.DefaultTransport().(*http.Transport)
 	require.True(t, ok)
-	assert.Equal(t, 64, tr.MaxConnsPerHost)
+	assert.Zero(t, tr.MaxConnsPerHost)
 	assert.Equal(t, 64, tr.MaxIdleConnsPerHost)
 	assert.EqualValues(t, 256<<10, tr.MaxResponseHeaderBytes)
 	assert.Equal(t, 32<<10, tr.ReadBufferSize)
@@ -384,8 +387,7 @@ func TestSettingsOfTheDefaultTransportAreKept(t *testing.T) {
 	}
 	_, err := tr.Dial("tcp", "127.0.0.1:0") //nolint:staticcheck // as above
 	require.ErrorIs(t, err, errConnRefused)
-	assert.Equal(t, 64, tr.MaxConnsPerHost)
-	assert.Zero(t, was.MaxConnsPerHost, "the program's transport is not modified")
+	assert.Zero(t, was.MaxIdleConnsPerHost, "the program's transport is not modified")
 	assert.Zero(t, was.HTTP2.SendPingTimeout, "the program's transport is not modified")
 }
 
@@ -1354,17 +1356,43 @@ func TestRetriesUseTheSameConnection(t *testing.T) {
 	assert.LessOrEqual(t, conns.Load(), int32(fewReplaced), "connections")
 }
 
-func TestManyGoroutinesOpenAtMost64Connections(t *testing.T) {
-	t.Parallel()
-	var turns, open, most atomic.Int32
-	srv, conns := newCounted(t, func(w http.ResponseWriter, r *http.Request) {
-		n := open.Add(1)
-		defer open.Add(-1)
-		for seen := most.Load(); n > seen && !most.CompareAndSwap(seen, n); seen = most.Load() {
+// A bound on connections would make every later call wait for dials that hang.
+func TestCallsWaitForNoHungDials(t *testing.T) {
+	srv := newStub(t, http.StatusOK, nil, tokenJSON)
+	const hung = 100
+	var dials atomic.Int32
+	all := make(chan struct{})
+	useDefaultTransport(t, &http.Transport{DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+		n := dials.Add(1)
+		if n > hung {
+			return new(net.Dialer).DialContext(ctx, network, addr)
 		}
-		time.Sleep(time.Millisecond)
-		respondByTurns(w, r, 10*turns.Add(1))
-	})
+		if n == hung {
+			close(all)
+		}
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}})
+	c := srv.client(t, noRetry)
+	ctx, cancel := context.WithCancel(t.Context())
+	var calls sync.WaitGroup
+	for range hung {
+		calls.Go(func() {
+			_, err := c.Tokens.GetTokenCurrent(ctx)
+			assert.ErrorIs(t, err, context.Canceled)
+		})
+	}
+	<-all
+	_, err := c.Tokens.GetTokenCurrent(t.Context())
+	require.NoError(t, err)
+	cancel()
+	calls.Wait()
+}
+
+func TestManyGoroutinesShareAClient(t *testing.T) {
+	t.Parallel()
+	var turns atomic.Int32
+	srv, _ := newCounted(t, func(w http.ResponseWriter, r *http.Request) { respondByTurns(w, r, 10*turns.Add(1)) })
 	c := mustClient(t, fastly.WithBaseURL(srv.URL), fastly.WithAPIKey(someKey))
 	var wg sync.WaitGroup
 	for range 100 {
@@ -1377,7 +1405,64 @@ func TestManyGoroutinesOpenAtMost64Connections(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	assert.LessOrEqual(t, most.Load(), int32(64), "requests, so connections, at the same time")
-	assert.Less(t, conns.Load(), int32(64+fewReplaced), "connections in all")
-	assert.Greater(t, most.Load(), int32(1), "requests at the same time")
+	assert.EqualValues(t, 100*len(operations), turns.Load(), "requests")
+}
+
+// A create that may have been processed must not be repeated, and one that was not sent should be.
+func TestOutcomeOfACreateBehindMiddlewares(t *testing.T) {
+	t.Parallel()
+	pass := func(next http.RoundTripper) http.RoundTripper { return roundTripFunc(next.RoundTrip) }
+	fail := func(http.RoundTripper) http.RoundTripper {
+		return roundTripFunc(func(*http.Request) (*http.Response, error) { return nil, errors.New("the circuit is open") })
+	}
+	untraced := func(next http.RoundTripper) http.RoundTripper {
+		return roundTripFunc(func(r *http.Request) (*http.Response, error) {
+			return next.RoundTrip(r.WithContext(context.WithoutCancel(context.Background()))) //nolint:contextcheck // what is tested
+		})
+	}
+	for name, test := range map[string]struct {
+		wraps   []func(http.RoundTripper) http.RoundTripper
+		unknown bool
+		dials   int32
+	}{
+		"not sent":                    {[]func(http.RoundTripper) http.RoundTripper{pass, pass}, false, 4},
+		"failed by the middleware":    {[]func(http.RoundTripper) http.RoundTripper{pass, fail}, true, 0},
+		"without the request's trace": {[]func(http.RoundTripper) http.RoundTripper{untraced}, true, 1},
+	} {
+		var dials atomic.Int32
+		base := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+			dials.Add(1)
+			return nil, errConnRefused
+		}}
+		opts := []fastly.Option{fastly.WithAPIKey(someKey), fastly.WithHTTPClient(&http.Client{Transport: base}), quickRetry}
+		for _, wrap := range test.wraps {
+			opts = append(opts, fastly.WithMiddleware(wrap))
+		}
+		_, err := mustClient(t, opts...).Tokens.CreateToken(t.Context(), &fastly.CreateTokenRequest{})
+		require.Error(t, err)
+		assert.Equal(t, test.unknown, isUnknown(err), "%s: %v", name, err)
+		assert.Equal(t, test.dials, dials.Load(), "%s: dials", name)
+	}
+}
+
+func TestCloseIdleConnectionsReachesTheTransportBelow(t *testing.T) {
+	t.Parallel()
+	srv, conns := newCounted(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, tokenJSON) })
+	wrap := fastly.WithMiddleware(func(next http.RoundTripper) http.RoundTripper { return roundTripFunc(next.RoundTrip) })
+	host := hostOf(t, srv.URL)
+	for name, opts := range map[string][]fastly.Option{
+		"own":        {fastly.WithAPIKey(someKey)},
+		"middleware": {fastly.WithAPIKey(someKey), wrap},
+		"key":        {fastly.WithTransport(&fastly.APIKeyTransport{Key: someKey, Host: host, Base: new(http.Transport)}), wrap},
+		"Basic":      {fastly.WithTransport(&fastly.BasicAuthTransport{Username: "a", Password: "b", Host: host, Base: new(http.Transport)})},
+	} {
+		c := mustClient(t, append(opts, fastly.WithBaseURL(srv.URL), noRetry)...)
+		before := conns.Load()
+		for range 2 {
+			_, err := c.Tokens.GetTokenCurrent(t.Context())
+			require.NoError(t, err, name)
+			c.CloseIdleConnections()
+		}
+		assert.EqualValues(t, before+2, conns.Load(), "%s: connections", name)
+	}
 }
