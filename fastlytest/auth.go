@@ -30,6 +30,18 @@ func (st *state) authenticate(c *call, need access) *problem {
 	return checkScopes(c.key.Scopes, need)
 }
 
+// authenticateBare is authenticate for requests without a body. A Content-Type alone
+// is accepted, because generated clients send one.
+func (st *state) authenticateBare(c *call, need access) *problem {
+	if p := st.authenticate(c, need); p != nil {
+		return p
+	}
+	if len(c.body) > 0 {
+		return newProblem(http.StatusBadRequest, "This request takes no body")
+	}
+	return nil
+}
+
 // needKey is useKey for requests that need a key.
 func (st *state) needKey(c *call) *problem {
 	p := st.useKey(c)
@@ -76,7 +88,7 @@ func checkScopes(scopes fastly.Scopes, need access) *problem {
 // count applies the account's rate limit. Reads don't count.
 func (st *state) count(c *call) *problem {
 	full := c.account.full(c.now, st.opts.perHour)
-	if c.method == http.MethodGet && !(full && st.opts.limitReads) {
+	if c.method == http.MethodGet && (!full || !st.opts.limitReads) {
 		return nil
 	}
 	c.counted = true

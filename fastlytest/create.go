@@ -58,10 +58,14 @@ func (st *state) authenticateCreate(c *call, form url.Values) *problem {
 	} else {
 		p = st.createByLogin(c, byForm, basic)
 	}
-	if p == nil && !c.user.useOTP(c.header.Values("Fastly-OTP"), c.now) {
+	if p != nil {
+		return p
+	}
+	valid := c.user.useOTP(c.header.Values("Fastly-OTP"), c.now)
+	if !valid {
 		return errOTP
 	}
-	return p
+	return nil
 }
 
 // createByKey authenticates a request with a key: it must be confirmed and of

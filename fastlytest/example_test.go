@@ -99,6 +99,33 @@ func ExampleWithRateLimit() {
 	// an hour later: true
 }
 
+func ExampleWithLag() {
+	// By the real clock the lag would end by itself.
+	noon := time.Date(2030, 1, 2, 12, 0, 0, 0, time.UTC)
+	srv := fastlytest.NewServer(
+		fastlytest.WithLag(time.Minute),
+		fastlytest.WithClock(func() time.Time { return noon }),
+	)
+	defer srv.Close()
+	client := srv.Client()
+	ctx := context.Background()
+
+	created, err := client.Tokens.CreateToken(ctx, &fastly.CreateTokenRequest{
+		Username: srv.User().Login, Password: fastly.Secret(srv.User().Password),
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, err = client.Tokens.GetToken(ctx, created.ID)
+	fmt.Println("not there yet:", errors.Is(err, fastly.ErrNotFound))
+	srv.Advance(time.Minute)
+	_, err = client.Tokens.GetToken(ctx, created.ID)
+	fmt.Println("a minute later:", err)
+	// Output:
+	// not there yet: true
+	// a minute later: <nil>
+}
+
 func ExampleWithoutSudo() {
 	srv := fastlytest.NewServer(fastlytest.WithoutSudo())
 	defer srv.Close()

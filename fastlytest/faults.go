@@ -3,6 +3,7 @@ package fastlytest
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -159,21 +160,20 @@ type faults []*pending
 // if none does.
 func (fs *faults) next(method, path string) Fault {
 	for i, p := range *fs {
-		if !p.matches(method, path) || !p.due() {
+		if !p.matches(method, path) {
 			continue
 		}
-		if p.fired++; p.Times >= 0 && p.fired >= max(p.Times, 1) {
-			*fs = append((*fs)[:i:i], (*fs)[i+1:]...)
+		p.seen++
+		if p.seen%max(p.Every, 1) != 0 {
+			continue
+		}
+		p.fired++
+		if p.Times >= 0 && p.fired >= max(p.Times, 1) {
+			*fs = slices.Delete(*fs, i, i+1)
 		}
 		return p.Fault
 	}
 	return Fault{}
-}
-
-// due counts a matching request and reports whether the fault affects it.
-func (p *pending) due() bool {
-	p.seen++
-	return p.seen%max(p.Every, 1) == 0
 }
 
 func (f *Fault) matches(method, path string) bool {

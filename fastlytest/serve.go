@@ -77,9 +77,11 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 
 // process processes the request. readErr is the error of reading its body.
 func (s *Server) process(r *http.Request, body []byte, readErr error) response {
-	if tooLarge := (*http.MaxBytesError)(nil); errors.As(readErr, &tooLarge) {
+	var tooLarge *http.MaxBytesError
+	if errors.As(readErr, &tooLarge) {
 		return newProblem(http.StatusRequestEntityTooLarge, "The body is larger than 1 MiB").response()
-	} else if readErr != nil {
+	}
+	if readErr != nil {
 		return newProblem(http.StatusBadRequest, "The body could not be read").response()
 	}
 	ip, _, _ := net.SplitHostPort(r.RemoteAddr) // always of that form

@@ -32,11 +32,11 @@ func (st *state) confirmPassword(c *call) (response, *problem) {
 			return response{}, newProblem(http.StatusBadRequest, "expiry_time must be an RFC 3339 time in the future")
 		}
 	}
-	switch p := (login{fields["username"], fields["password"]}).checkUser(c.user); p {
-	case nil:
-	case errGrant:
+	p = login{fields["username"], fields["password"]}.checkUser(c.user)
+	if p == errGrant {
 		return response{}, errSudoPassword
-	default:
+	}
+	if p != nil {
 		return response{}, p
 	}
 	c.key.SudoExpiresAt = until

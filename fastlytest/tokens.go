@@ -11,20 +11,14 @@ import (
 )
 
 func (st *state) getSelf(c *call) (response, *problem) {
-	if p := st.authenticate(c, accessSelf); p != nil {
-		return response{}, p
-	}
-	if p := c.noBody(); p != nil {
+	if p := st.authenticateBare(c, accessSelf); p != nil {
 		return response{}, p
 	}
 	return jsonResponse(tokenJSON(c.key.TokenResponse)), nil
 }
 
 func (st *state) getToken(c *call) (response, *problem) {
-	if p := st.authenticate(c, accessRead); p != nil {
-		return response{}, p
-	}
-	if p := c.noBody(); p != nil {
+	if p := st.authenticateBare(c, accessRead); p != nil {
 		return response{}, p
 	}
 	t, p := st.find(c, c.id)
@@ -38,17 +32,17 @@ func (st *state) getToken(c *call) (response, *problem) {
 }
 
 func (st *state) listUser(c *call) (response, *problem) {
-	if p := st.authenticate(c, accessRead); p != nil {
+	if p := st.authenticateBare(c, accessRead); p != nil {
 		return response{}, p
 	}
 	if c.user == nil { // a guess: an automation token has no list
 		return response{}, errForbidden
 	}
-	return st.list(c, func(t *token) bool { return t.user == c.user })
+	return st.list(c, func(t *token) bool { return t.user == c.user }), nil
 }
 
 func (st *state) listCustomer(c *call) (response, *problem) {
-	if p := st.authenticate(c, accessRead); p != nil {
+	if p := st.authenticateBare(c, accessRead); p != nil {
 		return response{}, p
 	}
 	// Nor does the response show whether another customer exists.
@@ -56,15 +50,12 @@ func (st *state) listCustomer(c *call) (response, *problem) {
 		return response{}, errForbidden
 	}
 	// That the list has the automation tokens, too, is a guess.
-	return st.list(c, func(t *token) bool { return t.CustomerID == c.id })
+	return st.list(c, func(t *token) bool { return t.CustomerID == c.id }), nil
 }
 
 // list returns the tokens that keep selects: a snapshot, which is marshaled
 // without the lock.
-func (st *state) list(c *call, keep func(*token) bool) (response, *problem) {
-	if p := c.noBody(); p != nil {
-		return response{}, p
-	}
+func (st *state) list(c *call, keep func(*token) bool) response {
 	var listed []*token
 	for _, t := range st.tokens {
 		if t.listed(c.now) && keep(t) {
@@ -76,7 +67,7 @@ func (st *state) list(c *call, keep func(*token) bool) (response, *problem) {
 	for i, t := range listed {
 		list[i] = t.TokenResponse
 	}
-	return response{status: http.StatusOK, header: jsonHeader(), list: list}, nil
+	return response{status: http.StatusOK, header: jsonHeader(), list: list}
 }
 
 // shuffle changes the order of tokens, because the API's lists are not in order of
@@ -91,14 +82,14 @@ func shuffle(tokens []*token) {
 }
 
 func (st *state) revokeSelf(c *call) (response, *problem) {
-	if p := st.authenticateRevoke(c); p != nil {
+	if p := st.authenticateBare(c, accessWrite); p != nil {
 		return response{}, p
 	}
 	return st.revoke(c, c.key), nil
 }
 
 func (st *state) revokeToken(c *call) (response, *problem) {
-	if p := st.authenticateRevoke(c); p != nil {
+	if p := st.authenticateBare(c, accessWrite); p != nil {
 		return response{}, p
 	}
 	t, p := st.find(c, c.id)
@@ -106,13 +97,6 @@ func (st *state) revokeToken(c *call) (response, *problem) {
 		return response{}, p
 	}
 	return st.revoke(c, t), nil
-}
-
-func (st *state) authenticateRevoke(c *call) *problem {
-	if p := st.authenticate(c, accessWrite); p != nil {
-		return p
-	}
-	return c.noBody()
 }
 
 func (st *state) revoke(c *call, tokens ...*token) response {
@@ -139,15 +123,6 @@ func (st *state) find(c *call, id string) (*token, *problem) {
 	return nil, errForbidden
 }
 
-// noBody rejects a body where the API accepts none. A Content-Type alone is
-// accepted, because generated clients send one.
-func (c *call) noBody() *problem {
-	if len(c.body) > 0 {
-		return newProblem(http.StatusBadRequest, "This request takes no body")
-	}
-	return nil
-}
-
 // revokeBulk revokes all tokens of the request, or none.
 func (st *state) revokeBulk(c *call) (response, *problem) {
 	if p := st.authenticate(c, accessWrite); p != nil {
@@ -159,7 +134,8 @@ func (st *state) revokeBulk(c *call) (response, *problem) {
 	}
 	found := make([]*token, len(ids))
 	for i, id := range ids {
-		if found[i], p = st.find(c, id); p != nil {
+		found[i], p = st.find(c, id)
+		if p != nil {
 			return response{}, p
 		}
 	}
