@@ -135,7 +135,8 @@ func parseCreate(form url.Values, now time.Time) (t fastly.TokenResponse, p *pro
 	}
 	t.Name = form.Get("name")
 	if form.Has("scope") {
-		if t.Scopes, p = parseScopes(form.Get("scope")); p != nil {
+		t.Scopes, p = parseScopes(form.Get("scope"))
+		if p != nil {
 			return t, p
 		}
 	}
@@ -146,10 +147,11 @@ func parseCreate(form url.Values, now time.Time) (t fastly.TokenResponse, p *pro
 		}
 	}
 	if form.Has("expires_at") {
-		var ok bool
-		if t.ExpiresAt, ok = parseTime(form.Get("expires_at")); !ok || !t.ExpiresAt.After(now) {
+		at, ok := parseTime(form.Get("expires_at"))
+		if !ok || !at.After(now) {
 			return t, newProblem(http.StatusUnprocessableEntity, "expires_at must be an RFC 3339 time in the future")
 		}
+		t.ExpiresAt = at
 	}
 	return t, nil
 }
@@ -158,7 +160,8 @@ func parseCreate(form url.Values, now time.Time) (t fastly.TokenResponse, p *pro
 // accounts.
 func parseScopes(text string) (scopes fastly.Scopes, p *problem) {
 	for name := range strings.SplitSeq(text, " ") {
-		switch scope := fastly.Scope(name); scope {
+		scope := fastly.Scope(name)
+		switch scope {
 		case fastly.ScopeGlobal, fastly.ScopePurgeSelect, fastly.ScopePurgeAll, fastly.ScopeGlobalRead,
 			"root", "admin:write":
 			if !scopes.Has(scope) {

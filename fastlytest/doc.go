@@ -12,12 +12,11 @@
 //
 // The server starts with one user, [Server.User], a superuser whose token of
 // global scope is [Server.Key]; [Server.AddUser] and [Server.AddToken] add
-// others. It authenticates, checks scopes and ownership, expires tokens, limits
-// rates and rejects requests, with the API's messages and headers, and is as strict
-// as we know the API to be: from its documentation, from recorded traffic and from
-// clients in the field. It has never been compared with a live account; comments in
-// the source say what is a guess. It serves any client, in any language: point one
-// at [Server].URL and give it the key.
+// others. It authenticates, checks scopes and ownership, expires tokens and limits
+// rates, with the API's messages and headers. It is as strict as we know the API to
+// be, from its documentation, recorded traffic and clients in the field; it has never
+// been compared with a live account, and comments in the source name what is a guess.
+// It serves any client, in any language: point one at [Server].URL and give it the key.
 //
 //	POST   /tokens                  create, by login or by a confirmed key
 //	GET    /tokens                  the tokens of the key's user

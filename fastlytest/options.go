@@ -25,9 +25,9 @@ func WithClock(now func() time.Time) Option {
 	return func(o *options) { o.clock = now }
 }
 
-// WithRateLimit sets how many non-read requests the users and tokens of a customer
-// may make in each hour of the clock. The default is 1000; 0 allows none, and a negative number makes
-// [NewServer] panic.
+// WithRateLimit sets how many non-read requests the users and automation tokens of
+// a customer may make together in each hour of the clock. The default is 1000; 0
+// allows none, and a negative number makes [NewServer] panic.
 //
 // The count starts again on the hour, as the API's does, so a test that uses up
 // the limit by the real clock fails if the hour happens to end. Give the server
@@ -45,21 +45,22 @@ func WithRateLimit(perHour int) Option {
 }
 
 // WithLimitedReads makes reads a 429 as well while the limit of [WithRateLimit] is
-// used up; they do not count. By default reads have no limit.
+// used up, as users of the API report. Reads do not count, and are not limited by
+// default.
 func WithLimitedReads() Option {
 	return func(o *options) { o.limitReads = true }
 }
 
 // WithLag makes reads show creates and revokes only after d by the server's clock,
-// as lists and edges do at times. Until then a token that was created is missing
-// from lists, GET by its ID is a 404, and as a key it is a 401; a revoke finds it.
-// A token that was revoked stays in lists, and nowhere else. What [Server.Tokens]
-// returns and [Server.AddToken] adds does not lag. The default is no lag; a negative
+// as lists and edges do at times. Until then a token that a client has created is
+// missing from lists, its GET by ID is a 404, and as a key it is a 401; a revoke by
+// ID finds it. A token that a client has revoked is still in lists, and nowhere else.
+// [Server.Tokens] and [Server.AddToken] do not lag. The default is no lag; a negative
 // d makes [NewServer] panic.
 //
-// With a clock that stands still, the lag ends when [Server.Advance] says so: after
-// a step of the test, or by a little at each request of the code under test, from
-// its round tripper.
+// With a clock that stands still ([WithClock]), the lag ends when the test calls
+// [Server.Advance]: between two steps, or, for code that polls, by a little for each
+// request, from a round tripper.
 func WithLag(d time.Duration) Option {
 	return func(o *options) { o.lag = d }
 }

@@ -56,7 +56,7 @@ func (st *state) account(id string) *account {
 	return st.accounts[id]
 }
 
-// full reports whether the requests of the hour are used up.
+// full starts the count of a new hour, and reports whether it is used up.
 func (a *account) full(now time.Time, perHour int) bool {
 	// Never back to an earlier hour: requests may overtake each other.
 	if hour := now.Truncate(time.Hour); hour.After(a.hour) {

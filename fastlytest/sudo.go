@@ -27,10 +27,11 @@ func (st *state) confirmPassword(c *call) (response, *problem) {
 	}
 	until := toSecond(c.now.Add(sudoPeriod))
 	if text := fields["expiry_time"]; text != "" {
-		var ok bool
-		if until, ok = parseTime(text); !ok || !until.After(c.now) {
+		at, ok := parseTime(text)
+		if !ok || !at.After(c.now) {
 			return response{}, newProblem(http.StatusBadRequest, "expiry_time must be an RFC 3339 time in the future")
 		}
+		until = at
 	}
 	p = login{fields["username"], fields["password"]}.checkUser(c.user)
 	if p == errGrant {
