@@ -73,7 +73,7 @@ func (st *state) useKey(c *call) *problem {
 }
 
 // checkScopes grants what the documented scopes are known to allow, and nothing
-// to other scopes.
+// to other scopes. Where the API has the text for purge tokens is a guess.
 func checkScopes(scopes fastly.Scopes, need access) *problem {
 	read := scopes.Has(fastly.ScopeGlobalRead)
 	switch {
@@ -81,6 +81,8 @@ func checkScopes(scopes fastly.Scopes, need access) *problem {
 		return nil
 	case read:
 		return errReadOnly
+	case scopes.Has(fastly.ScopePurgeAll), scopes.Has(fastly.ScopePurgeSelect):
+		return errPurgeToken
 	}
 	return errForbidden
 }

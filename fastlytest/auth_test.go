@@ -34,6 +34,7 @@ func TestScopesOfAKeyLimitItsEndpoints(t *testing.T) {
 	t.Parallel()
 	const (
 		notAuthorized = "You are not authorized to perform this action"
+		purge         = "Access denied to purge token"
 		readOnly      = "Read only tokens are not allowed to access this endpoint."
 	)
 	all := map[string]int{
@@ -51,8 +52,8 @@ func TestScopesOfAKeyLimitItsEndpoints(t *testing.T) {
 		{fastly.Scopes{"purge_all", "global"}, all, ""},
 		{fastly.Scopes{"global:read"}, read, readOnly},
 		{fastly.Scopes{"purge_all", "global:read"}, read, readOnly},
-		{fastly.Scopes{"purge_all"}, self, notAuthorized},
-		{fastly.Scopes{"purge_select", "purge_all"}, self, notAuthorized},
+		{fastly.Scopes{"purge_all"}, self, purge},
+		{fastly.Scopes{"purge_select", "purge_all"}, self, purge},
 		{fastly.Scopes{"root"}, self, notAuthorized}, // what it allows is not known
 		{fastly.Scopes{"unheard:of"}, self, notAuthorized},
 	} {

@@ -19,6 +19,7 @@ var (
 	errOtherCredentials = newProblem(http.StatusUnauthorized, "A login in the form takes no Authorization and no Cookie header beside it")
 	errForbidden        = newProblem(http.StatusForbidden, "")
 	errReadOnly         = &problem{Status: http.StatusForbidden, Msg: "Read only tokens are not allowed to access this endpoint."}
+	errPurgeToken       = &problem{Status: http.StatusForbidden, Msg: "Access denied to purge token"}
 	errSudo             = &problem{Status: http.StatusForbidden, Msg: "You must POST /sudo to access this endpoint"}
 	errSudoPassword     = newProblem(http.StatusForbidden, "The username or password is wrong")
 	errNoToken          = newProblem(http.StatusNotFound, "Cannot load token")
