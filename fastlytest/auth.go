@@ -14,6 +14,7 @@ type access int
 const (
 	accessSelf  access = iota // read the key's own token: any scope, which is a guess
 	accessRead                // read other tokens
+	accessUser                // read the user
 	accessWrite               // change anything
 )
 
@@ -73,15 +74,15 @@ func (st *state) useKey(c *call) *problem {
 }
 
 // checkScopes grants what the documented scopes are known to allow, and nothing
-// to other scopes. Where the API has the text for purge tokens is a guess.
+// to other scopes. Clients know the text about purge tokens from /current_user.
 func checkScopes(scopes fastly.Scopes, need access) *problem {
 	read := scopes.Has(fastly.ScopeGlobalRead)
 	switch {
-	case need == accessSelf, scopes.Has(fastly.ScopeGlobal), need == accessRead && read:
+	case need == accessSelf, scopes.Has(fastly.ScopeGlobal), need != accessWrite && read:
 		return nil
 	case read:
 		return errReadOnly
-	case scopes.Has(fastly.ScopePurgeAll), scopes.Has(fastly.ScopePurgeSelect):
+	case need == accessUser:
 		return errPurgeToken
 	}
 	return errForbidden

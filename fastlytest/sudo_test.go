@@ -85,7 +85,7 @@ func TestWithoutSudoLetsAKeyCreate(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t, WithoutSudo())
 	assert.Equal(t, 200, a.send("POST", "/tokens", key(a.Key())).status)
-	assertProblem(t, a.send("POST", "/tokens", key(a.token(a.User().ID, "T", "purge_all"))), 403, "purge token")
+	assertProblem(t, a.send("POST", "/tokens", key(a.token(a.User().ID, "T", "purge_all"))), 403, "not authorized")
 	assertProblem(t, a.send("POST", "/tokens"), 400, "invalid_request")
 }
 

@@ -72,9 +72,9 @@ func (st *state) addUser(u User) *user {
 }
 
 // getCurrentUser shows the key's user: other clients ask for it before anything
-// else. That it takes the rights to read, and a user, is a guess.
+// else. That it takes a user is a guess.
 func (st *state) getCurrentUser(c *call) (response, *problem) {
-	if p := st.authenticateBare(c, accessRead); p != nil {
+	if p := st.authenticateBare(c, accessUser); p != nil {
 		return response{}, p
 	}
 	if c.user == nil {
