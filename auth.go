@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"unicode"
 )
 
 const defaultHost = "api.fastly.com"
@@ -34,8 +35,8 @@ func keyCredential(key Secret) (credential, error) {
 	if key == "" {
 		return credential{}, invalid("the API key is empty")
 	}
-	if err := checkVisible("the API key", key); err != nil {
-		return credential{}, err
+	if flaw := flawOfKey(key.Reveal()); flaw != "" {
+		return credential{}, invalid("the API key %s", flaw)
 	}
 	return credential{header: http.Header{"Fastly-Key": {key.Reveal()}}, secrets: secrets{}.with(minToken, key)}, nil
 }
@@ -60,7 +61,7 @@ func askKey(ctx context.Context, f func(context.Context) (Secret, error)) (crede
 }
 
 func basicCredential(username string, password Secret) (credential, error) {
-	if err := checkLogin(username, password.Reveal()); err != nil {
+	if err := checkLogin(username, password); err != nil {
 		return credential{}, err
 	}
 	if strings.Contains(username, ":") { // RFC 7617, section 2
@@ -142,12 +143,8 @@ func (t *BasicAuthTransport) CloseIdleConnections() {
 // sendAuthenticated sends a copy of req with a credential through base. As an http.RoundTripper must, it
 // does not modify req and closes its body on any error.
 func sendAuthenticated(req *http.Request, host string, base http.RoundTripper, obtain func(context.Context) (credential, error)) (*http.Response, error) {
-	var cred credential
 	base = cmp.Or(base, http.DefaultTransport)
-	err := cmp.Or(checkOrigin(req, cmp.Or(host, defaultHost)), checkTLS(base))
-	if err == nil {
-		cred, err = obtain(req.Context())
-	}
+	cred, err := obtainFor(req, cmp.Or(host, defaultHost), base, obtain)
 	if err != nil {
 		if req.Body != nil {
 			_ = req.Body.Close()
@@ -168,6 +165,17 @@ func sendAuthenticated(req *http.Request, host string, base http.RoundTripper, o
 	return resp, nil
 }
 
+// obtainFor obtains a credential for req, if it may be sent with it.
+func obtainFor(req *http.Request, host string, base http.RoundTripper, obtain func(context.Context) (credential, error)) (credential, error) {
+	if err := checkOrigin(req, host); err != nil {
+		return credential{}, err
+	}
+	if err := checkTLS(base); err != nil {
+		return credential{}, err
+	}
+	return obtain(req.Context())
+}
+
 // rejectedError is the error of a request that a transport rejects before it is sent.
 type rejectedError struct{ err error }
 
@@ -177,7 +185,8 @@ func (e *rejectedError) Unwrap() error { return e.err }
 // checkOrigin returns an error if req goes anywhere but to host.
 func checkOrigin(req *http.Request, host string) error {
 	var reason string
-	switch u := req.URL; {
+	u := req.URL
+	switch {
 	case u == nil:
 		return fmt.Errorf("fastly: the request has no URL")
 	case u.Scheme == "http" && !isLoopback(u.Hostname()):
@@ -202,7 +211,12 @@ func fromHTTPS(resp *http.Response) bool {
 // canonicalHost returns host:port in lower case, with the scheme's default port.
 func canonicalHost(host, scheme string) string {
 	u := url.URL{Host: host}
-	port := cmp.Or(u.Port(), map[string]string{"http": "80", "https": "443"}[scheme])
+	port := u.Port()
+	if port == "" && scheme == "https" {
+		port = "443"
+	} else if port == "" {
+		port = "80"
+	}
 	return strings.ToLower(u.Hostname()) + ":" + port
 }
 
@@ -211,25 +225,65 @@ func isLoopback(hostname string) bool {
 	return strings.EqualFold(hostname, "localhost") || err == nil && addr.Unmap().IsLoopback()
 }
 
-func checkVisible(what string, s Secret) error {
-	if !isVisible(s.Reveal()) {
-		return invalid("%s holds a character that an HTTP header can't carry (a line break or a space at its end?)", what)
+// flawOfKey says why a value can't be an API key or a one-time password; "" if it can.
+func flawOfKey(value string) string {
+	flaw := flawOf(value)
+	if flaw == "" && !isVisible(value) {
+		return "holds a character that an HTTP header can't carry"
+	}
+	return flaw
+}
+
+// flawOf says what a value brought along from a file, a variable or a clipboard.
+func flawOf(value string) string {
+	const quotes = "\"'`"
+	switch {
+	case strings.Contains(value, redacted):
+		return "is " + redacted + ", as a hidden secret prints: reveal the secret"
+	case hasByteOrderMark(value):
+		return "begins with a byte order mark: save it as UTF-8 without one"
+	case strings.ContainsFunc(value, unicode.IsSpace):
+		return "holds white space or a line break"
+	case value != strings.Trim(value, quotes):
+		return "has quotes around it: leave them out"
+	}
+	return ""
+}
+
+// hasByteOrderMark finds those of UTF-8 and UTF-16.
+func hasByteOrderMark(value string) bool {
+	return strings.HasPrefix(value, "\ufeff") || strings.HasPrefix(value, "\xff\xfe") || strings.HasPrefix(value, "\xfe\xff")
+}
+
+// checkOTP accepts an empty one: none is sent.
+func checkOTP(otp Secret) error {
+	if flaw := flawOfKey(otp.Reveal()); flaw != "" {
+		return invalid("the OTP %s", flaw)
 	}
 	return nil
 }
 
 // checkLogin rejects what neither a form nor HTTP Basic should carry.
-func checkLogin(username, password string) error {
-	check := func(what, value string) error {
-		switch {
-		case value == "":
-			return invalid("the %s is empty", what)
-		case strings.ContainsFunc(value, func(r rune) bool { return r < 0x20 || r == 0x7f }):
-			return invalid("the %s holds a control character (a line break at its end?)", what)
-		}
-		return nil
+func checkLogin(username string, password Secret) error {
+	if err := checkLoginPart("user name", username); err != nil {
+		return err
 	}
-	return cmp.Or(check("user name", username), check("password", password))
+	return checkLoginPart("password", password.Reveal())
+}
+
+// checkLoginPart allows quotes and spaces, which are legal.
+func checkLoginPart(what, value string) error {
+	switch {
+	case value == "":
+		return invalid("the %s is empty", what)
+	case value == redacted:
+		return invalid("the %s is %s, as a hidden secret prints: reveal the secret", what, redacted)
+	case hasByteOrderMark(value):
+		return invalid("the %s begins with a byte order mark: save it as UTF-8 without one", what)
+	case strings.ContainsFunc(value, unicode.IsControl):
+		return invalid("the %s holds a control character (a line break at its end?)", what)
+	}
+	return nil
 }
 
 // isVisible reports whether s is all VCHAR (RFC 9110, section 5.5).

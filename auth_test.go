@@ -256,7 +256,7 @@ func TestTransportsRejectWhatTheyCannotSend(t *testing.T) {
 		says      string
 	}{
 		"no key":                      {&fastly.APIKeyTransport{}, fastly.ErrInvalidArgument, "the API key is empty"},
-		"bad key":                     {&fastly.APIKeyTransport{Key: "hunter22\n"}, fastly.ErrInvalidArgument, "the API key holds a character"},
+		"bad key":                     {&fastly.APIKeyTransport{Key: "hunter22\n"}, fastly.ErrInvalidArgument, "the API key holds white space or a line break"},
 		"no key from the function":    {&fastly.APIKeyTransport{Key: someKey, KeyFunc: keyFunc("", nil)}, fastly.ErrInvalidArgument, "the API key is empty"},
 		"bad key from the function":   {&fastly.APIKeyTransport{KeyFunc: keyFunc("hunter22\x7f", nil)}, fastly.ErrInvalidArgument, "the API key holds a character"},
 		"error of the function":       {&fastly.APIKeyTransport{Key: someKey, KeyFunc: keyFunc("hunter22", errVault)}, errVault, "the key function failed: vault is sealed"},

@@ -217,7 +217,7 @@ func (c *Client) credentials(ctx context.Context, op *operation) (otp Secret, er
 	if err != nil {
 		return "", err
 	}
-	return otp, checkVisible("the OTP", otp)
+	return otp, checkOTP(otp)
 }
 
 // remember keeps what later attempts and [Client.RateLimit] need to know of a response.

@@ -91,12 +91,14 @@ func encodeCreate(req *CreateTokenRequest) []byte {
 
 // encodeBulk writes each ID once. IDs are letters and digits, which JSON need not escape.
 func encodeBulk(tokenIDs []string) []byte {
-	b := []byte(`{"data":[`)
+	const before, after = `{"type":"token","id":"`, `"},`
+	b := make([]byte, 0, 64*(len(tokenIDs)+1))
+	b = append(b, `{"data":[`...)
 	seen := make(map[string]bool, len(tokenIDs))
 	for _, id := range tokenIDs {
 		if !seen[id] {
 			seen[id] = true
-			b = append(b, `{"type":"token","id":"`+id+`"},`...)
+			b = append(append(append(b, before...), id...), after...)
 		}
 	}
 	return append(bytes.TrimSuffix(b, []byte{','}), "]}"...)

@@ -11,6 +11,7 @@ var (
 	Sanitize         = sanitize
 	ClassifyStatus   = classifyStatus
 	DefaultTransport = defaultTransport
+	OpenKeyFile      = openKeyFile
 )
 
 // RedactTokens is redact for secrets that are redacted anywhere.

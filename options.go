@@ -274,6 +274,9 @@ func (c *config) wrap(parent *config) error {
 }
 
 func parseBaseURL(rawURL string) (*url.URL, error) {
+	if flaw := flawOf(rawURL); flaw != "" {
+		return nil, invalid("the base URL %s", flaw)
+	}
 	u, err := url.Parse(rawURL)
 	switch {
 	case err != nil: // which may quote a password

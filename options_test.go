@@ -3,6 +3,7 @@ package fastly_test
 import (
 	"context"
 	"crypto/tls"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/cookiejar"
@@ -54,6 +55,13 @@ func TestNewClientRejectsWhatCannotWork(t *testing.T) {
 		"key with line break":     {[]fastly.Option{fastly.WithAPIKey(someKey + "\n")}, []string{"line break"}, []string{someKey}},
 		"key with space":          {[]fastly.Option{fastly.WithAPIKey(" " + someKey)}, []string{"space"}, []string{someKey}},
 		"key beyond ASCII":        {[]fastly.Option{fastly.WithAPIKey("schlüsselwort")}, []string{"character"}, []string{"schl", "wort"}},
+		"key in double quotes":    {[]fastly.Option{fastly.WithAPIKey(`"` + someKey + `"`)}, []string{"the API key has quotes around it: leave them out"}, []string{someKey}},
+		"key in single quotes":    {[]fastly.Option{fastly.WithAPIKey("'" + someKey)}, []string{"has quotes around it"}, []string{someKey}},
+		"key of UTF-8 with mark":  {[]fastly.Option{fastly.WithAPIKey("\ufeff" + someKey)}, []string{"begins with a byte order mark: save it as UTF-8 without one"}, []string{someKey}},
+		"key of UTF-16":           {[]fastly.Option{fastly.WithAPIKey("\xfe\xff" + someKey)}, []string{"byte order mark"}, []string{someKey}},
+		"hidden key":              {[]fastly.Option{fastly.WithAPIKey(fmt.Sprint(fastly.Secret(someKey)))}, []string{"the API key is [REDACTED], as a hidden secret prints: reveal the secret"}, nil},
+		"hidden password":         {[]fastly.Option{fastly.WithBasicAuth("jane", fmt.Sprint(fastly.Secret("x")))}, []string{"the password is [REDACTED], as a hidden secret prints"}, nil},
+		"mark before password":    {[]fastly.Option{fastly.WithBasicAuth("jane", "\ufeffhunter22")}, []string{"the password begins with a byte order mark"}, []string{"hunter22"}},
 		"empty user name":         {[]fastly.Option{fastly.WithBasicAuth("", "hunter22")}, []string{"user name is empty"}, []string{"hunter22"}},
 		"empty password":          {[]fastly.Option{fastly.WithBasicAuth("jane@example.com", "")}, []string{"password is empty"}, nil},
 		"colon in user name":      {[]fastly.Option{fastly.WithBasicAuth("jane:doe", "hunter22")}, []string{"colon"}, []string{"hunter22", "jane"}},
@@ -63,7 +71,11 @@ func TestNewClientRejectsWhatCannotWork(t *testing.T) {
 		"control in password":       {[]fastly.Option{fastly.WithBasicAuth("jane", "hunter22\x1f")}, []string{"password", "control character"}, []string{"hunter22"}},
 		"unparsable URL":            {[]fastly.Option{key, fastly.WithBaseURL("https://api.example.com:port")}, []string{"base URL can't be parsed", "should look like https://api.fastly.com"}, nil},
 		"unparsable, with password": {[]fastly.Option{key, fastly.WithBaseURL("https://jane:hunter22@api.example.com:port")}, []string{"base URL can't be parsed", "should look like https://api.fastly.com"}, []string{"hunter22", "jane"}},
-		"control character in URL":  {[]fastly.Option{key, fastly.WithBaseURL("https://api.example.com/\n")}, []string{"base URL can't be parsed"}, nil},
+		"control character in URL":  {[]fastly.Option{key, fastly.WithBaseURL("https://api.example.com/\n")}, []string{"the base URL holds white space or a line break"}, nil},
+		"space after URL":           {[]fastly.Option{key, fastly.WithBaseURL("https://api.example.com ")}, []string{"the base URL holds white space"}, nil},
+		"quotes around URL":         {[]fastly.Option{key, fastly.WithBaseURL(`"https://api.example.com"`)}, []string{"the base URL has quotes around it: leave them out"}, nil},
+		"byte order mark in URL":    {[]fastly.Option{key, fastly.WithBaseURL("\ufeffhttps://api.example.com")}, []string{"the base URL begins with a byte order mark"}, nil},
+		"hidden secret as URL":      {[]fastly.Option{key, fastly.WithBaseURL("[REDACTED]")}, []string{"the base URL is [REDACTED], as a hidden secret prints"}, nil},
 		"empty URL":                 {[]fastly.Option{key, fastly.WithBaseURL("")}, []string{`"" is not an absolute http or https URL`}, nil},
 		"no scheme":                 {[]fastly.Option{key, fastly.WithBaseURL("api.example.com")}, []string{`"api.example.com" is not an absolute`, "should look like https://api.fastly.com"}, nil},
 		"other scheme":              {[]fastly.Option{key, fastly.WithBaseURL("ftp://api.example.com")}, []string{"not an absolute http or https URL"}, nil},
@@ -214,6 +226,9 @@ func TestNewClientFromEnvRejectsWhatCannotWork(t *testing.T) {
 		"nothing set":      {"", "", "", nil, []string{"no credentials", "set FASTLY_API_TOKEN (or FASTLY_API_KEY)"}},
 		"bad token":        {"hunter22\n", "", "", nil, []string{"API key", "line break", "(from FASTLY_API_TOKEN)"}},
 		"bad key":          {"", "hunter22 ", "", nil, []string{"API key", "(from FASTLY_API_KEY)"}},
+		"quoted token":     {"'hunter22'", "", "", nil, []string{"has quotes around it: leave them out (from FASTLY_API_TOKEN)"}},
+		"hidden key":       {"", "[REDACTED]", "", nil, []string{"is [REDACTED], as a hidden secret prints: reveal the secret (from FASTLY_API_KEY)"}},
+		"quoted URL":       {"hunter22", "", `"https://api.example.com"`, nil, []string{"the base URL has quotes around it: leave them out (from FASTLY_API_URL)"}},
 		"bad URL":          {someKey, "", "api.example.com", nil, []string{"base URL", "should look like", "(from FASTLY_API_URL)"}},
 		"plain http":       {"hunter22", "", "http://api.example.com", nil, []string{"plain http", "would show the credentials", "use https"}},
 		"bad option first": {"", "", "", []fastly.Option{fastly.WithUserAgent("")}, []string{"user agent"}},
@@ -228,6 +243,13 @@ func TestNewClientFromEnvRejectsWhatCannotWork(t *testing.T) {
 			assertInvalid(t, err, test.says...)
 			assert.NotContains(t, err.Error(), "hunter22")
 		})
+	}
+}
+
+func TestPasswordMayHoldQuotesAndSpaces(t *testing.T) {
+	t.Parallel()
+	for _, password := range []string{`"quoted"`, " 'spaced out' ", "[redacted]", "x[REDACTED]", "pass\u00a0word", "\u200b", "\xe4"} {
+		mustClient(t, fastly.WithBasicAuth("jane", password))
 	}
 }
 
@@ -276,7 +298,6 @@ func TestBaseURLPathIsThePrefixOfEachPath(t *testing.T) {
 		{"/a%2fb/c", "/a%2fb/c"},
 		{"/a%2F/", "/a%2F"},
 		{"/with%20space", "/with%20space"},
-		{"/with space", "/with%20space"},
 		{"/%C3%A9", "/%C3%A9"},
 	} {
 		for _, op := range operations {

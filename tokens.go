@@ -127,11 +127,11 @@ func checkCreate(req *CreateTokenRequest) error {
 		return invalid("ExpiresAt is in the year %d, which RFC 3339 can't express; the zero time means never", year)
 	}
 	if req.Username != "" || req.Password != "" {
-		if err := checkLogin(req.Username, req.Password.Reveal()); err != nil {
+		if err := checkLogin(req.Username, req.Password); err != nil {
 			return fmt.Errorf("%w; a create needs both Username and Password, or neither", err)
 		}
 	}
-	return checkVisible("the OTP", req.OTP)
+	return checkOTP(req.OTP)
 }
 
 // checkTokenID also rejects "self", which nobody should revoke by accident.

@@ -273,7 +273,10 @@ func TestInvalidArgumentsAreNotSent(t *testing.T) {
 		"Password alone":            {fastly.CreateTokenRequest{Password: "hunter22"}, "the user name is empty; a create needs both Username and Password, or neither", "hunter22"},
 		"user name with line break": {fastly.CreateTokenRequest{Username: "hunter22\n", Password: "x"}, "the user name holds a control character", "hunter22"},
 		"password with line break":  {fastly.CreateTokenRequest{Username: "x", Password: "hunter22\r\n"}, "the password holds a control character", "hunter22"},
-		"OTP with line break":       {fastly.CreateTokenRequest{OTP: "314159\n"}, "the OTP holds a character that an HTTP header can't carry", "314159"},
+		"OTP with line break":       {fastly.CreateTokenRequest{OTP: "314159\n"}, "the OTP holds white space or a line break", "314159"},
+		"hidden OTP":                {fastly.CreateTokenRequest{OTP: "[REDACTED]"}, "the OTP is [REDACTED], as a hidden secret prints: reveal the secret", ""},
+		"hidden password":           {fastly.CreateTokenRequest{Username: "x", Password: "[REDACTED]"}, "the password is [REDACTED], as a hidden secret prints", ""},
+		"password after a mark":     {fastly.CreateTokenRequest{Username: "x", Password: "\ufeffhunter22"}, "the password begins with a byte order mark", "hunter22"},
 		"OTP with space":            {fastly.CreateTokenRequest{OTP: "314 159"}, "the OTP", "314"},
 		"OTP beyond ASCII":          {fastly.CreateTokenRequest{OTP: "３１４１５９"}, "the OTP", "３１４"},
 	} {

@@ -64,11 +64,15 @@ func checkTLS(rt http.RoundTripper) error {
 	}
 	// A transport changes its settings at its first use. Clone waits for that; a read would race.
 	c := cmp.Or(t.Clone().TLSClientConfig, new(tls.Config))
-	for i, version := range []uint16{c.MinVersion, c.MaxVersion} {
-		if version != 0 && version < tls.VersionTLS12 {
-			name := [...]string{"MinVersion", "MaxVersion"}[i]
-			return invalid("the HTTP transport has a %s of %s: set TLSClientConfig.%[1]s to tls.VersionTLS12 or later", name, tls.VersionName(version))
-		}
+	if err := checkTLSVersion("MinVersion", c.MinVersion); err != nil {
+		return err
+	}
+	return checkTLSVersion("MaxVersion", c.MaxVersion)
+}
+
+func checkTLSVersion(name string, version uint16) error {
+	if version != 0 && version < tls.VersionTLS12 {
+		return invalid("the HTTP transport has a %s of %s: set TLSClientConfig.%[1]s to tls.VersionTLS12 or later", name, tls.VersionName(version))
 	}
 	return nil
 }
