@@ -153,6 +153,7 @@ func TestRevokedKeyIsRejected(t *testing.T) {
 	kept, ok := a.Token("annT")
 	assert.True(t, ok, "a revoked token is remembered")
 	assert.Equal(t, start.Add(time.Hour), kept.DeletedAt)
+	assert.Equal(t, start.Add(time.Hour), kept.UpdatedAt)
 }
 
 // There is no Basic authentication but for creates; a pair beside a key does

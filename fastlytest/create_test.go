@@ -223,6 +223,7 @@ func TestTimeBasedOneTimePasswordWorksOnce(t *testing.T) {
 		assertProblem(t, create(first), 400, "2fa.verify")
 		a.Advance(30 * time.Second) // it would still be right
 	}
+	assert.Equal(t, 200, create(TOTP(u.TOTPSecret, start.Add(30*time.Second))).status, "the next step has its own")
 	next := TOTP(u.TOTPSecret, start.Add(time.Minute))
 	assertProblem(t, create(next, "scope", "x"), 400, "invalid_scope")
 	assertProblem(t, create(next), 400, "2fa.verify")
