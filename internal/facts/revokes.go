@@ -1,0 +1,270 @@
+package facts
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+)
+
+const (
+	readOnly      = "Read only tokens are not allowed to access this endpoint."
+	limitExceeded = "You have exceeded your hourly rate limit. " +
+		"Please contact support@fastly.com if you think this is a mistake."
+	wrongPassword = "not the password" // #nosec G101 -- of nobody
+)
+
+// revokes are the facts of tokens that are revoked, expired or limited by their
+// scope, and of the rate limit.
+var revokes = each(Key|Login, Writes, []Fact{
+	{ID: "revoke", Says: "`DELETE /tokens/{id}` returns 204.",
+		By: reference, Check: status(204, revoked)},
+	{ID: "revoke-no-vary", Says: "A 204 has no `Vary`.",
+		By: recording, Check: field("Vary", `^$`, revoked)},
+	{ID: "revoke-no-sudo", Says: "A revoke needs no `POST /sudo`.",
+		By: goClient, Check: after(unconfirmed, status(204, using(jsonScope, revokeIt)))},
+	{ID: "revoke-again", Says: "To revoke it again is a 404.",
+		By: reference, Check: after(status(204, revoked), status(404, using(jsonScopes, revokeIt)))},
+	{ID: "revoked-get", Says: "So is `GET /tokens/{id}` of a revoked token.",
+		By: inference, Check: after(status(204, revoked), status(404, using(jsonScopes, getIt)))},
+	{ID: "revoked-list", Says: "No list has a revoked token.",
+		By: inference, Check: after(status(204, revoked), listed(jsonScopes, false))},
+	{ID: "revoked-key", Says: "As a key, a revoked token is a 401.",
+		By: inference, Check: after(status(204, revoked), status(401, using(jsonScopes, asIt("/tokens/self"))))},
+	{ID: "revoke-bulk", Says: "`DELETE /tokens` with `" + bulkType + "` and `{\"data\":[{\"type\":\"token\",\"id\":\"…\"}]}` revokes " +
+		"these tokens: 204.",
+		By: reference, Check: status(204, using(basic, func(ctx context.Context, p *Probe, made object) *response {
+			return p.revoke(ctx, made.text("id"), created(ctx, p).object().text("id"))
+		}))},
+	{ID: "revoke-self", Says: "`DELETE /tokens/self` revokes the key's own token: 204.",
+		By: reference, Check: status(204, using(limited("global"), revokeSelf))},
+	{ID: "read-only", Says: "A token of scope `global:read` revokes nothing: a 403 with the `msg` `" + readOnly + "`",
+		By: programs, Check: refused(403, readOnly, "", using(reader, revokeUnknown))},
+	{ID: "read-only-list", Says: "It may list tokens.",
+		By: reference, Check: status(200, using(reader, asIt("/tokens")))},
+	{ID: "expired", Says: "An expired key is a 401.",
+		By: programs, Check: status(401, expired)},
+	{ID: "expired-text", Says: "Its `msg` is like `Token 3Riw… expired at 2019-05-01T09:00:00Z`.",
+		By: programs, Check: says(401, expired,
+			matches(`^Token [0-9A-Za-z]+ expired at \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d`, "msg"), "msg")},
+	{ID: "rate-limit", Says: "The response to a request that is no read has `Fastly-RateLimit-Remaining`, at most 5,000.",
+		By: recording, Check: field("Fastly-RateLimit-Remaining", `^([0-4]?\d{1,3}|5000)$`, revoked)},
+	{ID: "rate-limit-reset", Says: "And `Fastly-RateLimit-Reset`: Unix seconds, at most an hour ahead.",
+		By: recording, Check: resetsWithinAnHour(revoked)},
+	{ID: "rate-limit-counts", Says: "Each such request takes one off, a create as well as a revoke.",
+		By: recording, Check: after(status(204, revoked), takesOneOff(false))},
+	{ID: "rate-limit-reads", Says: "Reads between them take nothing off.",
+		By: recording, Check: after(status(204, revoked), takesOneOff(true))},
+})
+
+// sudo are the facts of POST /sudo.
+var sudo = each(Key|Sudo, Writes, []Fact{
+	{ID: "sudo", Says: "`POST /sudo` with a key and, in JSON, `username` and `password` returns 200 and `expiry_time`.",
+		By: reference, Check: has(confirmed, "expiry_time")},
+	{ID: "sudo-time", Says: "That is five minutes ahead, and of the form `2021-01-14T11:52:45+00:00`.",
+		By: recording, Check: func(ctx context.Context, p *Probe) error {
+			r := confirmed(ctx, p)
+			text := r.object().text("expiry_time")
+			sent, _ := http.ParseTime(r.header.Get("Date"))
+			until, err := time.Parse("2006-01-02T15:04:05+00:00", text)
+			if err != nil || (until.Sub(sent)-5*time.Minute).Abs() > 10*time.Second {
+				return r.or(fmt.Errorf("it is %.50q", text))
+			}
+			return nil
+		}},
+	{ID: "sudo-form", Says: "It takes a form, too.",
+		By: recording, Check: has(func(ctx context.Context, p *Probe) *response {
+			form := url.Values{"username": {p.Username}, "password": {p.Password}}
+			return p.confirm(ctx, formType, form.Encode())
+		}, "expiry_time")},
+	{ID: "sudo-password", Says: "The password alone is enough.",
+		By: programs, Check: has(confirm(func(p *Probe) object { return object{"password": p.Password} }), "expiry_time")},
+	{ID: "sudo-shows", Says: "The key's token then shows `sudo_expires_at`, and no other token of the user does.",
+		By: recording, Check: after(status(200, confirmed), every(freshList, func(t, self object) bool {
+			return (t.text("sudo_expires_at") != "") == (t.text("id") == self.text("id"))
+		}, "sudo_expires_at"))},
+	{ID: "sudo-create", Says: "A key that `POST /sudo` has confirmed creates tokens: 200.",
+		By: goClient, Check: after(status(200, confirmed), has(create(byKey), "access_token"))},
+	{ID: "sudo-expiry-time", Says: "`expiry_time` of the request sets when the confirmation ends.",
+		By: reference, Check: func(ctx context.Context, p *Probe) error {
+			want := p.now().Add(2 * time.Minute)
+			return shows(confirm(func(p *Probe) object {
+				return object{"username": p.Username, "password": p.Password, "expiry_time": stamp(want)}
+			}), func(t, _ object) bool {
+				got, err := time.Parse(time.RFC3339, t.text("expiry_time"))
+				return err == nil && got.Equal(want)
+			}, "expiry_time")(ctx, p)
+		}},
+})
+
+// harmful are the facts that only a test server should see checked. The last ones
+// leave the user locked and the rate limit used up.
+var harmful = each(Key|Login, Harms, []Fact{
+	{ID: "default-scope", Says: "A create without `scope` makes a token of scope `global`.",
+		By: reference, Check: shows(bare, hasScope("global"), "scope")},
+	{ID: "default-end", Says: "A create without `expires_at` makes a token that never expires: `expires_at` is null.",
+		By: recording, Check: shows(bare, func(t, _ object) bool { return t["expires_at"] == nil }, "expires_at")},
+	{ID: "create-untyped", Says: "A form without a `Content-Type` makes no wider token than it asks for.",
+		By: inference, Check: orRefused(create(func(_ *Probe, c *creation) { c.contentType = "" }), asAsked)},
+	{ID: "create-query", Says: "Nor does a create with fields in the query.",
+		By: inference, Check: orRefused(create(func(p *Probe, c *creation) {
+			login := url.Values{"username": {p.Username}, "password": {p.Password}}
+			c.noLogin()
+			c.query, c.form = c.form, login
+		}), asAsked)},
+	{ID: "wrong-code", Says: "A wrong one-time password is a 400 with the `code` `2fa.verify`.",
+		By: reference, Check: after(status(400, withoutCode), refused(400, "", "2fa.verify", attempt(wrongCode)))},
+	{ID: "wrong-password", Says: "A wrong password is a 400 with the `code` `invalid_grant`.",
+		By: reference, Check: refused(400, "", "invalid_grant", attempt(func(_ *Probe, c *creation) {
+			c.form.Set("password", wrongPassword)
+		}))},
+	{ID: "wrong-user", Says: "So is a wrong user name.",
+		By: reference, Check: refused(400, "", "invalid_grant", attempt(func(_ *Probe, c *creation) {
+			c.form.Set("username", "nobody@example.com")
+		}))},
+	{ID: "sudo-wrong-password", Says: "A wrong password at `POST /sudo` is a 403.",
+		By: reference, Needs: Key | Sudo, Check: status(403, confirm(func(*Probe) object {
+			return object{"password": wrongPassword}
+		}))},
+	{ID: "locked", Says: "After many wrong passwords, a create is a 400 with the `code` `account_locked`.",
+		By: reference, Check: refused(400, "", "account_locked", locked)},
+	{ID: "locked-keys", Says: "The keys of a locked user still work.",
+		By: inference, Check: after(refused(400, "", "account_locked", locked), status(200, freshList))},
+	{ID: "limited", Says: "Past the rate limit, a request that is no read is a 429.",
+		By: programs, Check: status(429, exhausted)},
+	{ID: "limited-text", Says: "Its `msg` is `" + limitExceeded + "`",
+		By: programs, Check: refused(429, limitExceeded, "", exhausted)},
+	{ID: "limited-reset", Says: "It has `Fastly-RateLimit-Reset`, at most an hour ahead.",
+		By: programs, Check: resetsWithinAnHour(exhausted)},
+})
+
+var (
+	revoked   = once("revoked", using(jsonScopes, revokeIt))
+	reader    = once("reader", create(func(_ *Probe, c *creation) { c.form.Set("scope", "global:read") }))
+	confirmed = once("confirmed", confirm(func(p *Probe) object {
+		return object{"username": p.Username, "password": p.Password}
+	}))
+	bare = once("bare", create(func(_ *Probe, c *creation) {
+		c.form.Del("scope")
+		c.form.Del("expires_at")
+	}))
+)
+
+func revokeIt(ctx context.Context, p *Probe, made object) *response {
+	return p.revoke(ctx, made.text("id"))
+}
+
+func getIt(ctx context.Context, p *Probe, made object) *response {
+	return p.get(ctx, "/tokens/"+made.text("id"))
+}
+
+func revokeUnknown(ctx context.Context, p *Probe, made object) *response {
+	return p.send(ctx, http.MethodDelete, "/tokens/"+unknownID, "", "Fastly-Key", made.text("access_token"))
+}
+
+func revokeSelf(ctx context.Context, p *Probe, made object) *response {
+	r := p.send(ctx, http.MethodDelete, "/tokens/self", "", "Fastly-Key", made.text("access_token"))
+	p.mark(r, made.text("id"))
+	return r
+}
+
+// expired is the response to a key that expired while the check waited.
+var expired = once("expired", using(create(func(p *Probe, c *creation) {
+	c.form.Set("expires_at", stamp(p.now().Add(time.Minute)))
+}), func(ctx context.Context, p *Probe, made object) *response {
+	if err := p.Wait(ctx, time.Minute+2*time.Second); err != nil {
+		return &response{err: cantTell("%v", err)}
+	}
+	return asIt("/tokens/self")(ctx, p, made)
+}))
+
+// resetsWithinAnHour checks when the rate limit of a response ends.
+func resetsWithinAnHour(of step) check {
+	return func(ctx context.Context, p *Probe) error {
+		r := of(ctx, p)
+		text := r.header.Get("Fastly-RateLimit-Reset")
+		seconds, err := strconv.ParseInt(text, 10, 64)
+		ahead := time.Unix(seconds, 0).Sub(p.now())
+		if err != nil || ahead < -time.Minute || ahead > time.Hour+time.Minute {
+			return r.or(fmt.Errorf("it is %.30q at %s", text, stamp(p.now())))
+		}
+		return nil
+	}
+}
+
+// takesOneOff checks by how much the rate limit fell between two requests that are
+// no reads, with reads between them or without.
+func takesOneOff(withReads bool) check {
+	return func(_ context.Context, p *Probe) error {
+		byOne, byMore, reads := 0, 0, 0
+		var before counted
+		for _, c := range p.log {
+			if c.read {
+				reads++
+				continue
+			}
+			fell := before.remaining - c.remaining
+			if c.ok && before.ok && c.reset == before.reset && withReads == (reads > 0) {
+				switch {
+				case fell == 1:
+					byOne++
+				case fell < 1, withReads && fell == reads+1:
+					return fmt.Errorf("from %d to %d, with %d reads between", before.remaining, c.remaining, reads)
+				default:
+					byMore++ // other programs may use the account
+				}
+			}
+			before, reads = c, 0
+		}
+		if byOne <= byMore {
+			return cantTell("by one %d times, by more %d times", byOne, byMore)
+		}
+		return nil
+	}
+}
+
+// confirm sends POST /sudo with the fields in JSON.
+func confirm(fields func(*Probe) object) step {
+	return func(ctx context.Context, p *Probe) *response {
+		body, _ := json.Marshal(fields(p)) // never fails
+		return p.confirm(ctx, jsonType, string(body))
+	}
+}
+
+func (p *Probe) confirm(ctx context.Context, contentType, body string) *response {
+	return p.send(ctx, http.MethodPost, "/sudo", body, "Content-Type", contentType, "Fastly-Key", p.Key)
+}
+
+func wrongCode(_ *Probe, c *creation) { c.header = []string{"Fastly-OTP", "wrong"} }
+
+// asAsked checks that a token is no wider than newCreation asks for.
+func asAsked(made step) check {
+	return shows(made, func(t, _ object) bool {
+		return t.text("scope") == "purge_select" && t.text("expires_at") != ""
+	}, "scope", "expires_at")
+}
+
+// locked is the first response to a wrong password that is not invalid_grant.
+var locked = once("locked", func(ctx context.Context, p *Probe) (r *response) {
+	for range 12 {
+		r = attempt(func(_ *Probe, c *creation) { c.form.Set("password", wrongPassword) })(ctx, p)
+		if r.object().text("code") != "invalid_grant" {
+			break
+		}
+	}
+	return r
+})
+
+// exhausted uses up the rate limit, if that takes at most 300 requests.
+var exhausted = once("exhausted", func(ctx context.Context, p *Probe) *response {
+	for range 300 {
+		r := p.revoke(ctx, unknownID)
+		if r.err != nil || r.status == 429 {
+			return r
+		}
+	}
+	return &response{err: cantTell("300 requests did not use it up")}
+})
