@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 )
 
@@ -12,14 +13,17 @@ type equivalent struct {
 	line               int
 }
 
+// equivalents are listed mutants by their IDs.
+type equivalents map[string]equivalent
+
 // readList reads a list of equivalent mutants: a line for each, ID | change |
 // reason. Empty lines and those that begin with # are comments.
-func readList(path string) (map[string]equivalent, error) {
+func readList(path string) (equivalents, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
-	list := map[string]equivalent{}
+	list := equivalents{}
 	for i, line := range strings.Split(string(text), "\n") {
 		if line = strings.TrimSpace(line); line == "" || strings.HasPrefix(line, "#") {
 			continue
@@ -38,33 +42,29 @@ func readList(path string) (map[string]equivalent, error) {
 	return list, nil
 }
 
-func (m *mutant) isListed(list map[string]equivalent) bool {
+func (list equivalents) has(m *mutant) bool {
 	e, ok := list[m.id]
-	return ok && e.change == m.change()
+	return ok && e.change == m.change
 }
 
 // stale returns a line for each entry that matches no mutant of the files, because
 // its ID now belongs to another change or to none.
-func stale(list map[string]equivalent, mutants []*mutant, files []string) []string {
+func (list equivalents) stale(mutants []*mutant, files []string) (lines []string) {
 	changes := map[string]string{}
 	for _, m := range mutants {
-		changes[m.id] = m.change()
+		changes[m.id] = m.change
 	}
-	looked := map[string]bool{}
-	for _, name := range files {
-		looked[name] = true
-	}
-	var lines []string
 	for _, e := range list {
 		file, _, _ := strings.Cut(e.id, ":")
 		change, ok := changes[e.id]
 		switch {
-		case !looked[file]:
+		case !slices.Contains(files, file):
 		case !ok:
 			lines = append(lines, fmt.Sprintf("line %d: %s: there is no such mutant", e.line, e.id))
 		case change != e.change:
 			lines = append(lines, fmt.Sprintf("line %d: %s is now %s", e.line, e.id, change))
 		}
 	}
+	slices.Sort(lines)
 	return lines
 }

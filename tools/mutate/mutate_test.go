@@ -13,26 +13,23 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// loadTiny loads the package that has each kind of code to change.
-func loadTiny(t *testing.T) *code {
-	t.Helper()
-	c, err := load(t.Context(), filepath.Join("testdata", "tiny"), t.TempDir())
-	require.NoError(t, err)
-	return c
-}
+var tiny = options{folder: filepath.Join("testdata", "tiny"), files: []string{"tiny.go"}}
 
-func mutantsOf(t *testing.T, c *code) []*mutant {
+// newTiny makes a session of the package that has each kind of code to change.
+func newTiny(t *testing.T, o options) *session {
 	t.Helper()
-	all, err := c.mutants([]string{"tiny.go"})
+	c, err := load(t.Context(), o.folder, t.TempDir())
 	require.NoError(t, err)
-	return all
+	s, err := newSession(t.Context(), c, o)
+	require.NoError(t, err)
+	return s
 }
 
 // described is each mutant as "ID | change", without the name of the file.
 func described(mutants []*mutant) []string {
 	var lines []string
 	for _, m := range mutants {
-		lines = append(lines, strings.TrimPrefix(m.id, "tiny.go:")+" | "+m.change())
+		lines = append(lines, strings.TrimPrefix(m.id, "tiny.go:")+" | "+m.change)
 	}
 	return lines
 }
@@ -100,9 +97,7 @@ Kind:string#2 | "text" → ""
 
 func TestEachKindOfChangeIsMade(t *testing.T) {
 	t.Parallel()
-	c := loadTiny(t)
-	s, err := c.newSession(t.Context(), mutantsOf(t, c), options{})
-	require.NoError(t, err)
+	s := newTiny(t, tiny)
 	assert.Equal(t, wanted, described(s.mutants))
 	// Outside of functions, and where recover stands, a mutant is a program of its own.
 	var single []string
@@ -116,24 +111,18 @@ func TestEachKindOfChangeIsMade(t *testing.T) {
 
 func TestIDsStayWhenLinesMove(t *testing.T) {
 	t.Parallel()
-	c := loadTiny(t)
-	before := mutantsOf(t, c)
-
-	dir := t.TempDir()
-	at := slices.IndexFunc(c.sources, func(s *source) bool { return s.base == "tiny.go" })
-	text := strings.Replace(string(c.sources[at].text), "// Size says", "\n\n// Other is new.\nfunc Other(n int) bool { return n == 3 }\n\n// Size says", 1)
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "tiny.go"), []byte(text), 0o600))
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "go.mod"), []byte("module example.com/tiny\n\ngo 1.26\n"), 0o600))
-	moved, err := load(t.Context(), dir, t.TempDir())
+	before := newTiny(t, tiny)
+	text, err := os.ReadFile(filepath.Join("testdata", "tiny", "tiny.go"))
 	require.NoError(t, err)
-	var after []*mutant
-	for _, m := range mutantsOf(t, moved) {
-		if !strings.Contains(m.id, ":Other:") {
-			after = append(after, m)
-		}
-	}
-	assert.Equal(t, described(before), described(after))
-	assert.NotEqual(t, before[len(before)-1].position.Line, after[len(after)-1].position.Line)
+	changed := strings.Replace(string(text), "// Size says", "\n\n// Other is new.\nfunc Other(n int) bool { return n == 3 }\n\n// Size says", 1)
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "tiny.go"), []byte(changed), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "go.mod"), []byte("module example.com/tiny\n\ngo 1.26\n"), 0o600))
+	after := newTiny(t, options{folder: dir, files: []string{"tiny.go"}})
+	others := slices.DeleteFunc(slices.Clone(after.mutants), func(m *mutant) bool { return strings.Contains(m.id, ":Other:") })
+	assert.Equal(t, described(before.mutants), described(others))
+	assert.Less(t, len(others), len(after.mutants))
+	assert.NotEqual(t, before.mutants[len(before.mutants)-1].position.Line, others[len(others)-1].position.Line)
 }
 
 // mutate runs the command on a package of testdata.
@@ -159,7 +148,7 @@ func TestWhatNoTestFindsIsReported(t *testing.T) {
 	assert.Equal(t, 1, code, "exit code with survivors")
 	assert.Contains(t, out, "tiny.go:30:17: case \"Sunday\" → no such case\n\ttiny.go:Weekend:case#2\n")
 	assert.Contains(t, out, "tiny.go:30:19: \"Sunday\" → \"\"\n\ttiny.go:Weekend:string#2\n")
-	assert.Contains(t, out, " 0 survived that are listed, 2 survived;", "what else: %s", out)
+	assert.Contains(t, out, " 0 survived that are listed, 2 survived\n", "what else: %s", out)
 	assert.Contains(t, out, "57 tried", "every mutant that compiles")
 }
 
@@ -171,7 +160,7 @@ other.go:Size:flip#1 | a → b | of another file: not looked at
 `)
 	require.NoError(t, err)
 	assert.Equal(t, 0, code, "exit code without survivors")
-	assert.Contains(t, out, "2 survived that are listed, 0 survived;")
+	assert.Contains(t, out, "2 survived that are listed, 0 survived\n")
 	assert.Contains(t, out, "tiny.go:Size:flip#1 is listed, and a test finds it")
 }
 
@@ -180,7 +169,7 @@ func TestStaleEntriesFail(t *testing.T) {
 	code, out, err := mutate(t, survivors+`
 tiny.go:Size:flip#9 | n < 0 → n >= 0 | there is no ninth
 tiny.go:Size:flip#2 | n < 0 → n >= 0 | the second is another
-`, "-n", "1", "-seed", "3")
+`, "-time", "1ns")
 	require.NoError(t, err)
 	assert.Equal(t, 1, code, "exit code with entries that are of no mutant")
 	assert.Contains(t, out, "line 5: tiny.go:Size:flip#9: there is no such mutant")
@@ -211,23 +200,21 @@ func TestChangeThatHoldsTheSeparatorIsRead(t *testing.T) {
 
 func TestSeedSaysWhichAreDrawn(t *testing.T) {
 	t.Parallel()
-	c := loadTiny(t)
-	s := &session{mutants: mutantsOf(t, c)}
-	draw := func(seed uint64, n int) []string { return described(s.draw(options{seed: seed, n: n}, nil)) }
-	first, again, other := draw(1, 10), draw(1, 10), draw(2, 10)
-	assert.Equal(t, first, again)
-	assert.NotEqual(t, first, other)
-	assert.Len(t, draw(1, 10), 10)
-	assert.Len(t, draw(1, 1000), len(s.mutants))
-	assert.Equal(t, described(s.mutants), draw(1, 0), "without a number all, in their order")
+	all := newTiny(t, tiny).mutants
+	draw := func(o options, list equivalents) []*mutant { return (&session{options: o, mutants: all}).draw(list) }
+	hour := options{seed: 1, budget: time.Hour}
+	first := draw(hour, nil)
+	assert.Equal(t, described(first), described(draw(hour, nil)))
+	assert.NotEqual(t, described(first), described(draw(options{seed: 2, budget: time.Hour}, nil)))
+	assert.Len(t, first, len(all))
+	assert.Equal(t, described(all), described(draw(options{seed: 1}, nil)), "without a limit all, in their order")
 
-	m := s.mutants[3]
-	list := map[string]equivalent{m.id: {change: m.change()}}
-	assert.NotContains(t, s.draw(options{seed: 1, n: 1000}, list), m, "what is listed is not drawn")
-	assert.NotContains(t, s.draw(options{seed: 1, budget: time.Hour}, list), m)
-	assert.Contains(t, s.draw(options{}, list), m, "but run with all")
+	m := all[3]
+	list := equivalents{m.id: {change: m.change}}
+	assert.NotContains(t, draw(hour, list), m, "what is listed is not drawn")
+	assert.Contains(t, draw(options{}, list), m, "but run with all")
 	list[m.id] = equivalent{change: "another"}
-	assert.Contains(t, s.draw(options{seed: 1, n: 1000}, list), m)
+	assert.Contains(t, draw(hour, list), m)
 }
 
 func TestBudgetEndsTheRun(t *testing.T) {
@@ -269,30 +256,31 @@ func TestFailingTestsAreAnError(t *testing.T) {
 
 func TestMutantThatNeverEndsIsStopped(t *testing.T) {
 	t.Parallel()
-	c := loadTiny(t)
-	all, err := c.mutants([]string{"halve.go"})
-	require.NoError(t, err)
-	s, err := c.newSession(t.Context(), all, options{})
-	require.NoError(t, err)
+	s := newTiny(t, options{folder: tiny.folder, files: []string{"halve.go"}})
 	number := s.numbers[s.mutants[slices.IndexFunc(s.mutants, func(m *mutant) bool { return m.id == "halve.go:Halve:bound#1" })]]
-	r, _, err := s.test(t.Context(), s.program, number, phase{[]string{"-test.run", "Halve"}, 100 * time.Millisecond})
+	r, _, err := s.test(t.Context(), s.program, number, 100*time.Millisecond, "-test.run", "Halve")
 	require.NoError(t, err)
 	assert.Equal(t, timedOut, r)
 
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	_, _, err = s.test(ctx, s.program, number, phase{[]string{"-test.run", "Halve"}, 10 * time.Minute})
+	_, _, err = s.test(ctx, s.program, number, 10*time.Minute, "-test.run", "Halve")
 	require.ErrorIs(t, err, context.DeadlineExceeded, "the end of the run is no result")
 }
 
-func TestOwnTestsComeFirst(t *testing.T) {
+func TestMutantThatDoesNotCompileIsNotCounted(t *testing.T) {
 	t.Parallel()
-	c := loadTiny(t)
-	list, err := phases(mutantsOf(t, c)[0], "^TestSlow", time.Second)
+	s := newTiny(t, tiny)
+	m := *s.mutants[0] // outside of functions
+	m.text = "nothing"
+	r, _, err := s.runOne(t.Context(), &m)
 	require.NoError(t, err)
-	own := "^(TestSize|TestWeekend|TestSum|TestFirst|TestCounter|TestSafely|TestWait|TestKind|TestHalve|TestSlowly)$"
-	assert.Equal(t, []phase{
-		{[]string{"-test.run", own, "-test.skip", "^TestSlow"}, time.Second},
-		{[]string{"-test.skip", "^TestSlow|" + own}, time.Second},
-	}, list)
+	assert.Equal(t, doesNotCompile, r)
+}
+
+func TestOwnTestsAreThoseOfTheFile(t *testing.T) {
+	t.Parallel()
+	own, err := ownTests(filepath.Join("testdata", "tiny", "tiny.go"))
+	require.NoError(t, err)
+	assert.Equal(t, "^(none|TestSize|TestWeekend|TestSum|TestFirst|TestCounter|TestSafely|TestWait|TestKind|TestHalve|TestSlowly)$", own)
 }

@@ -3,15 +3,16 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
-	"go/ast"
-	"go/parser"
-	"go/token"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -22,24 +23,87 @@ const (
 	survived result = iota
 	killed
 	timedOut
+	doesNotCompile
 )
 
-// phase is a part of the tests. Later phases run only if it finds no mutant.
-type phase struct {
-	args    []string
-	timeout time.Duration
+// session runs mutants.
+type session struct {
+	*code
+	options
+	mutants []*mutant // in their order, without those of functions that do not compile
+	numbers map[*mutant]int
+	program string // that can run all mutants with a number
+	took    time.Duration
+	slow    func() (time.Duration, error) // how long the slow tests take; called only if a mutant survives the others
+}
+
+// newSession compiles the mutants in functions together. The others are compiled
+// when they are run.
+func newSession(ctx context.Context, c *code, o options) (*session, error) {
+	s := &session{code: c, options: o}
+	var switched []*mutant
+	for _, name := range o.files {
+		at := slices.IndexFunc(c.sources, func(s *source) bool { return s.base == name })
+		if at < 0 {
+			return nil, fmt.Errorf("the package has no file %s", name)
+		}
+		s.mutants = append(s.mutants, c.find(c.sources[at])...)
+	}
+	if o.id != "" {
+		s.mutants = slices.DeleteFunc(s.mutants, func(m *mutant) bool { return m.id != o.id })
+	}
+	for _, m := range s.mutants {
+		if m.canSwitch() {
+			switched = append(switched, m)
+		}
+	}
+	numbers, files, err := c.together(switched)
+	if err != nil {
+		return nil, err
+	}
+	s.mutants = slices.DeleteFunc(s.mutants, func(m *mutant) bool { return m.canSwitch() && numbers[m] == 0 })
+	if len(s.mutants) == 0 {
+		return nil, errors.New("no such mutant, or none that compiles")
+	}
+	s.numbers = numbers
+	s.program, err = c.compile(ctx, files)
+	return s, err
+}
+
+// draw returns the mutants to run, in order. Listed mutants take longest, and are
+// run only if all are.
+func (s *session) draw(list equivalents) []*mutant {
+	drawn := slices.Clone(s.mutants)
+	if s.budget > 0 {
+		drawn = slices.DeleteFunc(drawn, list.has)
+		rnd := rand.New(rand.NewPCG(s.seed, 0))
+		rnd.Shuffle(len(drawn), func(i, j int) { drawn[i], drawn[j] = drawn[j], drawn[i] })
+	}
+	return drawn
+}
+
+// baseline checks that the tests selected by args pass without a mutant, and
+// measures how long they take.
+func (s *session) baseline(ctx context.Context, args ...string) (time.Duration, error) {
+	start := time.Now()
+	r, output, err := s.test(ctx, s.program, 0, 10*time.Minute, args...)
+	if err == nil && r != survived {
+		err = fmt.Errorf("the tests fail without any mutant:\n%s", output)
+	}
+	return time.Since(start), err
 }
 
 var failure = regexp.MustCompile(`^\s*(--- FAIL: |FAIL$|panic: )`)
 
-// test runs a part of the tests on a mutant, up to the first that fails.
-func (s *session) test(run context.Context, program string, number int, p phase) (r result, output string, err error) {
-	ctx, cancel := context.WithTimeout(run, p.timeout)
+// test runs some of the tests on a mutant, up to the first that fails.
+func (s *session) test(run context.Context, program string, number int, timeout time.Duration, args ...string) (r result, output string, err error) {
+	ctx, cancel := context.WithTimeout(run, timeout)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, program, append([]string{"-test.failfast"}, p.args...)...) //nolint:gosec // of this program's own making
+	// A mutant that allocates without end fails before the machine does.
+	const limited = `ulimit -v 8388608 2>/dev/null; exec "$0" -test.failfast "$@"`
+	cmd := exec.CommandContext(ctx, "sh", append([]string{"-c", limited, program}, args...)...)
 	cmd.Dir = s.dir
 	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d", variable, number))
-	isolate(cmd)
 	cmd.WaitDelay = 10 * time.Second
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
@@ -50,12 +114,10 @@ func (s *session) test(run context.Context, program string, number int, p phase)
 		return 0, "", err
 	}
 	failed := false
-	var tail []string
+	var text strings.Builder
 	for lines := bufio.NewReader(stdout); ; {
 		line, err := lines.ReadString('\n')
-		if tail = append(tail, line); len(tail) > 40 {
-			tail = tail[1:]
-		}
+		text.WriteString(line)
 		if failure.MatchString(line) {
 			failed = true
 			cancel() // one failure is enough
@@ -65,58 +127,108 @@ func (s *session) test(run context.Context, program string, number int, p phase)
 		}
 	}
 	err = cmd.Wait()
-	s.processor.Add(int64(cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()))
-	output = strings.Join(tail, "")
 	switch {
 	case failed:
-		return killed, output, nil
+		return killed, text.String(), nil
 	case run.Err() != nil:
-		return 0, output, run.Err()
+		return 0, "", run.Err()
 	case ctx.Err() != nil:
-		return timedOut, output, nil
+		return timedOut, text.String(), nil
 	case err != nil:
-		return killed, output, nil // by the check for leaked goroutines at the end
+		return killed, text.String(), nil // by the check for leaked goroutines at the end
 	}
-	return survived, output, nil
+	return survived, text.String(), nil
 }
 
-// phases orders the tests that are not slow: first those in the test file of
-// the mutant's own file, then the others.
-func phases(m *mutant, slow string, timeout time.Duration) ([]phase, error) {
+// runOne compiles a mutant, if that is not done yet, and runs the tests on it:
+// first those in the test files of the mutant's own file, then the others, and the
+// slow ones last.
+func (s *session) runOne(ctx context.Context, m *mutant) (result, string, error) {
+	program, number := s.program, s.numbers[m]
+	if number == 0 {
+		changed := map[*source]string{m.source: m.apply()}
+		if len(s.check(changed)) > 0 {
+			return doesNotCompile, "", nil
+		}
+		var err error
+		if program, err = s.compile(ctx, changed); err != nil {
+			return 0, "", err
+		}
+		defer func() { _ = os.Remove(program) }() // it is big, and its folder goes anyway
+	}
 	own, err := ownTests(m.source.path)
 	if err != nil {
-		return nil, err
+		return 0, "", err
 	}
-	var list []phase
-	skip := slow
-	if len(own) > 0 {
-		pattern := "^(" + strings.Join(own, "|") + ")$"
-		list = append(list, phase{[]string{"-test.run", pattern, "-test.skip", slow}, timeout})
-		skip = slow + "|" + pattern
+	r, output, err := s.test(ctx, program, number, patience(s.took), "-test.run", own, "-test.skip", s.slowTests)
+	if err == nil && r == survived {
+		r, output, err = s.test(ctx, program, number, patience(s.took), "-test.skip", s.slowTests+"|"+own)
 	}
-	return append(list, phase{[]string{"-test.skip", skip}, timeout}), nil
+	if err != nil || r != survived {
+		return r, output, err
+	}
+	took, err := s.slow()
+	if err != nil {
+		return 0, "", err
+	}
+	return s.test(ctx, program, number, patience(took), "-test.run", s.slowTests)
 }
 
-var isTest = regexp.MustCompile("^(Test|Fuzz|Example)")
+// patience returns how long to wait for tests that usually take that long: others
+// run at the same time, and the machine may be busy.
+func patience(took time.Duration) time.Duration { return 4*took + 10*time.Second }
 
-// ownTests returns the names of the tests in foo_test.go and foo_*_test.go.
-func ownTests(path string) ([]string, error) {
-	stem := strings.TrimSuffix(path, ".go")
-	files, err := filepath.Glob(stem + "_*test.go")
+var testFunction = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Example)\w*)\(`)
+
+// ownTests returns a pattern of the tests in foo_test.go and foo_*_test.go, which
+// matches nothing if there are none.
+func ownTests(path string) (string, error) {
+	files, err := filepath.Glob(strings.TrimSuffix(path, ".go") + "_*test.go")
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-	var names []string
+	names := []string{"none"}
 	for _, name := range files {
-		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
+		text, err := os.ReadFile(name)
 		if err != nil {
-			return nil, err
+			return "", err
 		}
-		for _, decl := range file.Decls {
-			if d, ok := decl.(*ast.FuncDecl); ok && d.Recv == nil && isTest.MatchString(d.Name.Name) {
-				names = append(names, d.Name.Name)
-			}
+		for _, match := range testFunction.FindAllStringSubmatch(string(text), -1) {
+			names = append(names, match[1])
 		}
 	}
-	return names, nil
+	return "^(" + strings.Join(names, "|") + ")$", nil
+}
+
+// runAll runs mutants, as many at a time as there are processors, and calls note
+// for each in turn. It begins with none after the deadline, unless that is zero.
+func (s *session) runAll(ctx context.Context, workers int, mutants []*mutant, deadline time.Time, note func(*mutant, result, string)) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	queue := make(chan *mutant)
+	for range workers {
+		wg.Go(func() {
+			for m := range queue {
+				r, output, err := s.runOne(ctx, m)
+				mu.Lock()
+				if err != nil {
+					cancel(err)
+				} else {
+					note(m, r, output)
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	for _, m := range mutants {
+		if ctx.Err() != nil || !deadline.IsZero() && time.Now().After(deadline) {
+			break
+		}
+		queue <- m
+	}
+	close(queue)
+	wg.Wait()
+	return context.Cause(ctx)
 }

@@ -12,18 +12,14 @@ import (
 
 // mutant is one change of one file.
 type mutant struct {
-	id       string // file:function:kind#number, which does not depend on line numbers
-	position token.Position
-	old, new string // the change as it is shown
-
+	id         string // file:function:kind#number, which does not depend on line numbers
+	change     string // as it is shown
+	position   token.Position
 	source     *source
 	function   *ast.FuncDecl // nil: outside of functions
 	start, end int           // these bytes of the source
 	text       string        // become this
 }
-
-// change returns the change in one short line.
-func (m *mutant) change() string { return brief(m.old) + " → " + brief(m.new) }
 
 // brief returns code in one line of at most 60 characters.
 func brief(code string) string {
@@ -46,13 +42,17 @@ type finder struct {
 	mutants  []*mutant
 }
 
-// findMutants returns the mutants of a file, those that do not compile included.
-func findMutants(src *source, info *types.Info) []*mutant {
-	f := &finder{source: src, info: info, numbers: map[string]int{}, skip: map[ast.Node]bool{}, same: map[*ast.BasicLit]string{}}
-	for _, decl := range src.file.Decls {
+// find returns the mutants of a file, those that do not compile included.
+func (c *code) find(s *source) []*mutant {
+	f := &finder{source: s, info: c.TypesInfo, numbers: map[string]int{}, skip: map[ast.Node]bool{}, same: map[*ast.BasicLit]string{}}
+	for _, decl := range s.file.Decls {
 		switch d := decl.(type) {
 		case *ast.FuncDecl:
-			f.function, f.name = d, functionName(d)
+			f.function, f.name = d, d.Name.Name
+			if d.Recv != nil {
+				typ := strings.TrimPrefix(f.code(d.Recv.List[0].Type), "*")
+				f.name = strings.Split(typ, "[")[0] + "." + f.name
+			}
 			ast.Inspect(d, f.visit)
 		case *ast.GenDecl:
 			f.function = nil
@@ -67,60 +67,30 @@ func findMutants(src *source, info *types.Info) []*mutant {
 	return f.mutants
 }
 
-// functionName is Name, or Type.Name of a method.
-func functionName(d *ast.FuncDecl) string {
-	if d.Recv == nil {
-		return d.Name.Name
-	}
-	typ := d.Recv.List[0].Type
-	for {
-		switch t := typ.(type) {
-		case *ast.StarExpr:
-			typ = t.X
-		case *ast.IndexExpr:
-			typ = t.X
-		case *ast.IndexListExpr:
-			typ = t.X
-		case *ast.Ident:
-			return t.Name + "." + d.Name.Name
-		default:
-			return d.Name.Name
-		}
-	}
-}
-
-func (f *finder) code(n ast.Node) string { return f.between(n.Pos(), n.End()) }
-
-func (f *finder) between(from, to token.Pos) string {
-	return string(f.text[f.offset(from):f.offset(to)])
-}
-
 // add adds the mutant that replaces the code between from and to with text.
 func (f *finder) add(kind string, from, to token.Pos, text string) {
 	f.addShown(kind, from, to, text, f.between(from, to), text)
 }
 
 // addShown is add for a mutant that is shown in another way.
-func (f *finder) addShown(kind string, from, to token.Pos, text, shownOld, shownNew string) {
+func (f *finder) addShown(kind string, from, to token.Pos, text, before, after string) {
 	name := f.name + ":" + kind
 	f.numbers[name]++
 	f.mutants = append(f.mutants, &mutant{
 		id:       fmt.Sprintf("%s:%s#%d", f.base, name, f.numbers[name]),
-		position: f.position(from), old: shownOld, new: shownNew,
-		source: f.source, function: f.function,
+		change:   brief(before) + " → " + brief(after),
+		position: f.position(from), source: f.source, function: f.function,
 		start: f.offset(from), end: f.offset(to), text: text,
 	})
 }
 
 var (
 	opposites = map[token.Token]token.Token{
-		token.EQL: token.NEQ, token.NEQ: token.EQL,
-		token.LSS: token.GEQ, token.GEQ: token.LSS,
-		token.GTR: token.LEQ, token.LEQ: token.GTR,
+		token.EQL: token.NEQ, token.NEQ: token.EQL, token.LSS: token.GEQ,
+		token.GEQ: token.LSS, token.GTR: token.LEQ, token.LEQ: token.GTR,
 	}
 	boundaries = map[token.Token]token.Token{
-		token.LSS: token.LEQ, token.LEQ: token.LSS,
-		token.GTR: token.GEQ, token.GEQ: token.GTR,
+		token.LSS: token.LEQ, token.LEQ: token.LSS, token.GTR: token.GEQ, token.GEQ: token.GTR,
 	}
 	connectives = map[token.Token]token.Token{token.LAND: token.LOR, token.LOR: token.LAND}
 )
@@ -145,7 +115,10 @@ func (f *finder) visit(n ast.Node) bool {
 			f.add("not", n.Pos(), n.End(), f.code(n.X))
 		}
 	case *ast.Ident:
-		f.truth(n)
+		other := map[string]string{"true": "false", "false": "true"}[n.Name]
+		if other != "" && f.info.Uses[n] == types.Universe.Lookup(n.Name) {
+			f.add("bool", n.Pos(), n.End(), other)
+		}
 	case *ast.BasicLit:
 		f.literal(n)
 	case *ast.IfStmt:
@@ -175,7 +148,8 @@ func (f *finder) visit(n ast.Node) bool {
 // comparison only moves its boundary, as another mutant does: n < 1 is n <= 0.
 func (f *finder) sameAsBoundary(n *ast.BinaryExpr) {
 	number, isLiteral := n.Y.(*ast.BasicLit)
-	if basic, ok := f.info.Types[n.X].Type.Underlying().(*types.Basic); !ok || !isLiteral || basic.Info()&types.IsInteger == 0 {
+	basic, ok := f.info.Types[n.X].Type.Underlying().(*types.Basic)
+	if !ok || !isLiteral || basic.Info()&types.IsInteger == 0 {
 		return
 	}
 	switch n.Op {
@@ -188,13 +162,10 @@ func (f *finder) sameAsBoundary(n *ast.BinaryExpr) {
 
 // operator adds the mutant with another operator.
 func (f *finder) operator(kind string, n *ast.BinaryExpr, others map[token.Token]token.Token) {
-	other, ok := others[n.Op]
-	if !ok {
-		return
+	if other, ok := others[n.Op]; ok {
+		end := n.OpPos + token.Pos(len(n.Op.String()))
+		f.addShown(kind, n.OpPos, end, other.String(), f.code(n), f.between(n.Pos(), n.OpPos)+other.String()+f.between(end, n.End()))
 	}
-	end := n.OpPos + token.Pos(len(n.Op.String()))
-	shown := f.between(n.Pos(), n.OpPos) + other.String() + f.between(end, n.End())
-	f.addShown(kind, n.OpPos, end, other.String(), f.code(n), shown)
 }
 
 // duration adds the mutant in which a duration is twice as long, and reports
@@ -210,15 +181,6 @@ func (f *finder) duration(e ast.Expr) bool {
 		f.add("duration", e.Pos(), e.End(), "(2 * ("+f.code(e)+"))")
 	}
 	return true
-}
-
-// truth adds the mutant in which true is false, or false true.
-func (f *finder) truth(n *ast.Ident) {
-	for _, pair := range [][2]string{{"true", "false"}, {"false", "true"}} {
-		if n.Name == pair[0] && f.info.Uses[n] == types.Universe.Lookup(pair[0]) {
-			f.add("bool", n.Pos(), n.End(), pair[1])
-		}
-	}
 }
 
 // literal adds the mutants in which a number is one more or one less, or a string
@@ -262,10 +224,7 @@ func (f *finder) negate(cond ast.Expr) {
 func (f *finder) cases(body *ast.BlockStmt, isTagless bool) {
 	f.skip[body] = true // its statements are clauses
 	for _, s := range body.List {
-		clause, ok := s.(*ast.CaseClause)
-		if !ok {
-			continue
-		}
+		clause := s.(*ast.CaseClause)
 		head := f.between(clause.Pos(), clause.Colon+1)
 		switch {
 		case !isTagless:
@@ -280,20 +239,26 @@ func (f *finder) cases(body *ast.BlockStmt, isTagless bool) {
 			}
 			f.addShown("clause", clause.List[0].Pos(), clause.Colon, strings.Join(never, ", "), head, "no such clause")
 		}
-		for i, e := range clause.List {
-			if len(clause.List) == 1 {
-				break
-			}
-			switch {
-			case isTagless:
-				f.addShown("case", e.Pos(), e.End(), "false && ("+f.code(e)+")", "case "+f.code(e), "no such case")
-			case i > 0:
-				f.addShown("case", clause.List[i-1].End(), e.End(), "", "case "+f.code(e), "no such case")
-			default:
-				f.addShown("case", e.Pos(), clause.List[1].Pos(), "", "case "+f.code(e), "no such case")
-			}
+		if len(clause.List) > 1 {
+			f.expressions(clause.List, isTagless)
 		}
 		ast.Inspect(clause, f.visit)
+	}
+}
+
+// expressions adds the mutants in which a case lacks one of its expressions.
+func (f *finder) expressions(list []ast.Expr, isTagless bool) {
+	for i, e := range list {
+		from, to, text := e.Pos(), e.End(), ""
+		switch {
+		case isTagless:
+			text = "false && (" + f.code(e) + ")"
+		case i > 0:
+			from = list[i-1].End() // with the comma
+		default:
+			to = list[1].Pos()
+		}
+		f.addShown("case", from, to, text, "case "+f.code(e), "no such case")
 	}
 }
 

@@ -1,9 +1,0 @@
-//go:build !linux && !darwin
-
-package main
-
-import "os/exec"
-
-func isolate(*exec.Cmd) {}
-
-func limitMemory() {}
