@@ -20,7 +20,7 @@ func TestEachBrokenPromiseIsFound(t *testing.T) {
 	unknown := func(name string) error { return fmt.Errorf("%w: look for %s", fastly.ErrOutcomeUnknown, name) }
 	type teller struct {
 		*testing.T
-		*Ledger
+		*ledger
 		// add puts a token on the server, and revoked one that is revoked again.
 		add, revoked func(name string) fastly.TokenCreatedResponse
 	}
@@ -43,9 +43,9 @@ func TestEachBrokenPromiseIsFound(t *testing.T) {
 			assert.Equal(l, 2, l.noteRevoke(unknown("x"), gone.ID, token.ID))
 			l.noteOperation("get", nil)
 			l.noteOperation("get", notFound)
-			assert.Equal(l, []int{1, 2, 1}, []int{len(l.Returned), len(l.Unknown), len(l.Rejected)}, "creates returned, unknown, rejected")
-			assert.Equal(l, []int{1, 1, 3}, []int{len(l.Done), len(l.Kept), l.Unclear}, "revokes done, kept, unclear")
-			assert.Equal(l, map[string]int{"get": 2}, l.ByOp)
+			assert.Equal(l, []int{1, 2, 1}, []int{len(l.returned), len(l.unknown), len(l.rejected)}, "creates returned, unknown, rejected")
+			assert.Equal(l, []int{1, 1, 3}, []int{len(l.done), len(l.kept), l.unclear}, "revokes done, kept, unclear")
+			assert.Equal(l, map[string]int{"get": 2}, l.byOp)
 		}},
 		{"creates that made two tokens", func(l teller) {
 			l.add("soak-twice")
@@ -84,18 +84,18 @@ func TestEachBrokenPromiseIsFound(t *testing.T) {
 			add := func(name string) fastly.TokenCreatedResponse {
 				return srv.AddToken(srv.User().ID, fastly.TokenCreatedResponse{TokenResponse: fastly.TokenResponse{Name: name}})
 			}
-			l := NewLedger(srv)
+			l := newLedger(srv)
 			test.tell(teller{t, l, add, func(name string) fastly.TokenCreatedResponse {
 				token := add(name)
 				require.NoError(t, srv.Client().Tokens.RevokeToken(t.Context(), token.ID))
 				return token
 			}})
-			for _, found := range l.Check() {
-				if found.What == test.want {
-					assert.Len(t, found.Cases, 1, found.What)
+			for _, found := range l.check() {
+				if found.what == test.want {
+					assert.Len(t, found.cases, 1, found.what)
 					test.want = ""
 				} else {
-					assert.Empty(t, found.Cases, found.What)
+					assert.Empty(t, found.cases, found.what)
 				}
 			}
 			assert.Empty(t, test.want, "no such promise")
@@ -107,13 +107,13 @@ func TestSecretsInTheLogAreFound(t *testing.T) {
 	t.Parallel()
 	srv := fastlytest.NewServer()
 	t.Cleanup(srv.Close)
-	l := NewLedger(srv)
+	l := newLedger(srv)
 	for _, line := range []string{
 		"status=200", "key=" + srv.Key().Reveal(), "password=" + password, "form=" + url.QueryEscape(password),
 		"part=" + password[10:20], fmt.Sprintf("json=%q", password),
 	} {
 		l.logger.Info(line)
 	}
-	findings := l.Check()
-	assert.Len(t, findings[len(findings)-1].Cases, 5)
+	findings := l.check()
+	assert.Len(t, findings[len(findings)-1].cases, 5)
 }

@@ -9,7 +9,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -50,59 +49,45 @@ func TestSoak(t *testing.T) {
 	}))
 	t.Cleanup(trap.Close)
 	srv := fastlytest.NewServer(fastlytest.WithoutSudo(), fastlytest.WithRateLimit(1<<30))
-	l := NewLedger(srv)
-	var wg sync.WaitGroup
-	var left atomic.Int64
-	left.Store(int64(*soakOps))
-	for n := range 16 {
-		wg.Go(func() {
-			rnd := rand.New(rand.NewPCG(*soakSeed, uint64(n)))
-			// A stall ends an attempt of some workers, and ends by itself for the others,
-			// whose outcomes a busy machine does not change.
-			timeout := time.Minute
-			if n%4 == 0 {
-				timeout = 60 * time.Millisecond
-			}
-			w := &Worker{
-				Ledger: l, URL: srv.URL, N: n, Rand: rnd,
-				Options: []fastly.Option{
-					fastly.WithRetryPolicy(fastly.RetryPolicy{MinBackoff: time.Microsecond, MaxBackoff: time.Millisecond}),
-					fastly.WithHTTPClient(&http.Client{Timeout: timeout}),
-				},
-				Auth: func(key fastly.Secret) fastly.Option {
-					if rnd.IntN(2) == 0 {
-						return fastly.WithTransport(&fastly.APIKeyTransport{Key: key, Host: strings.TrimPrefix(srv.URL, "http://")})
-					}
-					return fastly.WithAPIKey(key.Reveal())
-				},
-			}
-			defer w.Close()
-			for left.Add(-1) >= 0 {
+	l := newLedger(srv)
+	l.run(t.Context(), 16, *soakOps, func(n int) *worker {
+		rnd := rand.New(rand.NewPCG(*soakSeed, uint64(n)))
+		// A stall ends an attempt of some workers, and ends by itself for the others,
+		// whose outcomes a busy machine does not change.
+		timeout := time.Minute
+		if n%4 == 0 {
+			timeout = 60 * time.Millisecond
+		}
+		return &worker{
+			ledger: l, url: srv.URL, n: n, rand: rnd,
+			options: []fastly.Option{
+				fastly.WithRetryPolicy(fastly.RetryPolicy{MinBackoff: time.Microsecond, MaxBackoff: time.Millisecond}),
+				fastly.WithHTTPClient(&http.Client{Timeout: timeout}),
+			},
+			auth: func(key fastly.Secret) fastly.Option {
+				if rnd.IntN(2) == 0 {
+					return fastly.WithTransport(&fastly.APIKeyTransport{Key: key, Host: strings.TrimPrefix(srv.URL, "http://")})
+				}
+				return fastly.WithAPIKey(key.Reveal())
+			},
+			before: func() {
 				if rnd.IntN(100) < 45 {
 					srv.Inject(soakFault(rnd, trap.URL+trapPath)) // for the next request of any worker
 				}
-				w.Step(t.Context())
-			}
-		})
-	}
-	wg.Wait()
+			},
+		}
+	})
 	requests := len(srv.Requests())
-	// This also ends requests that clients have abandoned.
-	srv.Close()
+	srv.Close() // which also ends requests that clients have abandoned
 
 	assert.Zero(t, followed.Load(), "requests that followed a redirect")
-	for _, found := range l.Check() {
-		for _, c := range found.Cases {
-			assert.Fail(t, found.What, c)
-		}
-	}
-	t.Logf("%d operations %v, %d requests in %v: %d tokens on the server; creates: %d returned, %d of unknown outcome, %d rejected; revokes: %d done, %d kept, %d unclear; %d different errors, %d KiB of log",
-		*soakOps, l.ByOp, requests, time.Since(start).Round(time.Millisecond), len(srv.Tokens()),
-		len(l.Returned), len(l.Unknown), len(l.Rejected), len(l.Done), len(l.Kept), l.Unclear, len(l.Errors), l.Log.Len()>>10)
+	var text strings.Builder
+	assert.Empty(t, l.report(&text))
+	t.Logf("%d requests in %v\n%s", requests, time.Since(start).Round(time.Millisecond), &text)
 	if *soakOps >= 10000 {
 		for what, n := range map[string]int{
-			"tokens returned": len(l.Returned), "creates of unknown outcome": len(l.Unknown), "creates rejected": len(l.Rejected),
-			"revokes done": len(l.Done), "revokes kept": len(l.Kept), "revokes unclear": l.Unclear,
+			"tokens returned": len(l.returned), "creates of unknown outcome": len(l.unknown), "creates rejected": len(l.rejected),
+			"revokes done": len(l.done), "revokes kept": len(l.kept), "revokes unclear": l.unclear,
 		} {
 			assert.Greater(t, n, 50, "%s: the soak was too easy", what)
 		}
