@@ -5,65 +5,47 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/fastly-tokens/fastly"
 )
 
-// Key is a made-up API token.
-const Key = "benchmark-key-0123456789abcdefgh"
-
 const (
+	someKey      = "benchmark-key-0123456789abcdefgh"
 	someID       = "5Yo3XXrcQmM7CHUEKdLlkX"
 	someCustomer = "x4xCwxxJxGCx123Rx5xTxx"
 )
 
-// Config says how a server responds.
-type Config struct {
-	Tokens  int           // length of a list
-	Gzip    bool          // compress lists
-	Latency time.Duration // before each response
-	TLS     bool          // TLS with HTTP/2, else HTTP/1.1 without TLS
+// config says how a server responds.
+type config struct {
+	tokens  int           // length of a list
+	gzip    bool          // compress lists
+	latency time.Duration // before each response
+	tls     bool          // TLS with HTTP/2, else HTTP/1.1 without TLS
 }
 
-// Server has a fixed response to each of the API's operations.
-type Server struct {
-	*httptest.Server
-	// Connections counts those that were ever opened.
-	Connections atomic.Int64
-}
-
-// NewServer starts a server on a loopback port.
-func NewServer(c Config) *Server {
-	s := &Server{Server: httptest.NewUnstartedServer(Handler(c))}
-	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
-		if state == http.StateNew {
-			s.Connections.Add(1)
-		}
-	}
-	if c.TLS {
-		s.EnableHTTP2 = true
-		s.StartTLS()
+// newServer starts a server with a fixed response to each of the API's operations.
+func newServer(c config) *httptest.Server {
+	srv := httptest.NewUnstartedServer(handler(c))
+	if c.tls {
+		srv.EnableHTTP2 = true
+		srv.StartTLS()
 	} else {
-		s.Start()
+		srv.Start()
 	}
-	return s
+	return srv
 }
 
-// Handler returns the handler of such a server.
-func Handler(c Config) http.Handler {
+func handler(c config) http.Handler {
 	list := listJSON(c)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if c.TLS && r.ProtoMajor != 2 {
+		if c.tls && r.ProtoMajor != 2 {
 			http.Error(w, "want HTTP/2", http.StatusHTTPVersionNotSupported)
 			return
 		}
@@ -71,7 +53,7 @@ func Handler(c Config) http.Handler {
 		if _, err := io.Copy(io.Discard, r.Body); err != nil {
 			return
 		}
-		time.Sleep(c.Latency)
+		time.Sleep(c.latency)
 		h := w.Header()
 		h.Set("Content-Type", "application/json")
 		if r.Method != http.MethodGet {
@@ -87,7 +69,7 @@ func Handler(c Config) http.Handler {
 			_, _ = io.WriteString(w, tokenJSON(1))
 		default:
 			h.Set("Transfer-Encoding", "chunked") // net/http gives a short body a Content-Length, the API doesn't
-			if c.Gzip {
+			if c.gzip {
 				h.Set("Content-Encoding", "gzip")
 			}
 			_, _ = w.Write(list)
@@ -104,13 +86,13 @@ func tokenJSON(i int) string {
 		i, i%20, i, i%28+1, i%250, i%7, i%20, i%20)
 }
 
-func listJSON(c Config) []byte {
-	tokens := make([]string, c.Tokens)
+func listJSON(c config) []byte {
+	tokens := make([]string, c.tokens)
 	for i := range tokens {
 		tokens[i] = tokenJSON(i)
 	}
 	text := "[" + strings.Join(tokens, ",") + "]"
-	if !c.Gzip {
+	if !c.gzip {
 		return []byte(text)
 	}
 	var b bytes.Buffer
@@ -120,97 +102,91 @@ func listJSON(c Config) []byte {
 	return b.Bytes()
 }
 
-// Operation is a call of the library, and what its floor needs to do the same.
-type Operation struct {
+// operation is a call of the library, and what its floor needs to do the same.
+type operation struct {
 	method, path string
 	library      func(context.Context, *fastly.TokensService) error
-	body         func() (io.Reader, error) // nil: none
-	result       func() any                // where the floor decodes to; nil: nothing is decoded
+	contentType  string
+	body         func() []byte // nil: none
+	result       func() any    // where the floor decodes to; nil: nothing is decoded
 }
 
-// Operations has the library's methods by their names.
-var Operations = map[string]Operation{
+// operations has the library's methods by their names.
+var operations = map[string]operation{
 	"BulkRevokeTokens": {http.MethodDelete, "/tokens", func(ctx context.Context, s *fastly.TokensService) error {
 		return s.BulkRevokeTokens(ctx, revoked)
-	}, bulkBody, nil},
+	}, "application/vnd.api+json; ext=bulk", bulkBody, nil},
 	"CreateToken": {http.MethodPost, "/tokens", func(ctx context.Context, s *fastly.TokensService) error {
 		_, err := s.CreateToken(ctx, &created)
 		return err
-	}, createBody, oneToken},
+	}, "application/x-www-form-urlencoded", createBody, oneToken},
 	"GetToken": {http.MethodGet, "/tokens/" + someID, func(ctx context.Context, s *fastly.TokensService) error {
 		_, err := s.GetToken(ctx, someID)
 		return err
-	}, nil, oneToken},
+	}, "", nil, oneToken},
 	"GetTokenCurrent": {http.MethodGet, "/tokens/self", func(ctx context.Context, s *fastly.TokensService) error {
 		_, err := s.GetTokenCurrent(ctx)
 		return err
-	}, nil, oneToken},
+	}, "", nil, oneToken},
 	"ListTokensCustomer": {http.MethodGet, "/customer/" + someCustomer + "/tokens", func(ctx context.Context, s *fastly.TokensService) error {
 		_, err := s.ListTokensCustomer(ctx, someCustomer)
 		return err
-	}, nil, tokenList},
+	}, "", nil, tokenList},
 	"ListTokensUser": {http.MethodGet, "/tokens", func(ctx context.Context, s *fastly.TokensService) error {
 		_, err := s.ListTokensUser(ctx)
 		return err
-	}, nil, tokenList},
+	}, "", nil, tokenList},
 	"RevokeToken": {http.MethodDelete, "/tokens/" + someID, func(ctx context.Context, s *fastly.TokensService) error {
 		return s.RevokeToken(ctx, someID)
-	}, nil, nil},
+	}, "", nil, nil},
 	"RevokeTokenCurrent": {http.MethodDelete, "/tokens/self", func(ctx context.Context, s *fastly.TokensService) error {
 		return s.RevokeTokenCurrent(ctx)
-	}, nil, nil},
+	}, "", nil, nil},
 }
 
-// Side is one side of a comparison.
-type Side struct {
-	// Call calls the operation once. It is safe for concurrent use.
-	Call func(context.Context) error
-	// CloseIdleConnections ends the side's connections once its calls are over.
-	CloseIdleConnections func()
+// side is one side of a comparison. Its call is safe for concurrent use.
+type side struct {
+	call  func(context.Context) error
+	close func() // idle connections
 }
 
-// Library returns the operation as a client with default settings performs it.
-func Library(baseURL string, op Operation) (Side, error) { return library(baseURL, op) }
-
-func library(baseURL string, op Operation, opts ...fastly.Option) (Side, error) {
-	client, err := fastly.NewClient(append([]fastly.Option{fastly.WithAPIKey(Key), fastly.WithBaseURL(baseURL)}, opts...)...)
+// sides returns the operation as bare net/http and encoding/json perform it, and as
+// a client with default settings does.
+func sides(baseURL, name string) (floor, library side, err error) {
+	op := operations[name]
+	client, err := fastly.NewClient(fastly.WithAPIKey(someKey), fastly.WithBaseURL(baseURL))
 	if err != nil {
-		return Side{}, err
+		return side{}, side{}, err
 	}
-	return Side{
-		func(ctx context.Context) error { return op.library(ctx, client.Tokens) },
-		client.CloseIdleConnections,
-	}, nil
+	bare := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
+	floor = side{func(ctx context.Context) error { return op.floor(ctx, bare, baseURL) }, bare.CloseIdleConnections}
+	library = side{func(ctx context.Context) error { return op.library(ctx, client.Tokens) }, client.CloseIdleConnections}
+	return floor, library, nil
 }
 
-// Floor returns the operation as bare net/http and encoding/json perform it:
-// without retries, checks or limits. It sends the headers that the library sends.
-func Floor(baseURL string, op Operation) (Side, error) {
-	header, err := libraryHeader(op)
-	if err != nil {
-		return Side{}, err
-	}
-	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
-	return Side{
-		func(ctx context.Context) error { return op.floor(ctx, client, baseURL, header) },
-		client.CloseIdleConnections,
-	}, nil
-}
-
-func (op Operation) floor(ctx context.Context, client *http.Client, baseURL string, header http.Header) error {
+// floor performs the operation without retries, checks or limits. It sends what the
+// library sends.
+func (op operation) floor(ctx context.Context, client *http.Client, baseURL string) error {
 	var body io.Reader
 	if op.body != nil {
-		var err error
-		if body, err = op.body(); err != nil {
-			return err
-		}
+		body = bytes.NewReader(op.body())
 	}
 	req, err := http.NewRequestWithContext(ctx, op.method, baseURL+op.path, body)
 	if err != nil {
 		return err
 	}
-	for name := range header {
-		req.Header.Set(name, header.Get(name))
+	req.Header.Set("Accept", "application/json")
+	req.Header.Set("User-Agent", "bare-net-http/1.26 (a floor)")
+	if op.contentType != "" {
+		req.Header.Set("Content-Type", op.contentType)
+	}
+	if op.method == http.MethodDelete && op.body != nil {
+		req.Header.Set("Accept", op.contentType)
+	}
+	if op.method == http.MethodPost {
+		req.Header.Set("Accept-Encoding", "identity")
+	} else { // a login has no key
+		req.Header.Set("Fastly-Key", someKey)
 	}
 	resp, err := client.Do(req)
 	if err != nil {
@@ -227,33 +203,6 @@ func (op Operation) floor(ctx context.Context, client *http.Client, baseURL stri
 	return err
 }
 
-// libraryHeader records the header of a call by the library.
-func libraryHeader(op Operation) (http.Header, error) {
-	var r recorder
-	side, err := library(fastly.DefaultBaseURL, op,
-		fastly.WithHTTPClient(&http.Client{Transport: &r}),
-		fastly.WithRetryPolicy(fastly.RetryPolicy{MaxAttempts: 1}))
-	if err != nil {
-		return nil, err
-	}
-	if err = side.Call(context.Background()); r.header == nil {
-		return nil, err
-	}
-	return r.header, nil
-}
-
-// recorder keeps the header of a request.
-type recorder struct{ header http.Header }
-
-// RoundTrip implements [http.RoundTripper]. It sends nothing.
-func (r *recorder) RoundTrip(req *http.Request) (*http.Response, error) {
-	if req.Body != nil {
-		_ = req.Body.Close()
-	}
-	r.header = req.Header.Clone()
-	return nil, errors.New("recorded, not sent")
-}
-
 var created = fastly.CreateTokenRequest{
 	Name:      "deploy",
 	Scopes:    fastly.Scopes{fastly.ScopePurgeAll, fastly.ScopePurgeSelect},
@@ -263,15 +212,15 @@ var created = fastly.CreateTokenRequest{
 	Password:  "made-up password",
 }
 
-func createBody() (io.Reader, error) {
-	return strings.NewReader(url.Values{
+func createBody() []byte {
+	return []byte(url.Values{
 		"name":       {created.Name},
 		"scope":      {created.Scopes.String()},
 		"services[]": created.Services,
 		"expires_at": {created.ExpiresAt.Format(time.RFC3339)},
 		"username":   {created.Username},
 		"password":   {created.Password.Reveal()},
-	}.Encode()), nil
+	}.Encode())
 }
 
 var revoked = func() []string {
@@ -282,7 +231,7 @@ var revoked = func() []string {
 	return ids
 }()
 
-func bulkBody() (io.Reader, error) {
+func bulkBody() []byte {
 	type item struct {
 		Type string `json:"type"`
 		ID   string `json:"id"`
@@ -293,8 +242,8 @@ func bulkBody() (io.Reader, error) {
 	for _, id := range revoked {
 		list.Data = append(list.Data, item{"token", id})
 	}
-	text, err := json.Marshal(list)
-	return bytes.NewReader(text), err
+	text, _ := json.Marshal(list) // strings, which can't fail
+	return text
 }
 
 // token has the fields of a TokenResponse as a program without the library

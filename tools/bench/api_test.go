@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
+	"regexp"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -12,27 +13,26 @@ import (
 
 func TestFloorSendsWhatTheLibrarySends(t *testing.T) {
 	t.Parallel()
-	assert.Len(t, Operations, 8, "want every method of the library")
-	for name, op := range Operations {
+	assert.Len(t, operations, 8, "want every method of the library")
+	product := regexp.MustCompile(`User-Agent: .*`)
+	for name := range operations {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			sent := make(chan string, 2)
-			handler := Handler(Config{Tokens: 3})
+			responses := handler(config{tokens: 3})
 			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				text, err := httputil.DumpRequest(r, true)
 				assert.NoError(t, err)
-				sent <- string(text)
-				handler.ServeHTTP(w, r)
+				sent <- product.ReplaceAllString(string(text), "User-Agent: any")
+				responses.ServeHTTP(w, r)
 			}))
 			t.Cleanup(srv.Close)
-			library, err := Library(srv.URL, op)
+			floor, library, err := sides(srv.URL, name)
 			require.NoError(t, err)
-			t.Cleanup(library.CloseIdleConnections)
-			floor, err := Floor(srv.URL, op)
-			require.NoError(t, err)
-			t.Cleanup(floor.CloseIdleConnections)
-			require.NoError(t, library.Call(t.Context()))
-			require.NoError(t, floor.Call(t.Context()))
+			t.Cleanup(library.close)
+			t.Cleanup(floor.close)
+			require.NoError(t, library.call(t.Context()))
+			require.NoError(t, floor.call(t.Context()))
 			want := <-sent
 			assert.Equal(t, want, <-sent, "want the floor to send the library's request")
 		})
@@ -41,11 +41,11 @@ func TestFloorSendsWhatTheLibrarySends(t *testing.T) {
 
 func TestServerSendsListsWithoutContentLength(t *testing.T) {
 	t.Parallel()
-	for _, config := range []Config{
-		{Tokens: 1}, {Tokens: 1, Gzip: true},
-		{Tokens: 100}, {Tokens: 100, Gzip: true}, {Tokens: 100, TLS: true},
+	for _, c := range []config{
+		{tokens: 1}, {tokens: 1, gzip: true},
+		{tokens: 100}, {tokens: 100, gzip: true}, {tokens: 100, tls: true},
 	} {
-		srv := NewServer(config)
+		srv := newServer(c)
 		t.Cleanup(srv.Close)
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, srv.URL+"/tokens", nil)
 		require.NoError(t, err)
@@ -53,24 +53,9 @@ func TestServerSendsListsWithoutContentLength(t *testing.T) {
 		resp, err := srv.Client().Do(req)
 		require.NoError(t, err)
 		require.NoError(t, resp.Body.Close())
-		assert.Equal(t, http.StatusOK, resp.StatusCode, "%+v", config)
-		assert.EqualValues(t, -1, resp.ContentLength, "%+v: want no Content-Length", config)
-		assert.Equal(t, config.Gzip, resp.Header.Get("Content-Encoding") == "gzip", "%+v", config)
-		assert.Equal(t, config.TLS, resp.ProtoMajor == 2, "%+v: got %s", config, resp.Proto)
-	}
-}
-
-func TestServerCountsConnections(t *testing.T) {
-	t.Parallel()
-	srv := NewServer(Config{})
-	t.Cleanup(srv.Close)
-	for want := range int64(3) {
-		floor, err := Floor(srv.URL, Operations["GetToken"])
-		require.NoError(t, err)
-		for range 2 {
-			require.NoError(t, floor.Call(t.Context()))
-		}
-		floor.CloseIdleConnections()
-		assert.Equal(t, want+1, srv.Connections.Load(), "want one connection for both calls")
+		assert.Equal(t, http.StatusOK, resp.StatusCode, "%+v", c)
+		assert.EqualValues(t, -1, resp.ContentLength, "%+v: want no Content-Length", c)
+		assert.Equal(t, c.gzip, resp.Header.Get("Content-Encoding") == "gzip", "%+v", c)
+		assert.Equal(t, c.tls, resp.ProtoMajor == 2, "%+v: got %s", c, resp.Proto)
 	}
 }

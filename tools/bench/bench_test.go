@@ -1,23 +1,21 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
 
-// Each operation runs beside its floor: bare net/http and encoding/json. `go run
-// ./bench` alternates between the two, and prints ratios.
+// The library and its floor, bare net/http and encoding/json, take turns, and the
+// metric "ratio" is the library's time divided by the floor's.
 
 func BenchmarkOperations(b *testing.B) {
-	for _, name := range slices.Sorted(maps.Keys(Operations)) {
-		b.Run(name, func(b *testing.B) {
-			benchmarkOperation(b, Operations[name], Config{Tokens: 100})
-		})
+	for _, name := range slices.Sorted(maps.Keys(operations)) {
+		b.Run(name, func(b *testing.B) { benchmarkOperation(b, name, config{tokens: 100}) })
 	}
 }
 
@@ -25,29 +23,29 @@ func BenchmarkLists(b *testing.B) {
 	for _, n := range []int{1, 10, 100, 1_000, 10_000, 100_000} {
 		for _, gzip := range []bool{false, true} {
 			b.Run(fmt.Sprintf("%d/gzip=%t", n, gzip), func(b *testing.B) {
-				benchmarkOperation(b, Operations["ListTokensUser"], Config{Tokens: n, Gzip: gzip})
+				benchmarkOperation(b, "ListTokensUser", config{tokens: n, gzip: gzip})
 			})
 		}
 	}
 }
 
-func benchmarkOperation(b *testing.B, op Operation, config Config) {
-	srv := NewServer(config)
+func benchmarkOperation(b *testing.B, name string, c config) {
+	srv := newServer(c)
 	defer srv.Close()
-	floor, err := Floor(srv.URL, op)
+	floor, library, err := sides(srv.URL, name)
 	require.NoError(b, err)
-	library, err := Library(srv.URL, op)
-	require.NoError(b, err)
-	run := func(name string, call func(context.Context) error) {
-		b.Run(name, func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				if err := call(b.Context()); err != nil {
-					b.Fatal(err)
-				}
+	defer floor.close()
+	defer library.close()
+	var took [2]time.Duration
+	for b.Loop() {
+		for i, side := range []side{floor, library} {
+			begin := time.Now()
+			if err := side.call(b.Context()); err != nil {
+				b.Fatal(err)
 			}
-		})
+			took[i] += time.Since(begin)
+		}
 	}
-	run("floor", floor.Call)
-	run("library", library.Call)
+	b.ReportMetric(took[1].Seconds()/took[0].Seconds(), "ratio")
+	b.ReportMetric(float64(took[1].Nanoseconds())/float64(b.N), "library-ns/op")
 }

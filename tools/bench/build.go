@@ -1,31 +1,35 @@
 package main
 
 import (
-	"fmt"
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 )
 
-// build measures what the library costs a program. bench/bare and bench/library are
-// the same program without and with it, built with only the standard library in
-// the build cache.
-func (r *report) build() error {
+// build is what the library costs a program.
+type build struct{ seconds, mebibytes, modules float64 }
+
+// built measures it once for all rows: bench/bare and bench/library are the same
+// program without and with the library, built with only the standard library in the
+// build cache.
+var built = sync.OnceValues(func() (b build, err error) {
 	dir, err := os.MkdirTemp("", "fastly-bench-")
 	if err != nil {
-		return err
+		return b, err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	std := filepath.Join(dir, "std")
-	if _, err := r.goTool(std, "build", "std"); err != nil {
-		return err
+	if _, err := goTool(std, "build", "std"); err != nil {
+		return b, err
 	}
-	build := func(program string) func() (sample, error) {
+	measure := func(program string) func() (sample, error) {
 		return func() (s sample, err error) {
 			cache, binary := filepath.Join(dir, "cache"), filepath.Join(dir, program)
-			defer os.RemoveAll(cache)
+			defer func() { _ = os.RemoveAll(cache) }()
 			if err := os.RemoveAll(binary); err != nil { // else go build finds it up to date
 				return s, err
 			}
@@ -33,7 +37,7 @@ func (r *report) build() error {
 				return s, err
 			}
 			begin := time.Now()
-			if _, err := r.goTool(cache, "build", "-o", binary, "./bench/"+program); err != nil {
+			if _, err := goTool(cache, "build", "-o", binary, "github.com/fastly-tokens/fastly/tools/bench/"+program); err != nil {
 				return s, err
 			}
 			s.seconds = time.Since(begin).Seconds()
@@ -45,27 +49,35 @@ func (r *report) build() error {
 			return s, nil
 		}
 	}
-	medians, err := r.alternate(build("bare"), build("library"))
+	medians, err := meter{context.Background(), 5}.alternate(measure("bare"), measure("library"))
 	if err != nil {
-		return err
+		return b, err
 	}
-	modules, err := r.goTool(std, "version", "-m", filepath.Join(dir, "library"))
-	if err != nil {
-		return err
-	}
+	modules, err := goTool(std, "version", "-m", filepath.Join(dir, "library"))
 	bare, library := medians[0], medians[1]
-	r.difference("cold build, s", bare.seconds, library.seconds, 1.5)
-	r.difference("binary, MiB", bare.bytes/(1<<20), library.bytes/(1<<20), 0.6)
-	r.difference("other modules compiled in", 0, float64(strings.Count(modules, "\tdep\t")-1), 3)
-	return nil
+	return build{
+		library.seconds - bare.seconds, (library.bytes - bare.bytes) / (1 << 20),
+		float64(strings.Count(modules, "\tdep\t") - 1), // without this one
+	}, err
+})
+
+func (meter) buildTime() (float64, error) {
+	b, err := built()
+	return b.seconds, err
 }
 
-func (r *report) difference(measure string, floor, library, limit float64) {
-	r.row(measure, fmt.Sprintf("%.2f", floor), fmt.Sprintf("%.2f", library), fmt.Sprintf("%.2f", library-floor), atMost(library-floor, limit))
+func (meter) binary() (float64, error) {
+	b, err := built()
+	return b.mebibytes, err
 }
 
-func (r *report) goTool(cache string, args ...string) (string, error) {
-	cmd := exec.CommandContext(r.ctx, "go", args...)
+func (meter) modules() (float64, error) {
+	b, err := built()
+	return b.modules, err
+}
+
+func goTool(cache string, args ...string) (string, error) {
+	cmd := exec.Command("go", args...)
 	cmd.Env = append(os.Environ(), "GOCACHE="+cache, "GOFLAGS=-buildvcs=false")
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
