@@ -63,11 +63,11 @@ func (l byRelease) now() float64 {
 // comparisons are the rows that compare an operation with its floor. Limits are of
 // the ratios; zero is none.
 var comparisons = []struct {
-	work, operation    string
-	config      config
-	time        byRelease
-	bytes       float64
-	allocations byRelease
+	work, operation string
+	config          config
+	time            byRelease
+	bytes           float64
+	allocations     byRelease
 }{
 	{"get", "GetTokenCurrent", config{}, byRelease{0.95, 1.04}, 0, byRelease{0.95}},
 	{"create", "CreateToken", config{}, byRelease{1.08, 1.05}, 0, byRelease{}},
