@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
 
+	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"github.com/fastly-tokens/fastly"
@@ -19,9 +21,10 @@ import (
 
 // Exit codes. exec adds those of its command.
 const (
-	exitFailed   = 1   // a finding or a failure
+	exitFailed   = 1   // a failure
 	exitUsage    = 2   // wrong usage, or missing credentials
 	exitLookInto = 3   // something exists that needs looking into
+	exitFinding  = 4   // a check found something
 	exitSignaled = 128 // plus the signal's number: 130 is Ctrl-C
 )
 
@@ -31,12 +34,19 @@ type app struct {
 	stdout, stderr io.Writer
 	environ        []string
 	now            func() time.Time
+	sleep          func(context.Context, time.Duration) error
 	signals        <-chan os.Signal
 	resetSignals   func()      // makes the next signal end the process
 	keysSignal     func() bool // reports whether a terminal sends Ctrl-C to child processes, too
 	options        []fastly.Option
 
-	started bool // the command runs: its arguments and flags are valid
+	timeout time.Duration // flags of every command
+	verbose bool
+	noInput bool
+
+	key     environmentKey
+	hidden  *strings.Replacer // of access tokens in arguments
+	started bool              // the command runs: its arguments and flags are valid
 
 	interrupt context.CancelCauseFunc // ends the context of the command
 	mu        sync.Mutex
@@ -48,10 +58,9 @@ func (a *app) run(args []string) int {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 	a.interrupt = cancel
-	a.handleSignals(func(sig os.Signal) {
-		a.resetSignals()
-		a.interrupt(interruption{sig})
-	})
+	a.interruptOnSignals(a.resetSignals) // a second signal ends the process
+	a.key = a.readKey(ctx)
+	a.hidden = hide(args)
 	done := make(chan struct{})
 	var dispatcher sync.WaitGroup
 	dispatcher.Go(func() {
@@ -69,14 +78,26 @@ func (a *app) run(args []string) int {
 	defer dispatcher.Wait()
 	defer close(done)
 
-	if holdsAny(strings.Join(args, " "), a.findable()) {
-		a.say("an argument holds the API token of the environment: every user of this machine can read arguments")
-		return exitUsage
-	}
 	root := a.root()
+	root.SetContext(ctx)
+	if err := a.checkArguments(args); err != nil {
+		return a.finish(ctx, root, err)
+	}
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
-	return a.finish(ctx, cmd.CommandPath(), err)
+	return a.finish(ctx, cmd, err)
+}
+
+// interruptOnSignals makes the first ending signal end the context of the command,
+// after a call of first.
+func (a *app) interruptOnSignals(first func()) {
+	a.handleSignals(func(sig os.Signal) {
+		if slices.Contains(endingSignals, sig) {
+			first()
+			a.interrupt(interruption{sig})
+		}
+		stopsOn(sig)
+	})
 }
 
 // handleSignals sets what happens on a signal. When it returns, the handler set
@@ -111,10 +132,13 @@ func (a *app) width() int {
 	return width
 }
 
+// prefix begins each line on stderr.
+const prefix = "fastly-token: "
+
 // say writes one line to stderr, for a person. It ignores errors, which are no
 // reason to stop half-way.
 func (a *app) say(format string, args ...any) {
-	_, _ = fmt.Fprintf(a.stderr, "fastly-token: "+format+"\n", args...)
+	_, _ = io.WriteString(a.stderr, prefix+a.hidden.Replace(fmt.Sprintf(format, args...))+"\n")
 }
 
 // print writes the result to stdout.
@@ -126,7 +150,7 @@ func (a *app) print(text string) error {
 }
 
 // finish reports err, and returns the exit code for it.
-func (a *app) finish(ctx context.Context, command string, err error) int {
+func (a *app) finish(ctx context.Context, cmd *cobra.Command, err error) int {
 	if err == nil {
 		return 0
 	}
@@ -141,6 +165,7 @@ func (a *app) finish(ctx context.Context, command string, err error) int {
 	var left *leftError
 	var output *outputError
 	var usage *usageError
+	isUsage := errors.As(err, &usage) || !a.started
 	switch {
 	case errors.As(err, &left):
 		a.say("%s", explain(err))
@@ -154,13 +179,13 @@ func (a *app) finish(ctx context.Context, command string, err error) int {
 		}
 		a.say("%s", text)
 		return interrupted.code()
-	case errors.As(err, &usage) && usage.complete:
-		a.say("%s", explain(err))
+	case errors.Is(cmd.Context().Err(), context.DeadlineExceeded):
+		a.say("--timeout %v is over: %s", a.timeout, explain(err))
+		return exitFailed
+	case isUsage && (usage == nil || !usage.complete):
+		a.say("%s; see %s --help", explain(err), cmd.CommandPath())
 		return exitUsage
-	case errors.As(err, &usage), !a.started:
-		a.say("%s; see %s --help", explain(err), command)
-		return exitUsage
-	case errors.Is(err, fastly.ErrInvalidArgument):
+	case isUsage, errors.Is(err, fastly.ErrInvalidArgument):
 		a.say("%s", explain(err))
 		return exitUsage
 	}

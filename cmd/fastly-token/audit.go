@@ -37,7 +37,7 @@ func (a *app) auditCommand() *cobra.Command {
   global         they have the scope global
   all-services   they reach every service of the account
 
-The exit code is 1 if anything was found and not revoked.
+The exit code is 4 if anything was found and not revoked.
 
 --metrics prints two gauges for each token in the OpenMetrics text format: the
 seconds until it expires (absent if it never does), and the days since it was
@@ -65,7 +65,7 @@ apostrophe.`,
 	fs.BoolVar(&au.yes, "yes", false, "do not ask")
 	fs.BoolVar(&au.format.json, "json", false, "print JSON")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return au.run(cmd.Context()) }
-	return a.needs(credentials{key: true}, cmd)
+	return a.prepared(needs{key: true}, cmd)
 }
 
 func (au *audit) run(ctx context.Context) (err error) {
@@ -109,7 +109,7 @@ func (au *audit) run(ctx context.Context) (err error) {
 		left -= gone
 	}
 	if left > 0 {
-		return exitError(exitFailed)
+		return exitError(exitFinding)
 	}
 	return nil
 }
@@ -128,7 +128,7 @@ func (au *audit) checkFlags() error {
 		return usagef("--revoke-unused and --ignore unused exclude each other")
 	case au.revoke && au.rules.unused == 0: // every token
 		return usagef("--revoke-unused needs an --unused of more than no time")
-	case au.revoke && !au.yes && !au.isTerminal():
+	case au.revoke && !au.yes && !au.canAsk():
 		return usagef("--revoke-unused asks for confirmation, which needs a terminal: add --yes if you are sure")
 	}
 	return nil

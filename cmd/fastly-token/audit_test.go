@@ -25,7 +25,7 @@ func TestAuditMarksWhatItFinds(t *testing.T) {
 
 	o := s.run("audit")
 
-	assert.Equal(t, exitFailed, o.code, o.err)
+	assert.Equal(t, exitFinding, o.code, o.err)
 	assert.Regexp(t, `(?m)^0wKdJy4AtSn7ReXp9qGh2Z .* never! +14mo ago! +global! +every!$`, o.out)
 	assert.Regexp(t, `(?m)^3tGqLw8ZnRb5XcVh1jKy7D .* in 8d! +2h ago +global! +every!$`, o.out)
 	assert.Regexp(t, `(?m)^7rLoKw3CzVd6HxJf8iSp5E .* never! +never! +global:read +every!$`, o.out)
@@ -80,7 +80,7 @@ func TestAuditAsJSON(t *testing.T) {
 	s := newSite(t)
 	stock(s)
 	o := s.run("audit", "--json", "--customer", "self")
-	assert.Equal(t, exitFailed, o.code)
+	assert.Equal(t, exitFinding, o.code)
 	var rep struct {
 		Checked int
 		Tokens  []struct {
@@ -100,7 +100,7 @@ func TestAuditAsCSV(t *testing.T) {
 	s := newSite(t)
 	stock(s)
 	o := s.run("audit", "--csv")
-	assert.Equal(t, exitFailed, o.code)
+	assert.Equal(t, exitFinding, o.code)
 	rows, err := csv.NewReader(strings.NewReader(o.out)).ReadAll()
 	require.NoError(t, err)
 	require.Len(t, rows, 5)
@@ -174,7 +174,7 @@ func TestAuditRevokesUnusedTokens(t *testing.T) {
 	assert.False(t, isRevoked(t, s, "3tGqLw8ZnRb5XcVh1jKy7D"))
 
 	o = s.run("audit", "--revoke-unused", "--yes", "--json")
-	assert.Equal(t, exitFailed, o.code)
+	assert.Equal(t, exitFinding, o.code)
 	assert.True(t, json.Valid([]byte(o.out)), "what was revoked is not among the JSON: %s", o.out)
 }
 
@@ -209,7 +209,7 @@ func TestAuditNeverRevokesTheTokenItUses(t *testing.T) {
 	s.now = func() time.Time { return time.Now().Add(1000 * day) }
 	stock(s)
 	o := s.run("audit", "--unused", "1ns", "--revoke-unused", "--yes")
-	assert.Equal(t, exitFailed, o.code)
+	assert.Equal(t, exitFinding, o.code)
 	assert.False(t, isRevoked(t, s, s.Tokens()[0].ID))
 	assert.True(t, isRevoked(t, s, "5sNpEx2UkYf9WdTa6mJv4G"))
 }
@@ -221,8 +221,11 @@ func TestDurationsAreInDaysOrGoUnits(t *testing.T) {
 		require.NoError(t, d.Set(text), text)
 		assert.Equal(t, want, d.String(), text)
 	}
-	for _, text := range []string{"", "d", "-1d", "-1h", "NaNd", "Infd", "1e9d", "1w", "soon"} {
-		assert.Error(t, new(duration).Set(text), text)
+	for _, text := range []string{"", "d", "-1d", "-1h", "NaNd", "-Infd", "1w", "soon", "5", "-99999999h"} {
+		assert.Equal(t, errDuration, new(duration).Set(text), text)
+	}
+	for _, text := range []string{"Infd", "1e9d", "99999d", "36501d", "900000h", "99999999999h"} {
+		assert.ErrorContains(t, new(duration).Set(text), "too long: at most 36500d", text)
 	}
 }
 

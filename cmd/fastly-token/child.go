@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -19,10 +21,10 @@ import (
 // Tokens have 32 characters; a shorter secret may be part of any word.
 const minSecret = 12
 
-// findable are the API tokens of the environment and the secrets, except for
-// those that are too short to be looked for.
+// findable are the secrets of the environment and those given, except for those that
+// are too short to be looked for.
 func (a *app) findable(secrets ...fastly.Secret) (texts []string) {
-	for _, secret := range append(secrets, fastly.Secret(a.getenv(varToken)), fastly.Secret(a.getenv(varKey))) {
+	for _, secret := range append(secrets, a.key.token, fastly.Secret(a.getenv(varKey))) {
 		if len(secret) >= minSecret {
 			texts = append(texts, secret.Reveal())
 		}
@@ -30,16 +32,22 @@ func (a *app) findable(secrets ...fastly.Secret) (texts []string) {
 	return texts
 }
 
-// childEnv is the environment without the FASTLY_ variables, and without those that
-// hold an API token or one of the secrets.
-func (a *app) childEnv(secrets ...fastly.Secret) (env []string) {
-	hidden := a.findable(secrets...)
+// credentialName matches the variables with credentials of this and other programs
+// for Fastly. Windows ignores case.
+var credentialName = regexp.MustCompile(`(?i)^FASTLY_(\w+_)?(TOKEN|KEY|USERNAME|PASSWORD|OTP|SECRET)(_FILE)?$`)
+
+// childEnv is the environment without credentials: those of Fastly, and variables
+// that hold, or name a file that holds, those that the program has used.
+func (a *app) childEnv(l *login) (env []string) {
+	otp, secret := l.codeFiles(a)
+	files := []string{l.passwordFile(a), otp, secret, a.getenv(varTokenFile)}
 	var held []string
 	for _, entry := range a.environ {
 		name, value, _ := strings.Cut(entry, "=")
+		isFile := strings.HasSuffix(strings.ToUpper(name), "_FILE")
 		switch {
-		case isFastly(entry):
-		case holdsAny(value, hidden), value != "" && slices.Contains(secrets, fastly.Secret(value)):
+		case credentialName.MatchString(name):
+		case a.holdsSecret(value, l), isFile && a.fileHoldsSecret(value, files, l):
 			held = append(held, name)
 		default:
 			env = append(env, entry)
@@ -51,9 +59,28 @@ func (a *app) childEnv(secrets ...fastly.Secret) (env []string) {
 	return env
 }
 
-// isFastly reports whether a variable is one of this and other programs for Fastly.
-func isFastly(entry string) bool {
-	return strings.HasPrefix(strings.ToUpper(entry), "FASTLY_") // Windows ignores case
+// holdsSecret reports whether text holds a secret, or is one that is short.
+func (a *app) holdsSecret(text string, l *login) bool {
+	return holdsAny(text, a.findable(l.password)) || text != "" && text == l.password.Reveal()
+}
+
+// fileHoldsSecret reports whether path is one of the files, or holds a secret.
+func (a *app) fileHoldsSecret(path string, files []string, l *login) bool {
+	info, err := os.Stat(path)
+	if err != nil {
+		return false
+	}
+	for _, file := range files {
+		other, err := os.Stat(file)
+		if err == nil && os.SameFile(info, other) {
+			return true
+		}
+	}
+	if !info.Mode().IsRegular() {
+		return false
+	}
+	text, err := readFile(path)
+	return err == nil && a.holdsSecret(text, l)
 }
 
 // holdsAny reports whether text contains one of the secrets.
@@ -75,9 +102,8 @@ func (a *app) queueSignals() <-chan os.Signal {
 
 // runCommand runs the command to its end, passes the signals on to it, and
 // returns its exit code.
-func (a *app) runCommand(command, env []string, signals <-chan os.Signal) int {
-	// Only a signal may end the command early, so its context never ends.
-	cmd := exec.CommandContext(context.Background(), command[0], command[1:]...) // #nosec G204 -- to run a given command is what it is for
+func (a *app) runCommand(ctx context.Context, command, env []string, signals <-chan os.Signal) int {
+	cmd := commandContext(ctx, command)
 	cmd.Env = env
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = a.stdin, a.stdout, a.stderr
 	early := len(signals) // which no terminal has sent to the command
@@ -100,6 +126,7 @@ func (a *app) runCommand(command, env []string, signals <-chan os.Signal) int {
 			if err := cmd.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
 				a.say("the command did not get the signal %v: %v", sig, err)
 			}
+			stopsOn(sig)
 		case err := <-ended:
 			if cmd.ProcessState == nil {
 				a.say("%v", err)
@@ -108,6 +135,22 @@ func (a *app) runCommand(command, env []string, signals <-chan os.Signal) int {
 			return processCode(cmd.ProcessState)
 		}
 	}
+}
+
+// patience is how long a command may run after it was asked to end.
+const patience = 10 * time.Second
+
+// commandContext returns a command that is asked to end when ctx ends.
+func commandContext(ctx context.Context, command []string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, command[0], command[1:]...) // #nosec G204 -- to run a given command is what it is for
+	cmd.Cancel = func() error {
+		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			return cmd.Process.Kill() // no such signal here
+		}
+		return nil
+	}
+	cmd.WaitDelay = patience
+	return cmd
 }
 
 // codeError is the error for the exit code of a command.
@@ -126,12 +169,9 @@ func processCode(state *os.ProcessState) int {
 	return state.ExitCode()
 }
 
-// patience is how long a command may run after it was asked to end.
-const patience = 10 * time.Second
-
 // hand passes the token to the command on standard input. Exit code 0 means that
-// the command took the token, any other that it did not. If the command was
-// killed, it may have taken the token.
+// the command took the token, if it has read all of it; any other that it did not.
+// If the command was killed, it may have taken the token.
 func (r *rotation) hand(ctx context.Context, created *fastly.TokenCreatedResponse) error {
 	// The pipe holds the whole token, and is closed for writing, before the command
 	// starts: even if this program dies, the command reads all of it.
@@ -139,21 +179,17 @@ func (r *rotation) hand(ctx context.Context, created *fastly.TokenCreatedRespons
 	if err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, r.command[0], r.command[1:]...) // #nosec G204 -- to run a given command is what it is for
+	cmd := commandContext(ctx, r.command)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, r.stderr, r.stderr
-	cmd.Env = r.childEnv(r.login.password)
-	cmd.Cancel = func() error {
-		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
-			return cmd.Process.Kill() // no such signal here
-		}
-		return nil
-	}
-	cmd.WaitDelay = patience
+	cmd.Env = r.childEnv(&r.login)
 	err = cmd.Run()
-	_ = stdin.Close() // the command has a copy
+	unread, readErr := io.ReadAll(stdin) // which ends, as nobody can write any more
+	_ = stdin.Close()
 	switch state := cmd.ProcessState; {
+	case err == nil && len(unread) == 0:
+		return readErr
 	case err == nil:
-		return nil
+		return errors.New("the command did not read the token to its end, although its exit code is 0")
 	case cmd.Process != nil && (state == nil || ctx.Err() != nil || !state.Exited()):
 		return fmt.Errorf("%w: the command was interrupted: %w", rotate.ErrMaybeHandedOver, err)
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,12 +23,14 @@ func (a *app) createCommand() *cobra.Command {
 		Use:   "create (--out FILE | --print)",
 		Short: "Create a token by user name and password",
 		Long: `Creates a token by user name and password: the first one of an account, or one
-for a machine. The one-time password is asked for only if the account has
-two-factor authentication.
+for a machine. A one-time password is used only if the account has two-factor
+authentication. With --by-key the token of the environment creates it, which the
+API accepts for five minutes after a POST to /sudo.
 
 The API shows the access token once, so say where it goes: to a new file
 (--out), which only you can read and which holds no line break, or to standard
-output (--print), which then gets nothing else.
+output (--print), which then gets nothing else. A token that can't be written
+there is revoked.
 
 The name of the token ends in random letters, which make it unique. If the
 response is lost, the error says which name to look for.`,
@@ -48,7 +49,7 @@ response is lost, the error says which name to look for.`,
 	cmd.Flags().BoolVar(&d.print, "print", false, "print the access token, and nothing else")
 	asJSON := jsonFlag(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := d.check(*asJSON); err != nil {
+		if err := d.check(a, *asJSON); err != nil {
 			return err
 		}
 		req, err := t.request(a.now())
@@ -56,6 +57,9 @@ response is lost, the error says which name to look for.`,
 			return err
 		}
 		client, err := a.loginClient()
+		if l.byKey {
+			client, err = a.client()
+		}
 		if err != nil {
 			return err
 		}
@@ -69,7 +73,7 @@ response is lost, the error says which name to look for.`,
 		// The token exists, whatever else went wrong, so keep it.
 		return errors.Join(err, a.keep(cmd.Context(), created, d, *asJSON))
 	}
-	return a.needs(credentials{login: &l}, cmd)
+	return a.prepared(needs{login: &l}, cmd)
 }
 
 // destination is where an access token goes.
@@ -79,7 +83,7 @@ type destination struct {
 }
 
 // check makes sure, before a token is created, that it can be stored.
-func (d *destination) check(asJSON bool) error {
+func (d *destination) check(a *app, asJSON bool) error {
 	switch {
 	case d.out == "" && !d.print:
 		return usagef("say where the access token goes, which the API shows only once: --out FILE, or --print")
@@ -89,6 +93,8 @@ func (d *destination) check(asJSON bool) error {
 		return usagef("--force is for --out")
 	case d.print && asJSON:
 		return usagef("--json is for --out: --print prints only the access token")
+	case d.print && a.swallows():
+		return &usageError{complete: true, err: errors.New("--print: standard output is closed, or a device that keeps nothing")}
 	case d.print:
 		return nil
 	}
@@ -123,7 +129,7 @@ func checkWritable(dir string) error {
 func (a *app) keep(ctx context.Context, created *fastly.TokenCreatedResponse, d destination, asJSON bool) error {
 	if d.print {
 		if err := a.print(created.AccessToken.Reveal() + "\n"); err != nil {
-			return a.giveBack(ctx, created, err)
+			return a.giveBack(created, err)
 		}
 		a.say("created token %s, named %q", escape(created.ID), escape(created.Name))
 		return nil
@@ -131,7 +137,7 @@ func (a *app) keep(ctx context.Context, created *fastly.TokenCreatedResponse, d 
 	if !d.force { // the file may have been created meanwhile
 		f, err := os.OpenFile(d.out, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 		if err != nil {
-			return a.giveBack(ctx, created, err)
+			return a.giveBack(created, err)
 		}
 		_ = f.Close() // empty, and about to be replaced
 	}
@@ -141,28 +147,80 @@ func (a *app) keep(ctx context.Context, created *fastly.TokenCreatedResponse, d 
 			if !d.force {
 				_ = os.Remove(d.out)
 			}
-			return a.giveBack(ctx, created, err)
+			return a.giveBack(created, err)
 		}
 		return &leftError{err}
 	}
+	text := a.describe(&created.TokenResponse) + fmt.Sprintf("\nThe access token is in %q, which only you can read.\n", d.out)
 	if asJSON {
-		return a.printJSON(created.TokenResponse)
+		text = toJSON(created.TokenResponse)
 	}
-	return a.print(a.describe(&created.TokenResponse) + fmt.Sprintf("\nThe access token is in %q, which only you can read.\n", d.out))
+	return a.printDone(text, "created token %s, named %q: it is in %q", escape(created.ID), created.Name, d.out)
 }
 
-// giveBack revokes a token that could not be kept, with its own credentials.
-func (a *app) giveBack(ctx context.Context, created *fastly.TokenCreatedResponse, reason error) error {
+// giveBack revokes a token that could not be kept.
+func (a *app) giveBack(created *fastly.TokenCreatedResponse, reason error) error {
 	reason = fmt.Errorf("the access token could not be kept: %w", reason)
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpTime)
+	var byKey *fastly.Client
+	if a.key.token != "" {
+		byKey, _ = a.client() // the token may be able to revoke itself
+	}
+	if err := a.discard(created, byKey, false); err != nil {
+		return errors.Join(reason, err)
+	}
+	return fmt.Errorf("%w; token %s was revoked", reason, created.ID)
+}
+
+// discard revokes a token of this program, even after an interruption: by the key
+// that is at hand, nil for none, or else by the token's own. known says that the API
+// knew the token; otherwise it may take a moment until it does.
+func (a *app) discard(token *fastly.TokenCreatedResponse, byKey *fastly.Client, known bool) error {
+	ctx, cancel := context.WithTimeout(context.Background(), cleanUpTime)
 	defer cancel()
-	client, err := a.clientOf(created.AccessToken)
-	if err == nil {
-		err = client.Tokens.RevokeTokenCurrent(ctx)
+	var err error
+	for {
+		err = a.discardOnce(ctx, token, byKey)
+		gone := errors.Is(err, fastly.ErrNotFound)
+		if err == nil || gone && known {
+			return nil
+		}
+		if !gone || a.sleep(ctx, lag/10) != nil {
+			break
+		}
 	}
-	if err != nil {
-		id := cmp.Or(escape(created.ID), "of unknown ID")
-		return &leftError{fmt.Errorf("%w; token %s, named %q, exists and nobody holds it: revoke it (%w)", reason, id, created.Name, err)}
+	name := "token " + token.ID
+	if token.ID == "" {
+		name = fmt.Sprintf("the token named %q", token.Name)
 	}
-	return fmt.Errorf("%w; the token was revoked", reason)
+	if isAnswer(err) && !errors.Is(err, fastly.ErrNotFound) {
+		return &leftError{fmt.Errorf("%s was NOT revoked: it works until it expires, %s, or you revoke it: %w", name, stamp(token.ExpiresAt), err)}
+	}
+	return &leftError{fmt.Errorf("%s may not be revoked: look for it, as it may work until it expires, %s: %w", name, stamp(token.ExpiresAt), err)}
+}
+
+// discardOnce returns nil if the token is revoked, and an error that matches
+// ErrNotFound if the API does not know it.
+func (a *app) discardOnce(ctx context.Context, token *fastly.TokenCreatedResponse, byKey *fastly.Client) (err error) {
+	if byKey != nil && token.ID != "" {
+		if err = revokeOne(ctx, byKey, token.ID); err == nil {
+			return nil
+		}
+	}
+	if token.AccessToken == "" {
+		return err
+	}
+	own, ownErr := a.clientOf(token.AccessToken)
+	if ownErr == nil {
+		defer own.CloseIdleConnections()
+		ownErr = own.Tokens.RevokeTokenCurrent(ctx)
+	}
+	switch {
+	case ownErr == nil:
+		return nil
+	case errors.Is(ownErr, fastly.ErrUnauthorized):
+		return fmt.Errorf("%w: %w", fastly.ErrNotFound, ownErr)
+	case err == nil, errors.Is(err, fastly.ErrNotFound): // by a key that may belong to somebody else
+		return ownErr
+	}
+	return err
 }

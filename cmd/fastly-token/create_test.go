@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -131,6 +133,115 @@ func TestOneTimePasswordThatIsMissingOrWrong(t *testing.T) {
 	assert.Empty(t, s.made())
 }
 
+// newTOTPSite is a site whose program has the login of a user with an authenticator.
+// Its clock and that of the API stand still, but for waits.
+func newTOTPSite(t testing.TB) *site {
+	var mu sync.Mutex
+	now := time.Now().Truncate(step).Add(10 * time.Second)
+	clock := func() time.Time {
+		mu.Lock()
+		defer mu.Unlock()
+		return now
+	}
+	s := newSite(t, fastlytest.WithClock(clock))
+	s.now = clock
+	u := s.AddUser(fastlytest.User{Login: "totp@example.com", Password: "a made-up password", TOTPSecret: totpSecret})
+	s.logIn(u)
+	key := s.AddToken(u.ID, fastly.TokenCreatedResponse{TokenResponse: fastly.TokenResponse{Name: "mine"}})
+	s.set(varToken, key.AccessToken.Reveal())
+	s.sleep = func(_ context.Context, d time.Duration) error {
+		mu.Lock()
+		defer mu.Unlock()
+		now = now.Add(d)
+		return nil
+	}
+	return s
+}
+
+const totpSecret = "JBSWY3DPEHPK3PXP"
+
+func TestOneTimePasswordsAreMadeFromTheSecret(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{{"create", "--out", "token"}, {"exec", "--", "true"}, {"rotate", "--out", "token"}} {
+		s := newTOTPSite(t)
+		s.set(varOTP, "/no/such/file") // a secret goes before a code
+		args = append(args[:1:1], append([]string{"--totp-secret-file", s.file("secret", "jbsw y3dp ehpk 3pxp\n")}, args[1:]...)...)
+		if args[0] != "exec" {
+			args[len(args)-1] = filepath.Join(s.dir, "token")
+		}
+		o := s.run(args...)
+		require.Equal(t, 0, o.code, "%v: %s", args, o.err)
+		assert.Len(t, s.made(), 1)
+		assert.NotContains(t, o.err, "waiting")
+	}
+}
+
+func TestCodeOfASecretIsUsedOnce(t *testing.T) {
+	t.Parallel()
+	s := newTOTPSite(t)
+	s.set(varTOTP, s.file("secret", totpSecret))
+	s.Inject(fastlytest.Fault{
+		Kind: fastlytest.Status, Method: http.MethodPost, Every: 2,
+		Status: 429, Header: http.Header{"Retry-After": {"0"}}, Body: `{"msg":"slower"}`,
+	})
+	o := s.run("create", "--out", filepath.Join(s.dir, "token"))
+	require.Equal(t, 0, o.code, o.err)
+	assert.Contains(t, o.err, "waiting for the next one-time password\n")
+	var codes []string
+	for _, r := range s.Requests() {
+		codes = append(codes, r.Header.Get("Fastly-OTP"))
+	}
+	require.Len(t, codes, 3, "without a code, with one and a 429, with the next")
+	assert.Empty(t, codes[0])
+	assert.NotEqual(t, codes[1], codes[2])
+}
+
+func TestSecretThatMakesNoCodes(t *testing.T) {
+	t.Parallel()
+	s := newTOTPSite(t)
+	for _, content := range []string{"not base32!", "314159"} {
+		s.set(varTOTP, s.file("secret", content))
+		o := s.run("create", "--out", filepath.Join(s.dir, "token"))
+		assert.Equal(t, exitUsage, o.code)
+		assert.Contains(t, o.err, "the TOTP secret is not base32")
+		assert.NotContains(t, o.err, content)
+	}
+	s.set(varTOTP, s.file("secret", "KRSXG5CTMVRXEZLU")) // of another account
+	o := s.run("create", "--out", filepath.Join(s.dir, "token"))
+	assert.Equal(t, exitFailed, o.code)
+	assert.Contains(t, o.err, "that one-time password was not accepted")
+	assert.Len(t, s.Requests(), 3+2, "the next code is tried, and no other")
+}
+
+func TestOneTimePasswordOfAPipeIsReadOnce(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.AddUser(ada)
+	s.logIn(ada)
+	s.Inject(fastlytest.Fault{
+		Kind: fastlytest.Status, Method: http.MethodPost, Every: 2,
+		Status: 429, Header: http.Header{"Retry-After": {"0"}}, Body: `{"msg":"slower"}`,
+	})
+	o := s.runWith(&app{stdin: strings.NewReader(ada.OTP + "\nthe next line\n")}, "create", "--out", filepath.Join(s.dir, "token"), "--otp-file", "-")
+	require.Equal(t, 0, o.code, o.err)
+	requests := s.Requests()
+	require.Len(t, requests, 3)
+	assert.Equal(t, ada.OTP, requests[1].Header.Get("Fastly-OTP"))
+	assert.Equal(t, ada.OTP, requests[2].Header.Get("Fastly-OTP"))
+}
+
+func TestCreateByKeyNeedsSudo(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	o := s.run("create", "--by-key", "--out", filepath.Join(s.dir, "token"))
+	assert.Equal(t, exitFailed, o.code)
+	assert.Contains(t, o.err, "POST /sudo")
+	sudo(s)
+	o = s.run("create", "--by-key", "--out", filepath.Join(s.dir, "token"))
+	assert.Equal(t, 0, o.code, o.err)
+	assert.Len(t, s.made(), 1)
+}
+
 func TestCredentialsAreCheckedBeforeArguments(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
@@ -147,6 +258,7 @@ func TestCredentialsAreCheckedBeforeArguments(t *testing.T) {
 		{[]string{"rotate"}, []string{varToken, varUsername, varPassword}},
 		{[]string{"rotate", "--by-key"}, []string{varToken}},
 		{[]string{"exec"}, []string{varToken, varUsername, varPassword}},
+		{[]string{"create", "--by-key"}, []string{varToken, varTokenFile}},
 	} {
 		s := newSite(t)
 		s.set(varToken, "")
@@ -292,7 +404,7 @@ func TestCreateReplacesNoFileThatAppearsMeanwhile(t *testing.T) {
 	})}))
 	o := s.run("create", "--out", path, "--scope", "global")
 	assert.Equal(t, exitFailed, o.code, o.err)
-	assert.Contains(t, o.err, "the token was revoked")
+	assert.Contains(t, o.err, " was revoked")
 	content, err := os.ReadFile(path)
 	require.NoError(t, err)
 	assert.Equal(t, "of somebody else", string(content))

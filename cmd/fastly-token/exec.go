@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
-	"os"
 	"os/exec"
 	"regexp"
 	"time"
@@ -34,22 +34,27 @@ environment, which the API accepts for five minutes after a POST to /sudo. The
 token of the environment must belong to the same user and have the scope global,
 because it revokes the new one.
 
-The command finds its token in FASTLY_API_TOKEN, or in the variable of --env. It
-gets no other FASTLY_ variable, and none that holds the environment's token or
-the password. (This keeps a key from leaking by accident. It does not stop a
-malicious command: processes of the same user can read each other's memory.) To
-hand on a base URL, for example, put env(1) before the command.
+The command finds its token in FASTLY_API_TOKEN, or in the variable of --env. The
+credentials of the environment are taken from it: the variables listed under
+"fastly-token help" but the base URL, variables with the token or the password in
+them, and variables with names in _FILE whose files hold one. (This keeps a key
+from leaking by accident. It does not stop a malicious command: processes of the
+same user can read each other's memory.)
 
-The token is revoked however the command ends. SIGINT, SIGTERM, SIGHUP and
-SIGQUIT are passed on to the command. A terminal sends it Ctrl-C directly, so
-the first one is not passed on. If all else fails, after a SIGKILL for example,
-the token expires by itself after --ttl.
+Before the command starts, the new token is tried. If GITHUB_ACTIONS is "true", a
+line on standard error makes the job's log mask it.
+
+The token is revoked however the command ends. Signals are passed on to the
+command: SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH, SIGTSTP
+and SIGCONT. A terminal sends it Ctrl-C directly, so the first one is not passed
+on. If all else fails, after a SIGKILL for example, the token expires by itself
+after --ttl.
 
 The exit code is that of the command, 128 and the signal's number if a signal
 ended it, 126 if it can't be executed and 127 if there is no such command. If
 the token can't be revoked, it is 3 instead of 0.`,
 		Example: `  fastly-token exec --service SU1Z0isxPaozGVKXdv0eY -- ./purge.sh
-  fastly-token exec -- env FASTLY_API_URL="$FASTLY_API_URL" ./purge.sh`,
+  fastly-token exec --env FASTLY_API_KEY -- terraform apply`,
 		Args: cobra.ArbitraryArgs,
 	}
 	t := tokenFlags{name: "exec", scopes: []string{string(fastly.ScopePurgeSelect)}, ttl: duration(15 * time.Minute)}
@@ -58,7 +63,6 @@ the token can't be revoked, it is 3 instead of 0.`,
 	x := execution{app: a}
 	cmd.Flags().StringVar(&x.variable, "env", varToken, "environment `variable` that the command finds the token in")
 	x.login.flags(cmd.Flags())
-	x.login.byKeyFlag(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, command []string) (err error) {
 		switch {
 		case len(command) == 0:
@@ -74,7 +78,7 @@ the token can't be revoked, it is 3 instead of 0.`,
 		}
 		return x.run(cmd.Context())
 	}
-	return a.needs(credentials{key: true, login: &x.login}, cmd)
+	return a.prepared(needs{key: true, login: &x.login}, cmd)
 }
 
 var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
@@ -98,58 +102,88 @@ func (x *execution) run(ctx context.Context) (err error) {
 		return err
 	}
 	// A second signal must not end the process before the token is revoked.
-	x.handleSignals(func(sig os.Signal) { x.interrupt(interruption{sig}) })
-	current, err := x.client.Tokens.GetTokenCurrent(ctx)
-	switch {
-	case err != nil:
-		return err
-	case !current.Scopes.Has(fastly.ScopeGlobal):
-		return fmt.Errorf("the token of the environment has the scope %s, but revoking another one takes the scope global", current.Scopes)
-	}
-	token, err := x.createToken(ctx, x.client, x.req, &x.login, x.client)
+	x.interruptOnSignals(func() {})
+	token, err := x.create(ctx)
 	if err != nil {
-		if token != nil && token.ID != "" {
-			err = errors.Join(err, x.revoke(token))
-		}
 		return err
-	}
-	if token.UserID != current.UserID {
-		problem := errors.New("the login and the token of the environment belong to different users")
-		if x.client.Tokens.RevokeToken(ctx, token.ID) == nil {
-			return problem
-		}
-		return x.giveBack(ctx, token, problem) // the token of the environment may not even see it
-	}
-	if more := excess(x.req, token); more != "" {
-		return errors.Join(errors.New("the new token is not what was requested: "+more), x.revoke(token))
 	}
 	signals := x.queueSignals()
 	if ctx.Err() != nil {
-		return errors.Join(context.Cause(ctx), x.revoke(token))
+		return errors.Join(context.Cause(ctx), x.discard(token, x.client, true))
 	}
 	x.say("created token %s: %s, expires %s", escape(token.ID), escape(token.Scopes.String()), stamp(token.ExpiresAt))
-	env := append(x.childEnv(x.login.password), x.variable+"="+token.AccessToken.Reveal())
-	code := x.runCommand(x.command, env, signals)
-	if err := x.revoke(token); err != nil && code == 0 {
-		return err
-	} else if err != nil {
-		x.say("%s", explain(err))
-	} else {
+	env := append(x.childEnv(&x.login), x.variable+"="+token.AccessToken.Reveal())
+	code := x.runCommand(ctx, x.command, env, signals)
+	err = x.discard(token, x.client, true)
+	switch {
+	case err == nil:
 		x.say("revoked token %s", escape(token.ID))
+	case code == 0:
+		return err
+	default:
+		x.say("%s", explain(err))
 	}
 	return codeError(code)
 }
 
-// revoke revokes the token, even after an interruption.
-func (x *execution) revoke(token *fastly.TokenCreatedResponse) error {
-	ctx, cancel := context.WithTimeout(context.Background(), cleanUpTime)
-	defer cancel()
-	err := x.client.Tokens.RevokeToken(ctx, token.ID)
-	if err == nil || errors.Is(err, fastly.ErrNotFound) { // the command may have revoked it
-		return nil
+// create creates the command's token, and tries it. If that fails, no token is left.
+func (x *execution) create(ctx context.Context) (*fastly.TokenCreatedResponse, error) {
+	current, err := x.client.Tokens.GetTokenCurrent(ctx)
+	if err != nil {
+		return nil, err
 	}
-	return &leftError{fmt.Errorf("token %s was NOT revoked: it works until it expires, %s, or you revoke it: %w", token.ID, stamp(token.ExpiresAt), err)}
+	if !current.Scopes.Has(fastly.ScopeGlobal) {
+		return nil, fmt.Errorf("the token of the environment has the scope %s, but revoking another one takes the scope global", current.Scopes)
+	}
+	token, err := x.createToken(ctx, x.client, x.req, &x.login, x.client)
+	if token == nil {
+		return nil, err
+	}
+	if x.getenv("GITHUB_ACTIONS") == "true" && token.AccessToken != "" {
+		_, _ = io.WriteString(x.stderr, "::add-mask::"+token.AccessToken.Reveal()+"\n")
+	}
+	known := false
+	more := excess(x.req, token)
+	switch {
+	case err != nil:
+	case token.UserID != current.UserID:
+		err = errors.New("the login and the token of the environment belong to different users")
+	case more != "":
+		err = errors.New("the new token is not what was requested: " + more)
+	default:
+		err = x.try(ctx, token)
+		known = err == nil
+	}
+	if !known {
+		return nil, errors.Join(err, x.discard(token, x.client, false))
+	}
+	return token, nil
 }
+
+// try waits until the API knows a new token, which may take a moment. A purge token
+// need not be allowed to read itself.
+func (x *execution) try(ctx context.Context, token *fastly.TokenCreatedResponse) error {
+	client, err := x.clientOf(token.AccessToken)
+	if err != nil {
+		return err
+	}
+	defer client.CloseIdleConnections()
+	for waited := time.Duration(0); ; waited += lag / 10 {
+		_, err = client.Tokens.GetTokenCurrent(ctx)
+		switch {
+		case err == nil, errors.Is(err, fastly.ErrForbidden):
+			return nil
+		case !errors.Is(err, fastly.ErrUnauthorized) || waited == lag:
+			return fmt.Errorf("the new token does not work: %w", err)
+		}
+		if err := x.sleep(ctx, lag/10); err != nil {
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// lag is how long the API may take to know a new token everywhere.
+const lag = 30 * time.Second
 
 // commandCode is the exit code for a command that can't be executed.
 func commandCode(err error) int {

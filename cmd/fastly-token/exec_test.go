@@ -3,9 +3,7 @@
 package main
 
 import (
-	"io"
 	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -38,7 +36,10 @@ func (s *site) assertRevoked() {
 func TestExecGivesTheCommandATokenOfItsOwn(t *testing.T) {
 	t.Parallel()
 	s := newExecSite(t)
-	s.env = append(s.env, "FASTLY_SERVICE_ID=abc", "COPY=x "+s.Key().Reveal()+" y", "PW="+s.User().Password, varOTP+"=/no/such", varKey+"=another-key-of-somebody")
+	s.env = append(s.env, "FASTLY_SERVICE_ID=abc", "FASTLY_DEBUG_MODE=true", "PLAIN_FILE="+s.file("plain", "text"),
+		"COPY=x "+s.Key().Reveal()+" y", "PW="+s.User().Password, varOTP+"=/no/such", varKey+"=another-key-of-somebody",
+		varTOTP+"=/no/such", "FASTLY_PASSWORD=x", "FASTLY_TF_API_KEY=x",
+		"MY_TOKEN_FILE="+s.file("copy", s.Key().Reveal()+"\n"), "SAME_FILE="+filepath.Join(s.dir, ".", "password"))
 	stdout := &strings.Builder{} // has the token
 
 	o := s.runWith(&app{stdin: strings.NewReader(""), stdout: stdout}, "exec", "--scope", "purge_all", "--service", serviceA, "--ttl", "5m", "--", "env")
@@ -50,10 +51,13 @@ func TestExecGivesTheCommandATokenOfItsOwn(t *testing.T) {
 	assert.Equal(t, []string{serviceA}, token.Services)
 	assert.WithinDuration(t, time.Now().Add(5*time.Minute), token.ExpiresAt, time.Minute)
 	fastlyVars := regexp.MustCompile("(?m)^FASTLY_.*$").FindAllString(stdout.String(), -1)
-	assert.Equal(t, []string{varToken + "=" + token.AccessToken.Reveal()}, fastlyVars)
+	assert.ElementsMatch(t, []string{
+		varURL + "=" + s.URL, "FASTLY_SERVICE_ID=abc", "FASTLY_DEBUG_MODE=true", varToken + "=" + token.AccessToken.Reveal(),
+	}, fastlyVars)
+	assert.Contains(t, stdout.String(), "PLAIN_FILE=")
 	assert.NotContains(t, stdout.String(), s.Key().Reveal())
 	assert.NotContains(t, stdout.String(), s.User().Password)
-	assert.Contains(t, o.err, "not passed on, because they hold credentials: COPY PW\n")
+	assert.Contains(t, o.err, "not passed on, because they hold credentials: COPY PW MY_TOKEN_FILE SAME_FILE\n")
 	assert.Contains(t, o.err, "revoked token "+token.ID)
 }
 
@@ -68,10 +72,57 @@ func TestExecDoesNotPassAShortPasswordOn(t *testing.T) {
 	assert.Equal(t, 0, o.code, o.err)
 }
 
+func TestExecMasksItsTokenInAGitHubJob(t *testing.T) {
+	t.Parallel()
+	s := newExecSite(t)
+	s.set("GITHUB_ACTIONS", "true")
+	p := s.command("exec", "--", "sh", "-c", "exit 9")
+	require.NoError(t, p.Start())
+	assert.Equal(t, 9, p.end(s))
+	assert.True(t, strings.HasPrefix(p.stderr.String(), "::add-mask::"+s.made()[0].AccessToken.Reveal()+"\n"), p.stderr.String())
+	assert.Empty(t, p.stdout.String())
+
+	s.set("GITHUB_ACTIONS", "")
+	assert.NotContains(t, s.run("exec", "--", "true").err, "add-mask")
+}
+
+func TestExecTriesItsTokenBeforeTheCommandStarts(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		status int
+		times  int
+		runs   bool
+	}{
+		"not known yet":                 {401, 1, true},
+		"not known for half a minute":   {401, 20, false},
+		"not allowed to read itself":    {403, 20, true},
+		"the API can't be reached well": {503, 20, false},
+	} {
+		s := newExecSite(t)
+		tried := 0
+		s.opts = append(s.opts, fastly.WithHTTPClient(&http.Client{Transport: roundTripFunc(func(r *http.Request) (*http.Response, error) {
+			if r.URL.Path == "/tokens/self" && r.Method == http.MethodGet && r.Header.Get("Fastly-Key") != s.Key().Reveal() && tried < tc.times {
+				tried++
+				s.Inject(fastlytest.Fault{Kind: fastlytest.Status, Method: http.MethodGet, Path: "/tokens/self", Status: tc.status})
+			}
+			return http.DefaultTransport.RoundTrip(r)
+		})}))
+		o := s.run("exec", "--", "touch", filepath.Join(s.dir, "ran"))
+		assert.Equal(t, tc.runs, o.code == 0, "%s: %s", name, o.err)
+		if tc.runs {
+			assert.FileExists(t, filepath.Join(s.dir, "ran"), name)
+		} else {
+			assert.NoFileExists(t, filepath.Join(s.dir, "ran"), name)
+			assert.Contains(t, o.err, "the new token does not work", name)
+		}
+		s.assertRevoked()
+	}
+}
+
 func TestExecUsesAnotherVariable(t *testing.T) {
 	t.Parallel()
 	s := newExecSite(t)
-	o := s.run("exec", "--env", "PURGE_KEY", "--", "sh", "-c", `[ ${#PURGE_KEY} = 32 ] && ! env | grep ^FASTLY_ >&2`)
+	o := s.run("exec", "--env", "PURGE_KEY", "--", "sh", "-c", `[ ${#PURGE_KEY} = 32 ] && ! env | grep ^FASTLY_API_TOKEN >&2`)
 	assert.Equal(t, 0, o.code, o.err)
 	s.assertRevoked()
 }
@@ -217,34 +268,20 @@ func TestExecByKeyNeedsSudo(t *testing.T) {
 	s.assertRevoked()
 }
 
-// sudo confirms the password of the key's user.
-func sudo(s *site) {
-	s.t.Helper()
-	body := strings.NewReader(url.Values{"username": {s.User().Login}, "password": {s.User().Password}}.Encode())
-	req, err := http.NewRequestWithContext(s.t.Context(), http.MethodPost, s.URL+"/sudo", body)
-	require.NoError(s.t, err)
-	req.Header.Set("Fastly-Key", s.Key().Reveal())
-	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	transport := &http.Transport{DisableKeepAlives: true}
-	resp, err := transport.RoundTrip(req)
-	require.NoError(s.t, err)
-	_, err = io.Copy(io.Discard, resp.Body)
-	require.NoError(s.t, err)
-	require.NoError(s.t, resp.Body.Close())
-	require.Equal(s.t, http.StatusOK, resp.StatusCode)
-}
-
 // waiting is a command that says when it is ready, and ends with 41 when it gets
 // a signal.
 const waiting = `trap "exit 41" INT TERM HUP; echo ready; while :; do sleep 0.02; done`
 
 func TestSignalGoesToTheCommandAndTheTokenIsRevoked(t *testing.T) {
 	t.Parallel()
-	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT} {
+	for _, sig := range []syscall.Signal{
+		syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT,
+		syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGWINCH, syscall.SIGCONT,
+	} {
 		t.Run(sig.String(), func(t *testing.T) {
 			t.Parallel()
 			s := newExecSite(t)
-			p := s.command("exec", "--", "sh", "-c", strings.Replace(waiting, "HUP", "HUP QUIT", 1))
+			p := s.command("exec", "--", "sh", "-c", strings.Replace(waiting, "HUP", "HUP QUIT USR1 USR2 WINCH CONT", 1))
 			p.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // no terminal, wherever the tests run
 			require.NoError(t, p.Start())
 			p.stdout.waitFor(t, "ready")
@@ -254,6 +291,24 @@ func TestSignalGoesToTheCommandAndTheTokenIsRevoked(t *testing.T) {
 			s.assertRevoked()
 		})
 	}
+}
+
+func TestStopOfExecStopsTheCommandToo(t *testing.T) {
+	t.Parallel()
+	s := newExecSite(t)
+	p := s.command("exec", "--", "sh", "-c", `trap "echo stopped" TSTP; trap "echo continued; exit 41" CONT; echo ready; while :; do sleep 0.02; done`)
+	p.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	require.NoError(t, p.Start())
+	p.stdout.waitFor(t, "ready")
+	require.NoError(t, p.Process.Signal(syscall.SIGTSTP))
+	p.stdout.waitFor(t, "stopped")
+	var status syscall.WaitStatus
+	_, err := syscall.Wait4(p.Process.Pid, &status, syscall.WUNTRACED, nil)
+	require.NoError(t, err)
+	assert.True(t, status.Stopped(), "a shell waits for that")
+	require.NoError(t, p.Process.Signal(syscall.SIGCONT))
+	assert.Equal(t, 41, p.end(s), p.stderr.String())
+	s.assertRevoked()
 }
 
 // runWaiting runs a command that waits, and sends signals when it is ready.

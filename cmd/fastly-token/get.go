@@ -2,13 +2,9 @@ package main
 
 import (
 	"fmt"
-	"regexp"
 
 	"github.com/spf13/cobra"
 )
-
-// idForm is the form of the IDs of tokens, services and customers.
-var idForm = regexp.MustCompile(`^[A-Za-z0-9]{1,64}$`)
 
 // oneID allows exactly one argument.
 func oneID(_ *cobra.Command, args []string) error {
@@ -30,8 +26,8 @@ func (a *app) getCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if !idForm.MatchString(args[0]) {
-			return usagef("%q is not the ID of a token", args[0])
+		if err := checkID("the argument", args[0]); err != nil {
+			return err
 		}
 		token, err := client.Tokens.GetToken(cmd.Context(), args[0])
 		if err != nil {
@@ -42,5 +38,5 @@ func (a *app) getCommand() *cobra.Command {
 		}
 		return a.print(a.describe(token))
 	}
-	return a.needs(credentials{key: true}, cmd)
+	return a.prepared(needs{key: true}, cmd)
 }

@@ -2,9 +2,13 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"io"
+	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -45,6 +49,7 @@ type site struct {
 	dir   string // for files
 	env   []string
 	now   func() time.Time
+	sleep func(context.Context, time.Duration) error
 	opts  []fastly.Option
 	shown []string // secrets that the program was asked to show
 }
@@ -55,6 +60,7 @@ func newSite(t testing.TB, opts ...fastlytest.Option) *site {
 	srv := fastlytest.NewServer(opts...)
 	t.Cleanup(srv.Close)
 	s := &site{Server: srv, t: t, dir: t.TempDir(), now: time.Now}
+	s.sleep = func(ctx context.Context, _ time.Duration) error { return ctx.Err() }
 	s.env = []string{"PATH=" + os.Getenv("PATH"), varURL + "=" + srv.URL, varToken + "=" + srv.Key().Reveal()}
 	// Retries are not what is tested here, and waiting for them neither.
 	s.opts = []fastly.Option{fastly.WithRetryPolicy(fastly.RetryPolicy{MaxAttempts: 2, MinBackoff: time.Millisecond, MaxBackoff: time.Millisecond})}
@@ -100,6 +106,7 @@ func (s *site) runWith(a *app, args ...string) outcome {
 	s.t.Helper()
 	var stdout, stderr bytes.Buffer
 	a.environ, a.now = s.env, s.now
+	a.sleep = s.sleep
 	a.options = append(a.options, s.opts...)
 	if a.stdout == nil {
 		a.stdout = &stdout
@@ -145,6 +152,23 @@ func (s *site) secrets() (secrets []string) {
 	}
 	secrets = append(secrets, s.User().Password, ada.Password)
 	return slices.DeleteFunc(secrets, func(secret string) bool { return slices.Contains(s.shown, secret) })
+}
+
+// sudo confirms the password of the key's user.
+func sudo(s *site) {
+	s.t.Helper()
+	body := strings.NewReader(url.Values{"username": {s.User().Login}, "password": {s.User().Password}}.Encode())
+	req, err := http.NewRequestWithContext(s.t.Context(), http.MethodPost, s.URL+"/sudo", body)
+	require.NoError(s.t, err)
+	req.Header.Set("Fastly-Key", s.Key().Reveal())
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	transport := &http.Transport{DisableKeepAlives: true}
+	resp, err := transport.RoundTrip(req)
+	require.NoError(s.t, err)
+	_, err = io.Copy(io.Discard, resp.Body)
+	require.NoError(s.t, err)
+	require.NoError(s.t, resp.Body.Close())
+	require.Equal(s.t, http.StatusOK, resp.StatusCode)
 }
 
 // made are the tokens that were not there at the start.

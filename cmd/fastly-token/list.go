@@ -52,7 +52,7 @@ func (a *app) listCommand() *cobra.Command {
 		}
 		return a.print(table(tokenColumns, rows, a.width(), a.styles()))
 	}
-	return a.needs(credentials{key: true}, cmd)
+	return a.prepared(needs{key: true}, cmd)
 }
 
 // tokenColumns are the columns of tables of tokens. An 80-column terminal shows
@@ -96,8 +96,8 @@ func listCustomer(ctx context.Context, client *fastly.Client, customer string) (
 		}
 		customer = current.CustomerID
 	}
-	if !idForm.MatchString(customer) {
-		return nil, usagef("--customer is not the ID of a customer")
+	if err := checkID("--customer", customer); err != nil {
+		return nil, err
 	}
 	tokens, err := client.Tokens.ListTokensCustomer(ctx, customer)
 	if errors.Is(err, fastly.ErrForbidden) {

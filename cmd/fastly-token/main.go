@@ -10,14 +10,16 @@ package main
 import (
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
+
+	"github.com/fastly-tokens/fastly/internal/clock"
 )
 
 func main() {
 	signals := make(chan os.Signal, 16)
-	caught := []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT}
-	for _, sig := range caught {
+	for _, sig := range slices.Concat(endingSignals, otherSignals) {
 		// A signal that is ignored from the start (by nohup, say) stays ignored.
 		if !signal.Ignored(sig) {
 			signal.Notify(signals, sig)
@@ -28,8 +30,8 @@ func main() {
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	a := &app{
 		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
-		environ: os.Environ(), now: time.Now,
-		signals: signals, resetSignals: func() { signal.Reset(caught...) },
+		environ: os.Environ(), now: time.Now, sleep: clock.Sleep,
+		signals: signals, resetSignals: func() { signal.Reset(endingSignals...) },
 		keysSignal: hasTerminal,
 	}
 	os.Exit(a.run(os.Args[1:]))

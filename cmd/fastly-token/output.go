@@ -3,12 +3,14 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 	"unicode"
 	"unicode/utf16"
 
 	"github.com/spf13/pflag"
+	"golang.org/x/term"
 
 	"github.com/fastly-tokens/fastly"
 )
@@ -16,12 +18,34 @@ import (
 // jsonFlag adds the flag of all commands that print.
 func jsonFlag(fs *pflag.FlagSet) *bool { return fs.Bool("json", false, "print JSON") }
 
-// printJSON prints v as JSON, with characters escaped that a terminal might
-// interpret.
-func (a *app) printJSON(v any) error {
+// swallows reports whether stdout keeps nothing: it is a device and no terminal.
+// In place of a closed one Go opens the null device.
+func (a *app) swallows() bool {
+	f, ok := a.stdout.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err != nil || info.Mode()&os.ModeCharDevice != 0 && !term.IsTerminal(int(f.Fd()))
+}
+
+// printDone prints the result of a command that has changed something, and if that
+// fails, says it on stderr.
+func (a *app) printDone(text, format string, args ...any) error {
+	err := a.print(text)
+	if err != nil {
+		a.say(format, args...)
+	}
+	return err
+}
+
+func (a *app) printJSON(v any) error { return a.print(toJSON(v)) }
+
+// toJSON returns v as JSON, with characters escaped that a terminal might interpret.
+func toJSON(v any) string {
 	text, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
-		return err
+		panic(err) // plain data, which can be encoded
 	}
 	var b strings.Builder
 	for _, r := range string(text) {
@@ -35,7 +59,7 @@ func (a *app) printJSON(v any) error {
 			fmt.Fprintf(&b, `\u%04x`, r)
 		}
 	}
-	return a.print(b.String() + "\n")
+	return b.String() + "\n"
 }
 
 // describe returns everything known about a token, one line for each field.

@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"strings"
-	"time"
 
 	"golang.org/x/term"
 )
@@ -22,36 +21,40 @@ func (a *app) terminal() (fd int, ok bool) {
 	return fd, term.IsTerminal(fd)
 }
 
-func (a *app) isTerminal() bool {
+// canAsk reports whether there is somebody to ask: not in a CI job, even if it has
+// a terminal.
+func (a *app) canAsk() bool {
+	if ci := a.getenv("CI"); a.noInput || ci != "" && ci != "false" {
+		return false
+	}
 	_, ok := a.terminal()
 	return ok
 }
 
-// ask prompts at the terminal. Without echo, the terminal does not show what is
-// typed; when ask returns, echo is on again, even if ctx has ended.
+// ask prompts at the terminal. Return and Ctrl-D end the answer. Without echo, the
+// terminal does not show what is typed; when ask returns, echo is on again, even if
+// ctx has ended.
 func (a *app) ask(ctx context.Context, prompt string, echo bool) (string, error) {
-	fd, _ := a.terminal()
-	state, err := term.GetState(fd)
-	if err != nil {
-		return "", err
-	}
 	if _, err := io.WriteString(a.stderr, prompt); err != nil {
 		return "", err
 	}
-	text, err := await(ctx, func() (string, error) {
-		if echo {
-			return readLine(a.stdin)
+	if !echo {
+		fd, _ := a.terminal()
+		restore, err := hideInput(fd)
+		if err != nil {
+			return "", err
 		}
-		typed, err := term.ReadPassword(fd)
-		return string(typed), err
+		defer restore()
+	}
+	text, err := await(ctx, func() (string, error) {
+		line := make([]byte, maxSecret) // a terminal gives one line, or what there is at Ctrl-D
+		n, err := a.stdin.Read(line)
+		return string(line[:n]), err
 	})
-	interrupted := err != nil && ctx.Err() != nil
-	if interrupted && !echo {
-		restore(fd, state)
+	if !strings.HasSuffix(text, "\n") || !echo { // the one that was typed is not shown, either
+		_, _ = io.WriteString(a.stderr, "\n")
 	}
-	if interrupted || !echo {
-		_, _ = io.WriteString(a.stderr, "\n") // the one that was typed is not shown, either
-	}
+	text = strings.TrimRight(text, "\r\n")
 	if errors.Is(err, io.EOF) || err == nil && text == "" {
 		return "", &usageError{err: fmt.Errorf("%s%w", prompt, errNothingTyped), complete: true}
 	}
@@ -78,18 +81,6 @@ func await(ctx context.Context, read func() (string, error)) (string, error) {
 }
 
 var errNothingTyped = errors.New("nothing was typed")
-
-// restore restores the state that the terminal had before [term.ReadPassword],
-// which may be just about to change it.
-func restore(fd int, before *term.State) {
-	for range 200 {
-		if now, err := term.GetState(fd); err != nil || *now != *before {
-			break
-		}
-		time.Sleep(time.Millisecond)
-	}
-	_ = term.Restore(fd, before) // nothing else to try
-}
 
 // readLine reads a line and nothing after it: the rest may be for somebody else.
 func readLine(r io.Reader) (string, error) {

@@ -5,6 +5,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -128,6 +129,7 @@ func TestWhateverEndsThePasswordPromptTheTerminalEchoesAgain(t *testing.T) {
 		"Ctrl-C":  {func(tm *pseudoTerminal, _ *process) { tm.typeKeys("half\x03") }, 130},
 		`Ctrl-\`:  {func(tm *pseudoTerminal, _ *process) { tm.typeKeys("half\x1c") }, 131},
 		"Return":  {func(tm *pseudoTerminal, _ *process) { tm.typeKeys("\n") }, exitUsage},
+		"Ctrl-D":  {func(tm *pseudoTerminal, _ *process) { tm.typeKeys("\x04") }, exitUsage},
 		"hang-up": {func(_ *pseudoTerminal, p *process) { _ = p.Process.Signal(syscall.SIGHUP) }, 129},
 		"SIGTERM": {func(_ *pseudoTerminal, p *process) { _ = p.Process.Signal(syscall.SIGTERM) }, 143},
 	} {
@@ -167,6 +169,65 @@ func TestWhatIsNotTypedIsNamed(t *testing.T) {
 	}
 }
 
+func TestCtrlDEndsAnAnswer(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	u := s.User()
+	tm := newTerminal(t)
+	p := s.startAt(tm, "create", "--out", filepath.Join(s.dir, "token"))
+	tm.waitFor("User name: ", true)
+	tm.typeKeys(u.Login + "\x04")
+	tm.waitFor("Password for "+u.Login+": ", false)
+	tm.typeKeys(u.Password + "\x04")
+	assert.Equal(t, 0, p.end(s), tm.shown.String())
+	assert.Len(t, s.made(), 1)
+}
+
+func TestNothingPromptsWhereNobodyIs(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		ci      string
+		flag    []string
+		prompts bool
+	}{
+		"a terminal":     {"", nil, true},
+		"CI":             {"true", nil, false},
+		"CI with a 1":    {"1", nil, false},
+		"CI that is off": {"false", nil, true},
+		"--no-input":     {"", []string{"--no-input"}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t)
+			s.AddUser(ada)
+			s.set("CI", tc.ci)
+			out := filepath.Join(s.dir, "token")
+			asks := map[string][]string{
+				"User name: ":         {"create", "--out", out},
+				"Password for ada: ":  {"create", "--username", "ada", "--out", out},
+				"One-time password: ": {"create", "--username", ada.Login, "--password-file", s.file("password", ada.Password), "--out", out},
+				"> ":                  {"audit", "--revoke-unused"},
+			}
+			stock(s)
+			for prompt, args := range asks {
+				tm := newTerminal(t)
+				p := s.startAt(tm, append(tc.flag, args...)...)
+				if tc.prompts {
+					require.Eventually(t, func() bool { return strings.HasSuffix(tm.shown.String(), prompt) }, 30*time.Second, 2*time.Millisecond)
+					tm.typeKeys("\x04")
+					p.end(s)
+					continue
+				}
+				assert.Equal(t, exitUsage, p.end(s), tm.shown.String())
+				require.Eventually(t, func() bool {
+					return regexp.MustCompile("--password-file|--otp-file|--yes").MatchString(tm.shown.String())
+				}, 30*time.Second, 2*time.Millisecond, "want the name of what is missing")
+				assert.NotContains(t, tm.shown.String(), prompt)
+			}
+		})
+	}
+}
+
 func TestAuditAsksBeforeItRevokes(t *testing.T) {
 	t.Parallel()
 	for typed, gone := range map[string]bool{"yes\n": true, "YES \n": true, "no\n": false, "\n": false, "\x04": false} {
@@ -177,7 +238,7 @@ func TestAuditAsksBeforeItRevokes(t *testing.T) {
 		tm.waitFor("> ", true)
 		assert.Contains(t, tm.shown.String(), "type yes to revoke 2")
 		tm.typeKeys(typed)
-		assert.Equal(t, exitFailed, p.end(s), tm.shown.String())
+		assert.Equal(t, exitFinding, p.end(s), tm.shown.String())
 		assert.Equal(t, gone, isRevoked(t, s, "0wKdJy4AtSn7ReXp9qGh2Z"), "typed %q", typed)
 	}
 }
@@ -193,7 +254,7 @@ func TestColorIsForTerminalsThatWantIt(t *testing.T) {
 		p := s.command("audit")
 		p.Stdout = tm.tty
 		require.NoError(t, p.Start())
-		assert.Equal(t, exitFailed, p.end(s))
+		assert.Equal(t, exitFinding, p.end(s))
 		require.Eventually(t, func() bool { return strings.Contains(tm.shown.String(), "reach every service") }, 30*time.Second, time.Millisecond)
 		assert.Equal(t, color, strings.Contains(tm.shown.String(), "\x1b[31mnever!\x1b[0m"), "%s: %q", variable, tm.shown.String())
 	}

@@ -48,12 +48,12 @@ func (t *tokenFlags) request(now time.Time) (*fastly.CreateTokenRequest, error) 
 	}
 	for _, scope := range req.Scopes {
 		if !scopeForm.MatchString(string(scope)) {
-			return nil, usagef("--scope: %q is not a scope: want some of %s", string(scope), strings.Join(knownScopes, ", "))
+			return nil, usagef("--scope is not a scope: want some of %s", strings.Join(knownScopes, ", "))
 		}
 	}
 	for _, id := range req.Services {
-		if !idForm.MatchString(id) {
-			return nil, usagef("--service: %q is not the ID of a service", id)
+		if err := checkID("--service", id); err != nil {
+			return nil, err
 		}
 	}
 	if t.ttl > 0 && time.Duration(t.ttl) < time.Second {
@@ -62,11 +62,9 @@ func (t *tokenFlags) request(now time.Time) (*fastly.CreateTokenRequest, error) 
 	return req, nil
 }
 
-// maxCodes is how many one-time passwords to try: the API locks accounts.
-const maxCodes = 3
-
 // createToken creates a token by the login or, with --by-key, by the client's own
-// key. It asks for a one-time password only if the API does.
+// key. It asks for a one-time password only if the API does, which takes another
+// create: the error names what any of them may have left.
 func (a *app) createToken(ctx context.Context, client *fastly.Client, req *fastly.CreateTokenRequest, l *login, cleanup *fastly.Client) (*fastly.TokenCreatedResponse, error) {
 	if !l.byKey {
 		var err error
@@ -75,37 +73,29 @@ func (a *app) createToken(ctx context.Context, client *fastly.Client, req *fastl
 		}
 	}
 	var created *fastly.TokenCreatedResponse
-	err := l.withCode(a, func(code func(context.Context) (fastly.Secret, error)) (err error) {
+	var last error
+	var earlier []error
+	_ = l.withCode(a, func(code func(context.Context) (fastly.Secret, error)) error {
+		if leaves(last) {
+			earlier = append(earlier, &leftError{last})
+		}
 		req.OTPFunc = code
-		created, err = rotate.Create(ctx, client, req, cleanup)
-		return err
+		created, last = rotate.Create(ctx, client, req, cleanup)
+		return last
 	})
 	var failed *rotate.CreateError
-	if errors.As(err, &failed) {
-		switch {
-		case len(failed.Left) > 0 || failed.Unknown:
-			err = &leftError{err}
-		case !errors.Is(err, fastly.ErrOutcomeUnknown):
-			err = failed.Err // nothing was created
-		}
+	if leaves(last) {
+		last = &leftError{last}
+	} else if errors.As(last, &failed) && !errors.Is(last, fastly.ErrOutcomeUnknown) {
+		last = failed.Err // nothing was created
 	}
-	return created, err
+	return created, errors.Join(append([]error{last}, earlier...)...)
 }
 
-// withCode calls do without a source of one-time passwords, and again with one if
-// the API asks for it. At a terminal the user has a few tries.
-func (l *login) withCode(a *app, do func(code func(context.Context) (fastly.Secret, error)) error) error {
-	err := do(nil)
-	for try := 0; errors.Is(err, fastly.ErrOTPRequired) && !l.byKey; try++ {
-		if try > 0 {
-			if try == maxCodes || !l.asksForCode(a) {
-				break
-			}
-			a.say("that one-time password was not accepted")
-		}
-		err = do(func(ctx context.Context) (fastly.Secret, error) { return l.code(ctx, a) })
-	}
-	return err
+// leaves reports whether a create may have left a token.
+func leaves(err error) bool {
+	var failed *rotate.CreateError
+	return errors.As(err, &failed) && (len(failed.Left) > 0 || failed.Unknown)
 }
 
 // excess says how a token exceeds the request, "" if it doesn't.

@@ -38,9 +38,9 @@ code is 1 if any of them was not found or could not be revoked.`,
 		if *self != (len(ids) == 0) {
 			return usagef("say which tokens: either IDs or --self")
 		}
-		for _, id := range ids {
-			if !idForm.MatchString(id) {
-				return usagef("%q is not the ID of a token", id)
+		for i, id := range ids {
+			if err := checkID(fmt.Sprintf("argument %d", i+1), id); err != nil {
+				return err
 			}
 		}
 		var results []revocation
@@ -52,17 +52,14 @@ code is 1 if any of them was not found or could not be revoked.`,
 		if err != nil {
 			return err
 		}
+		text := revocationLines(results)
 		if *asJSON {
-			err = a.printJSON(results)
-		} else {
-			err = a.print(revocationLines(results))
+			text = toJSON(results)
 		}
-		if err != nil {
-			return err
-		}
-		return a.afterRevoking(results)
+		err = a.printDone(text, "%s", strings.ReplaceAll(strings.TrimSpace(revocationLines(results)), "\n", "; "))
+		return errors.Join(err, a.afterRevoking(results))
 	}
-	return a.needs(credentials{key: true}, cmd)
+	return a.prepared(needs{key: true}, cmd)
 }
 
 // revocation is the result for one token.
@@ -82,8 +79,15 @@ const (
 
 func revokeSelf(ctx context.Context, client *fastly.Client) ([]revocation, error) {
 	current, err := client.Tokens.GetTokenCurrent(ctx)
-	if err == nil {
-		err = client.Tokens.RevokeTokenCurrent(ctx)
+	if err != nil {
+		return nil, err
+	}
+	err = client.Tokens.RevokeTokenCurrent(ctx)
+	if err != nil && !isAnswer(err) {
+		_, lookErr := client.Tokens.GetTokenCurrent(ctx)
+		if errors.Is(lookErr, fastly.ErrUnauthorized) {
+			err = nil
+		}
 	}
 	if err != nil {
 		return nil, err
@@ -106,41 +110,115 @@ func revokeSome(ctx context.Context, client *fastly.Client, ids []string) []revo
 	}
 	if len(ids) > 1 {
 		err := client.Tokens.BulkRevokeTokens(ctx, ids)
-		if err == nil {
+		switch {
+		case err == nil:
 			return results
-		}
-		if !isAboutTokens(err) {
-			for i := range results {
-				results[i].fail(err)
-			}
+		case !isAnswer(err):
+			lookAfterBulk(ctx, client, results)
+			return results
+		case !isAboutTokens(err):
+			failAll(results, err)
 			return results
 		}
 	}
 	for i := range results {
-		err := client.Tokens.RevokeToken(ctx, ids[i])
+		err := revokeOne(ctx, client, ids[i])
 		if err == nil {
 			continue
 		}
-		results[i].fail(err)
 		if !isAboutTokens(err) { // a rate limit, say: the others would fail, too
-			for j := range results[i+1:] {
-				results[i+1+j].fail(err)
-			}
+			failAll(results[i:], err)
 			break
 		}
+		results[i].fail(err)
 	}
 	return results
 }
 
-// isAboutTokens reports whether a revoke failed because of its tokens, so that
+// lookAfterBulk finds out what became of tokens that one request was to revoke, all
+// or none, and may have revoked. It revokes those that are still there.
+func lookAfterBulk(ctx context.Context, client *fastly.Client, results []revocation) {
+	var gone []*revocation
+	none := false // the request has revoked none
+	for i := range results {
+		r := &results[i]
+		isGone, err := look(ctx, client, r.ID)
+		if err != nil {
+			failAll(results[i:], fmt.Errorf("whether it was revoked is not known: %w", err))
+			return
+		}
+		if isGone {
+			gone = append(gone, r)
+			continue
+		}
+		err = revokeOne(ctx, client, r.ID)
+		switch {
+		case err == nil:
+			none = true
+		case errors.Is(err, fastly.ErrNotFound): // it was there a moment before
+		case isAboutTokens(err):
+			r.fail(err)
+		default: // a rate limit, say: the others would fail, too
+			failAll(results[i:], err)
+			return
+		}
+	}
+	for _, r := range gone {
+		if none {
+			r.Result = notFound
+		}
+	}
+}
+
+// look reports whether a token is gone.
+func look(ctx context.Context, client *fastly.Client, id string) (gone bool, err error) {
+	token, err := client.Tokens.GetToken(ctx, id)
+	if errors.Is(err, fastly.ErrNotFound) {
+		return true, nil
+	}
+	return err == nil && !token.DeletedAt.IsZero(), err
+}
+
+// revokeOne revokes a token by its ID. If no answer came, it looks whether the token
+// is gone.
+func revokeOne(ctx context.Context, client *fastly.Client, id string) error {
+	err := client.Tokens.RevokeToken(ctx, id)
+	if err == nil || isAnswer(err) {
+		return err
+	}
+	if gone, _ := look(ctx, client, id); gone {
+		return nil
+	}
+	return err
+}
+
+// isAnswer reports whether err says that a request was not carried out. A rate limit
+// does not: an earlier attempt may have been.
+func isAnswer(err error) bool {
+	if errors.Is(err, fastly.ErrOutcomeUnknown) {
+		return false
+	}
+	return isAboutTokens(err) || errors.Is(err, fastly.ErrUnauthorized) || errors.Is(err, fastly.ErrInvalidArgument)
+}
+
+// isAboutTokens reports whether a revoke was refused because of its tokens, so that
 // other tokens may be revoked.
 func isAboutTokens(err error) bool {
-	for _, cause := range []error{fastly.ErrBadRequest, fastly.ErrForbidden, fastly.ErrNotFound, fastly.ErrUnprocessable, fastly.ErrOutcomeUnknown} {
+	if errors.Is(err, fastly.ErrOutcomeUnknown) {
+		return false
+	}
+	for _, cause := range []error{fastly.ErrBadRequest, fastly.ErrForbidden, fastly.ErrNotFound, fastly.ErrUnprocessable} {
 		if errors.Is(err, cause) {
 			return true
 		}
 	}
 	return false
+}
+
+func failAll(results []revocation, err error) {
+	for i := range results {
+		results[i].fail(err)
+	}
 }
 
 func (r *revocation) fail(err error) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"runtime/debug"
 	"strings"
 
@@ -13,26 +14,33 @@ Fastly account.
 
 Credentials come from the environment:
 
-  FASTLY_API_TOKEN      API token to work with; else FASTLY_API_KEY
-  FASTLY_USERNAME       user name of the login that creates tokens
-  FASTLY_PASSWORD_FILE  file with its password
-  FASTLY_OTP_FILE       file with its one-time password, if the account has
-                        two-factor authentication
-  FASTLY_API_URL        base URL of the API, if not https://api.fastly.com
+  FASTLY_API_TOKEN         API token to work with; else FASTLY_API_KEY
+  FASTLY_API_TOKEN_FILE    file with it, instead of these
+  FASTLY_USERNAME          user name of the login that creates tokens
+  FASTLY_PASSWORD_FILE     file with its password
+  FASTLY_OTP_FILE          file with its one-time password, if the account has
+                           two-factor authentication
+  FASTLY_TOTP_SECRET_FILE  file with the secret to make that from
+  FASTLY_API_URL           base URL of the API, if not https://api.fastly.com
 
-Flags take precedence over the variables of the login. If standard input is a
-terminal, the program prompts for what neither provides. It takes no secret from
-an argument, and prints none except with "create --print" and "serve".
+Flags take precedence over the variables of the login. The program prompts for
+what neither provides, if standard input is a terminal, and neither --no-input
+nor a variable CI (other than "false") says that nobody is there. It takes no
+secret from an argument, and prints none except with "create --print", "serve"
+and, for the log of a GitHub job to mask it, "exec".
 
 Exit codes:
 
   0    done
-  1    a finding, or a failure
+  1    a failure: the API was not reached, or rejected the token, for example
   2    wrong usage, or credentials are missing
   3    something exists that needs looking into: the text says what
+  4    a finding of audit, or of whoami with --require or --valid-for
+  126  the command of exec or serve can't be executed
+  127  there is no such command
   130  interrupted (128 and the number of the signal)
 
-exec ends with the exit code of its command.`
+exec and serve end with the exit code of their command, if it ran.`
 
 // root returns the program's command, with all others below it.
 func (a *app) root() *cobra.Command {
@@ -43,44 +51,112 @@ func (a *app) root() *cobra.Command {
 		Version:       version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
+		Args:          noCommand,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+
+		SuggestionsMinimumDistance: 2,
+		CompletionOptions:          cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
-	root.SetUsageTemplate(strings.NewReplacer(
-		"FlagUsages ", "FlagUsagesWrapped 80 ", "more information about", "more about",
-	).Replace(root.UsageTemplate()))
+	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { _ = a.print(help(cmd, a.width())) }) // cobra has no place for its error
 	root.SetVersionTemplate("fastly-token {{.Version}}\n")
+	fs := root.PersistentFlags()
+	fs.Var((*duration)(&a.timeout), "timeout", "`time` that the whole command may take, such as 30s (default no limit)")
+	fs.BoolVar(&a.verbose, "verbose", false, "log each request to standard error")
+	fs.BoolVar(&a.noInput, "no-input", false, "do not prompt: fail if something is missing")
 	root.AddCommand(
 		a.whoamiCommand(), a.listCommand(), a.getCommand(),
 		a.createCommand(), a.revokeCommand(), a.auditCommand(),
-		a.rotateCommand(), a.execCommand(), a.serveCommand(),
+		a.rotateCommand(), a.execCommand(), a.serveCommand(), a.completionCommand(),
 	)
+	root.SetHelpCommand(helpCommand(root))
 	for _, cmd := range root.Commands() {
 		cmd.ValidArgsFunction = completeArgument
-		cmd.Flags().VisitAll(func(f *pflag.Flag) {
-			if value, _ := pflag.UnquoteUsage(f); value != "file" {
-				_ = cmd.RegisterFlagCompletionFunc(f.Name, cobra.NoFileCompletions) // unless it has one
-			}
-		})
+		completeFlags(cmd, cmd.Flags())
 	}
-	// Cobra takes any word after "completion", and prints help.
-	root.InitDefaultCompletionCmd()
-	if completion, _, err := root.Find([]string{"completion"}); err == nil {
-		completion.RunE = root.RunE
-	}
+	completeFlags(root, fs)
 	return root
+}
+
+// noCommand rejects the words after the program's name, which no command has.
+func noCommand(root *cobra.Command, words []string) error {
+	if len(words) == 0 {
+		return nil
+	}
+	next := "see fastly-token --help"
+	if near := root.SuggestionsFor(words[0]); len(near) > 0 {
+		next = "did you mean " + strings.Join(near, " or ") + "?"
+	}
+	return &usageError{complete: true, err: fmt.Errorf("there is no command %q; %s", words[0], next)}
+}
+
+// completeFlags offers files for the flags that want one.
+func completeFlags(cmd *cobra.Command, fs *pflag.FlagSet) {
+	fs.VisitAll(func(f *pflag.Flag) {
+		if value, _ := pflag.UnquoteUsage(f); value != "file" {
+			_ = cmd.RegisterFlagCompletionFunc(f.Name, cobra.NoFileCompletions) // unless it has one
+		}
+	})
 }
 
 // completeArgument offers files for the words of a command, but not for an ID.
 func completeArgument(cmd *cobra.Command, args []string, word string) ([]cobra.Completion, cobra.ShellCompDirective) {
-	if cmd.Name() == "exec" || cmd.Name() == "rotate" && len(args) > 0 {
+	switch {
+	case cmd.Name() == "completion" && len(args) == 0:
+		return shells, cobra.ShellCompDirectiveNoFileComp
+	case cmd.Name() == "exec", len(args) > 0 && (cmd.Name() == "rotate" || cmd.Name() == "serve"):
 		return nil, cobra.ShellCompDirectiveDefault
 	}
 	return cobra.NoFileCompletions(cmd, args, word)
 }
+
+var shells = []string{"bash", "zsh", "fish", "powershell"}
+
+func (a *app) completionCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "completion (bash | zsh | fish | powershell)",
+		Short: "Print a script that completes commands in a shell",
+		Long: `Prints a script that makes a shell complete commands and flags.
+
+That for bash needs the package bash-completion, which most systems have or
+offer. That for zsh needs "autoload -U compinit; compinit" before it.`,
+		Example: `  source <(fastly-token completion bash)
+  fastly-token completion fish | source`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return fmt.Errorf("want the name of one shell, and not %d arguments", len(args))
+			}
+			return nil
+		},
+	}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		root := cmd.Root()
+		switch args[0] {
+		case "bash":
+			if err := a.print(needsBashCompletion); err != nil {
+				return err
+			}
+			return root.GenBashCompletionV2(a.stdout, true)
+		case "zsh":
+			return root.GenZshCompletion(a.stdout)
+		case "fish":
+			return root.GenFishCompletion(a.stdout, true)
+		case "powershell":
+			return root.GenPowerShellCompletionWithDesc(a.stdout)
+		}
+		return usagef("%q is none of %s", args[0], strings.Join(shells, ", "))
+	}
+	return a.prepared(needs{}, cmd)
+}
+
+// needsBashCompletion says what is missing, where the script of cobra would say so
+// at each press of the key.
+const needsBashCompletion = `if ! declare -F _get_comp_words_by_ref >/dev/null; then
+    echo "fastly-token: completion in bash needs the package bash-completion" >&2
+fi
+`
 
 // version returns the version of the module, or else the commit.
 func version() string {

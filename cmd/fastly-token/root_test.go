@@ -5,12 +5,14 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/fastly-tokens/fastly"
 	"github.com/fastly-tokens/fastly/fastlytest"
@@ -18,16 +20,51 @@ import (
 
 func TestHelpFitsATerminal(t *testing.T) {
 	t.Parallel()
-	s := newSite(t)
-	s.set(varToken, "")
-	for _, name := range []string{"", "whoami", "list", "get", "create", "revoke", "audit", "rotate", "exec", "serve", "completion"} {
-		o := s.run("help", name)
-		assert.Equal(t, 0, o.code)
-		assert.Equal(t, o.out, s.run(append(strings.Fields(name), "--help")...).out)
-		assert.Contains(t, o.out, "Usage:\n  fastly-token")
-		for line := range strings.Lines(o.out) {
-			assert.LessOrEqual(t, len(strings.TrimRight(line, " \n")), 80, "help %s: %s", name, line)
+	for _, columns := range []string{"", "80", "60", "40", "200"} {
+		s := newSite(t)
+		s.set(varToken, "")
+		s.set("COLUMNS", columns)
+		width := map[string]int{"60": 60, "40": 40}[columns]
+		if width == 0 {
+			width = 80
 		}
+		for _, name := range []string{"", "whoami", "list", "get", "create", "revoke", "audit", "rotate", "exec", "serve", "completion", "help"} {
+			o := s.run(append([]string{"help"}, strings.Fields(name)...)...)
+			assert.Equal(t, 0, o.code)
+			assert.Equal(t, o.out, s.run(append(strings.Fields(name), "--help")...).out)
+			assert.Contains(t, o.out, "Usage:\n  fastly-token")
+			for line := range strings.Lines(o.out) {
+				assert.LessOrEqual(t, len(strings.TrimRight(line, " \n")), width, "help %s: %s", name, line)
+			}
+		}
+	}
+}
+
+func TestHelpIsBrokenBetweenWords(t *testing.T) {
+	t.Parallel()
+	text := "A paragraph of\nseveral lines.\n\n  term    its description\n          of two lines\n  longer  another one\n\nThe end."
+	assert.Equal(t, "A paragraph of several lines.\n\n  term    its description of two lines\n  longer  another one\n\nThe end.", wrapText(text, 80))
+	assert.Equal(t, "A paragraph of several\nlines.\n\n  term    its description\n          of two lines\n  longer  another one\n\nThe end.", wrapText(text, 25))
+	assert.Equal(t, "A paragraph of\nseveral lines.\n\n  term\n      its\n      description\n      of two\n      lines\n  longer\n      another one\n\nThe end.", wrapText(text, 17))
+	assert.Equal(t, "  one two \\\n    three\n  four\n", wrapCommands("  one two three\n  four", 13))
+}
+
+func TestUnknownCommandsAreNotTakenForHelp(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	for args, want := range map[string]string{
+		"who":            `there is no command "who"; did you mean whoami?`,
+		"nonsense":       `there is no command "nonsense"; see fastly-token --help`,
+		"help nope":      `there is no command "nope"; see fastly-token --help`,
+		"help revok":     `there is no command "revok"; did you mean revoke?`,
+		"help list nope": `"list"`,
+		"completion tsh": `"tsh" is none of bash, zsh, fish, powershell`,
+		"completion":     "want the name of one shell",
+	} {
+		o := s.run(strings.Fields(args)...)
+		assert.Equal(t, exitUsage, o.code, args)
+		assert.Contains(t, o.err, want, args)
+		assert.Empty(t, o.out, args)
 	}
 }
 
@@ -41,21 +78,40 @@ func TestVersionAndCompletion(t *testing.T) {
 		assert.Equal(t, 0, o.code)
 		assert.Contains(t, o.out, "fastly-token")
 	}
+	assert.Contains(t, s.run("help", "completion").out, "bash needs the package bash-completion")
 	assert.Contains(t, s.run("__complete", "create", "--scope", "").out, "purge_all\n")
 	assert.Contains(t, s.run("__complete", "aud").out, "audit\t")
+	assert.Contains(t, s.run("__complete", "completion", "").out, "bash\n")
 	for words, files := range map[string]bool{
 		"get": false, "revoke": false, "rotate": false, "list": false, "serve": false, "list --customer": false, "rotate --grace": false,
-		"exec": true, "exec --": true, "rotate -- cat": true, "rotate ID --": true, "rotate --out": true, "create --otp-file": true,
+		"get --timeout": false, "exec": true, "exec --": true, "rotate -- cat": true, "rotate ID --": true, "rotate --out": true,
+		"create --otp-file": true, "serve -- cat": true,
 	} {
 		o := s.run(append(append([]string{"__complete"}, strings.Fields(words)...), "")...)
 		assert.Equal(t, files, o.out == ":0\n", "%s: %s", words, o.out)
 	}
 }
 
+func TestBashCompletionNamesThePackageThatItNeeds(t *testing.T) {
+	t.Parallel()
+	bash, err := exec.LookPath("bash")
+	if err != nil {
+		t.Skip("there is no bash")
+	}
+	s := newSite(t)
+	script := s.file("completion", s.run("completion", "bash").out)
+	out, err := exec.CommandContext(t.Context(), bash, "--norc", "--noprofile", "-c", `. "$0"`, script).CombinedOutput() // #nosec G204 -- its own script
+	require.NoError(t, err)
+	assert.Equal(t, "fastly-token: completion in bash needs the package bash-completion\n", string(out))
+	out, err = exec.CommandContext(t.Context(), bash, "--norc", "--noprofile", "-c", `_get_comp_words_by_ref() { :; }; . "$0"`, script).CombinedOutput() // #nosec G204 -- its own script
+	require.NoError(t, err)
+	assert.Empty(t, string(out))
+}
+
 func TestMistakesEndWithCodeTwo(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	for _, args := range [][]string{{"nonsense"}, {"--nonsense"}, {"list", "--nonsense"}, {"list", "word"}, {"serve", "word"}, {"audit", "--ignore", "x"}, {"completion", "nonsense"}, {"audit", "--csv", "--json"}, {"audit", "--json", "--metrics"}, {"audit", "--metrics", "--revoke-unused"}} {
+	for _, args := range [][]string{{"--nonsense"}, {"list", "--nonsense"}, {"list", "word"}, {"serve", "word"}, {"audit", "--ignore", "x"}, {"completion", "nonsense"}, {"audit", "--csv", "--json"}, {"audit", "--json", "--metrics"}, {"audit", "--metrics", "--revoke-unused"}} {
 		o := s.run(args...)
 		assert.Equal(t, exitUsage, o.code, "%v", args)
 		assert.Regexp(t, `; see fastly-token.* --help\n$`, o.err)
@@ -125,6 +181,33 @@ func TestEnvironmentThatCannotBeUsedIsNamed(t *testing.T) {
 	}
 }
 
+func TestTokenComesFromAFileInstead(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.set(varTokenFile, s.file("key", s.Key().Reveal()+"\n"))
+	for _, other := range []string{varToken, varKey} {
+		o := s.run("whoami")
+		assert.Equal(t, exitUsage, o.code)
+		assert.Equal(t, "fastly-token: "+other+" and FASTLY_API_TOKEN_FILE are both set: keep one\n", o.err)
+		s.set(varToken, "")
+		s.set(varKey, s.Key().Reveal())
+	}
+	assert.Equal(t, 0, s.run("help").code, "it does not matter")
+	s.set(varKey, "")
+	o := s.run("whoami")
+	assert.Equal(t, 0, o.code, o.err)
+	assert.Equal(t, exitUsage, s.run("get", s.Key().Reveal()).code, "it is looked for, too")
+
+	for _, content := range []string{"", "two\nlines\n", s.Key().Reveal() + " "} {
+		s.file("key", content)
+		o = s.run("whoami")
+		assert.Equal(t, exitUsage, o.code, content)
+		assert.Contains(t, o.err, "FASTLY_API_TOKEN_FILE: ")
+	}
+	s.set(varTokenFile, filepath.Join(s.dir, "missing"))
+	assert.Contains(t, s.run("whoami").err, "no such file")
+}
+
 func TestKeyVariableIsASecondChoice(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -148,6 +231,35 @@ func TestInterruptEndsWith130(t *testing.T) {
 		assert.Equal(t, 1, strings.Count(o.err, "\n"))
 		assert.True(t, reset, "a second signal should end the process")
 	}
+}
+
+func TestTimeoutIsForTheWholeCommand(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.logIn(s.User())
+	s.Inject(fastlytest.Fault{Kind: fastlytest.Stall, Times: -1})
+	for _, args := range [][]string{{"whoami"}, {"list"}, {"exec", "--", "true"}, {"create", "--print"}} {
+		o := s.run(append([]string{"--timeout", "50ms"}, args...)...)
+		if args[0] == "create" {
+			assert.Equal(t, exitLookInto, o.code, "its outcome is not known")
+		} else {
+			assert.Equal(t, exitFailed, o.code, args)
+			assert.Contains(t, o.err, "--timeout 50ms is over: ", args)
+		}
+	}
+	s.ClearFaults()
+	assert.Equal(t, 0, s.run("whoami", "--timeout", "1m").code)
+	assert.Equal(t, exitUsage, s.run("whoami", "--timeout", "soon").code)
+}
+
+func TestVerboseLogsTheAttempts(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.Inject(fastlytest.Fault{Kind: fastlytest.Status, Status: 503})
+	o := s.run("whoami", "--verbose")
+	assert.Equal(t, 0, o.code)
+	assert.Regexp(t, `fastly-token: msg=.* method=GET path=/tokens/self status=503 .*\nfastly-token: msg=.* status=200 `, o.err)
+	assert.NotContains(t, s.run("whoami").err, "msg=")
 }
 
 func TestOutputThatNobodyReads(t *testing.T) {

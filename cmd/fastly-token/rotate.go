@@ -29,7 +29,7 @@ it unique.
 The new token goes to a file (--out), which is replaced atomically and which
 only you can read, or to the standard input of a command. No line break follows
 it. A command must end with exit code 0 if and only if it has taken the token.
-Its environment has no FASTLY_ variables, and no credentials.
+Its environment has no credentials, as with exec.
 
 The new token is created by login. With --by-key it is created with the token of
 the environment, which the API accepts for five minutes after a POST to /sudo.
@@ -64,7 +64,6 @@ one file for each ID, and another one for runs without an ID.`,
 	fs.BoolVar(&r.noWait, "no-wait", false, "do not wait for the end of the grace period: the next run revokes the old token")
 	fs.StringVar(&r.state, "state", "", "`file` that records the progress of an unfinished rotation")
 	r.login.flags(fs)
-	r.login.byKeyFlag(fs)
 	asJSON := jsonFlag(fs)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if n := cmd.ArgsLenAtDash(); n >= 0 {
@@ -77,7 +76,7 @@ one file for each ID, and another one for runs without an ID.`,
 		}
 		return r.run(cmd.Context(), *asJSON)
 	}
-	return a.needs(credentials{key: true, login: &r.login}, cmd)
+	return a.prepared(needs{key: true, login: &r.login}, cmd)
 }
 
 // rotation is one run of the command.

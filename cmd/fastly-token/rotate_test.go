@@ -88,7 +88,7 @@ func TestRotateTheCurrentToken(t *testing.T) {
 func TestRotateToACommand(t *testing.T) {
 	t.Parallel()
 	s := newRotateSite(t)
-	s.env = append(s.env, "COPY="+s.Key().Reveal())
+	s.env = append(s.env, "COPY="+s.Key().Reveal(), "FASTLY_SERVICE_ID=abc")
 	store := filepath.Join(s.dir, "store")
 
 	o := s.run("rotate", oldID, "--state", filepath.Join(s.dir, "state"), "--", "sh", "-c", "env >"+store+".env; cat >"+store)
@@ -97,19 +97,28 @@ func TestRotateToACommand(t *testing.T) {
 	assert.Equal(t, s.made()[0].AccessToken.Reveal(), s.read(store), "want the token and no line break")
 	env := s.read(store + ".env")
 	assert.NotContains(t, env, s.Key().Reveal())
-	assert.NotContains(t, env, "FASTLY_")
+	assert.NotContains(t, env, varUsername)
+	assert.NotContains(t, env, varPassword)
+	assert.Contains(t, env, "FASTLY_SERVICE_ID=abc")
 	assert.True(t, isRevoked(t, s, oldID))
 }
 
 func TestCommandThatDoesNotTakeTheTokenChangesNothing(t *testing.T) {
 	t.Parallel()
-	s := newRotateSite(t)
-	o := s.run("rotate", oldID, "--state", filepath.Join(s.dir, "state"), "--", "false")
-	assert.Equal(t, exitFailed, o.code)
-	assert.Contains(t, o.err, "the command did not take the token")
-	assert.Contains(t, o.err, "nothing has changed")
-	assert.False(t, isRevoked(t, s, oldID))
-	s.assertRevoked()
+	for command, says := range map[string]string{
+		"exit 1":                "the command did not take the token",
+		"exit 0":                "the command did not read the token to its end",
+		"head -c 31 >/dev/null": "the command did not read the token to its end",
+		"cat >&- 2>/dev/null":   "the command did not take the token",
+	} {
+		s := newRotateSite(t)
+		o := s.run("rotate", oldID, "--state", filepath.Join(s.dir, "state"), "--", "sh", "-c", command)
+		assert.Equal(t, exitFailed, o.code, command)
+		assert.Contains(t, o.err, says, command)
+		assert.Contains(t, o.err, "nothing has changed", command)
+		assert.False(t, isRevoked(t, s, oldID), command)
+		s.assertRevoked()
+	}
 }
 
 func TestCommandThatIsKilledMayHaveTheToken(t *testing.T) {
@@ -227,7 +236,7 @@ func TestTwoRotationsAtOnceExcludeEachOther(t *testing.T) {
 	s := newRotateSite(t)
 	state := filepath.Join(s.dir, "state")
 	goOn := filepath.Join(s.dir, "go-on")
-	p := s.command("rotate", oldID, "--state", state, "--", "sh", "-c", "echo ready >&2; while [ ! -e "+goOn+" ]; do sleep 0.02; done")
+	p := s.command("rotate", oldID, "--state", state, "--", "sh", "-c", "echo ready >&2; while [ ! -e "+goOn+" ]; do sleep 0.02; done; cat >/dev/null")
 	require.NoError(t, p.Start())
 	p.stderr.waitFor(t, "ready")
 	o := s.run("rotate", oldID, "--state", state, "--", "true")

@@ -16,11 +16,8 @@ import (
 	"github.com/fastly-tokens/fastly/fastlytest"
 )
 
-// Variables that serve sets, beside those that the program reads.
-const (
-	varTOTP    = "FASTLY_TOTP_SECRET_FILE"
-	varService = "FASTLY_SERVICE_ID"
-)
+// varService is a variable that many programs for Fastly read.
+const varService = "FASTLY_SERVICE_ID"
 
 func (a *app) serveCommand() *cobra.Command {
 	cmd := &cobra.Command{
@@ -69,7 +66,7 @@ and the requests that were made.`,
 		}
 		return s.run(cmd.Context())
 	}
-	return a.needs(credentials{}, cmd)
+	return a.prepared(needs{}, cmd)
 }
 
 // service is one run of the command.
@@ -135,8 +132,10 @@ func (s *service) run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		rest := slices.DeleteFunc(slices.Clone(s.environ), isFastly)
-		return codeError(s.runCommand(s.command, append(rest, env...), signals))
+		rest := slices.DeleteFunc(slices.Clone(s.environ), func(entry string) bool {
+			return strings.HasPrefix(strings.ToUpper(entry), "FASTLY_") // Windows ignores case
+		})
+		return codeError(s.runCommand(ctx, s.command, append(rest, env...), signals))
 	}
 	if err := s.print(exports(env)); err != nil {
 		return err

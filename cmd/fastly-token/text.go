@@ -142,23 +142,39 @@ func (d *duration) String() string {
 	return text
 }
 
+// maxDuration is in whole days, and far from what a [time.Duration] can hold.
+const maxDuration = 36500 * day
+
 // Set implements pflag.Value.
 func (d *duration) Set(s string) error {
+	var value float64 // which has room for what is too long
 	days, isDays := strings.CutSuffix(s, "d")
-	if !isDays {
-		value, err := time.ParseDuration(s)
-		if err != nil || value < 0 {
+	if isDays {
+		n, err := strconv.ParseFloat(days, 64)
+		if err != nil || math.IsNaN(n) {
 			return errDuration
 		}
-		*d = duration(value)
-		return nil
+		value = n * float64(day)
+	} else {
+		parsed, err := time.ParseDuration(s)
+		digits := strings.TrimRight(s, "hms")
+		number, numberErr := strconv.ParseFloat(digits, 64)
+		switch {
+		case err == nil:
+			value = float64(parsed)
+		case numberErr == nil && number > 1 && digits != s: // so it is too long for a Duration
+			value = math.Inf(1)
+		default:
+			return errDuration
+		}
 	}
-	n, err := strconv.ParseFloat(days, 64)
-	// Not "n < 0": a NaN must fail the comparison, too.
-	if err != nil || !(n >= 0 && n <= 36500) {
+	switch {
+	case value < 0:
 		return errDuration
+	case value > float64(maxDuration):
+		return errors.New("it is too long: at most 36500d are possible")
 	}
-	*d = duration(n * float64(day))
+	*d = duration(value)
 	return nil
 }
 

@@ -19,7 +19,7 @@ func (a *app) whoamiCommand() *cobra.Command {
 		Long: `Shows the token of the environment: scopes, services, expiry.
 
 With --require and --valid-for it is a check to run before a job: the exit code
-is 1 if the token may not do what is required or expires too soon. Any token can
+is 4 if the token may not do what is required or expires too soon. Any token can
 be checked, whatever its scope.
 
 --require is SCOPE or SCOPE:SERVICE, such as purge_select:SU1Z0isxPaozGVKXdv0eY,
@@ -65,11 +65,11 @@ global:read.`,
 			a.say("%s", text)
 		}
 		if len(unmet) > 0 {
-			return exitError(exitFailed)
+			return exitError(exitFinding)
 		}
 		return nil
 	}
-	return a.needs(credentials{key: true}, cmd)
+	return a.prepared(needs{key: true}, cmd)
 }
 
 // requirement is a scope that a token must allow, for a service or ("") for any.
@@ -85,10 +85,7 @@ func (r requirement) String() string {
 	return fmt.Sprintf("%s on the service %s", r.scope, r.service)
 }
 
-var (
-	scopeForm   = regexp.MustCompile(`^[A-Za-z0-9_.:-]+$`)
-	serviceForm = regexp.MustCompile(`^[A-Za-z0-9]{20,24}$`)
-)
+var serviceForm = regexp.MustCompile(`^[A-Za-z0-9]{20,24}$`)
 
 func parseRequirement(text string) (requirement, error) {
 	if !scopeForm.MatchString(text) || strings.HasPrefix(text, ":") || strings.HasSuffix(text, ":") {

@@ -63,7 +63,7 @@ func TestWhoamiIsACheckThatAPurgeOnlyTokenCanRun(t *testing.T) {
 			assert.Equal(t, 0, o.code, "%v: %s", tc.args, o.err)
 			assert.Empty(t, o.err)
 		} else {
-			assert.Equal(t, exitFailed, o.code, "%v", tc.args)
+			assert.Equal(t, exitFinding, o.code, "%v", tc.args)
 			assert.Contains(t, o.err, tc.says)
 		}
 	}
@@ -74,7 +74,7 @@ func TestWhoamiNamesAllThatIsMissing(t *testing.T) {
 	s := newSite(t)
 	purgeOnly(s)
 	o := s.run("whoami", "--require", "purge_all", "--require", "global", "--valid-for", "30d")
-	assert.Equal(t, exitFailed, o.code)
+	assert.Equal(t, exitFinding, o.code)
 	assert.Regexp(t, `(?s)purge_all.*global.*expires`, o.err)
 }
 
@@ -92,7 +92,7 @@ func TestWhoamiAsJSON(t *testing.T) {
 
 	o := s.run("whoami", "--json", "--require", "global")
 
-	assert.Equal(t, exitFailed, o.code, "JSON changes no exit code")
+	assert.Equal(t, exitFinding, o.code, "JSON changes no exit code")
 	var got fastly.TokenResponse
 	require.NoError(t, json.Unmarshal([]byte(o.out), &got))
 	assert.Equal(t, token.ID, got.ID)

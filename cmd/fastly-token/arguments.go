@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+var (
+	// idForm is the form of the IDs of tokens, services and customers.
+	idForm    = regexp.MustCompile(`^[A-Za-z0-9]{1,64}$`)
+	scopeForm = regexp.MustCompile(`^[A-Za-z0-9_.:-]+$`)
+	// tokenForm is the form of access tokens, of which nothing else here has the
+	// length, and tokenWord finds what may hold one.
+	tokenForm = regexp.MustCompile(`^[A-Za-z0-9_-]{32}$`)
+	tokenWord = regexp.MustCompile(`[A-Za-z0-9_-]{32,}`)
+)
+
+// hide returns what replaces words of the arguments that may be access tokens, as
+// errors quote arguments. Only words of exactly that length are hidden in paths.
+func hide(args []string) *strings.Replacer {
+	var pairs []string
+	for _, arg := range args {
+		for _, word := range tokenWord.FindAllString(arg, -1) {
+			if tokenForm.MatchString(word) || !strings.ContainsAny(arg, `/\`) {
+				pairs = append(pairs, word, "[REDACTED]")
+			}
+		}
+	}
+	return strings.NewReplacer(pairs...)
+}
+
+const everybody = ": every user of this machine can read arguments"
+
+// checkArguments rejects the API token of the environment in the arguments.
+func (a *app) checkArguments(args []string) error {
+	if holdsAny(strings.Join(args, " "), a.findable()) {
+		return &usageError{complete: true, err: errors.New("an argument holds the API token of the environment" + everybody)}
+	}
+	return nil
+}
+
+// noTokens rejects what looks like an access token in the flags and words of a
+// command of this program. In the words of another one it may be a checksum.
+func noTokens(cmd *cobra.Command, words []string) (err error) {
+	isToken := func(text string) bool {
+		parts := strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune(",:= []", r) })
+		return slices.ContainsFunc(parts, tokenForm.MatchString)
+	}
+	reject := func(what string) {
+		err = &usageError{complete: true, err: fmt.Errorf("%s looks like an access token%s; if it is a file, put ./ before its name", what, everybody)}
+	}
+	if n := cmd.ArgsLenAtDash(); n >= 0 {
+		words = words[:n]
+	}
+	if cmd.Name() != "exec" && slices.ContainsFunc(words, isToken) {
+		reject("an argument")
+	}
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		if isToken(f.Value.String()) {
+			reject("--" + f.Name)
+		}
+	})
+	return err
+}
+
+// prepared makes cmd check the credentials before its arguments, record for
+// [app.finish] that the arguments are valid, and keep to --timeout.
+func (a *app) prepared(n needs, cmd *cobra.Command) *cobra.Command {
+	args, run := cmd.Args, cmd.RunE
+	cmd.Args = func(cmd *cobra.Command, words []string) error {
+		if err := a.check(n); err != nil {
+			return err
+		}
+		if err := noTokens(cmd, words); err != nil {
+			return err
+		}
+		if err := args(cmd, words); err != nil {
+			return err
+		}
+		return noneEmpty(cmd.Flags())
+	}
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
+		if missing := a.check(n); missing != nil {
+			return missing
+		}
+		return err
+	})
+	cmd.RunE = func(cmd *cobra.Command, words []string) error {
+		a.started = true
+		if a.timeout > 0 {
+			ctx, cancel := context.WithTimeout(cmd.Context(), a.timeout)
+			defer cancel()
+			cmd.SetContext(ctx)
+		}
+		return run(cmd, words)
+	}
+	return cmd
+}
+
+// noArgs is [cobra.NoArgs] without the words "unknown command".
+func noArgs(_ *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return fmt.Errorf("unexpected argument %q", args[0])
+	}
+	return nil
+}
+
+// noneEmpty rejects flags without a value: they come from an unset variable of a
+// script, and to ignore them could widen the request, to a token for every service.
+func noneEmpty(fs *pflag.FlagSet) (err error) {
+	fs.Visit(func(f *pflag.Flag) {
+		if text := f.Value.String(); err == nil && (text == "" || text == "[]") {
+			err = fmt.Errorf("--%s is empty", f.Name)
+		}
+	})
+	return err
+}
+
+// checkID rejects what is no ID, without showing it: it may be a secret.
+func checkID(what, id string) error {
+	if !idForm.MatchString(id) {
+		return usagef("%s is not an ID, which has only letters and digits", what)
+	}
+	return nil
+}

@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"strings"
+
+	"github.com/fastly-tokens/fastly"
+)
+
+// Variables that the program reads.
+const (
+	varToken     = "FASTLY_API_TOKEN" // #nosec G101 -- a name
+	varKey       = "FASTLY_API_KEY"
+	varTokenFile = "FASTLY_API_TOKEN_FILE"
+	varURL       = "FASTLY_API_URL"
+	varUsername  = "FASTLY_USERNAME"
+	varPassword  = "FASTLY_PASSWORD_FILE"
+	varOTP       = "FASTLY_OTP_FILE"
+	varTOTP      = "FASTLY_TOTP_SECRET_FILE"
+)
+
+// environmentKey is the API token of the environment.
+type environmentKey struct {
+	token    fastly.Secret // "" if there is none
+	variable string        // that it comes from
+	err      error         // why there is none, if one was meant
+}
+
+// readKey reads the API token of the environment, once: what the program looks for
+// in its output and in its arguments must be what it sends.
+func (a *app) readKey(ctx context.Context) environmentKey {
+	for _, variable := range []string{varToken, varKey} {
+		value := a.getenv(variable)
+		switch {
+		case value == "":
+			continue
+		case a.getenv(varTokenFile) != "":
+			return environmentKey{err: &usageError{complete: true, err: fmt.Errorf("%s and %s are both set: keep one", variable, varTokenFile)}}
+		}
+		return environmentKey{token: fastly.Secret(value), variable: variable}
+	}
+	path := a.getenv(varTokenFile)
+	if path == "" {
+		return environmentKey{}
+	}
+	token, err := fastly.KeyFile(path)(ctx)
+	if err != nil {
+		return environmentKey{err: &usageError{complete: true, err: fmt.Errorf("%s: %w", varTokenFile, err)}}
+	}
+	return environmentKey{token: token, variable: varTokenFile}
+}
+
+// client returns a client that uses the API token of the environment.
+func (a *app) client() (*fastly.Client, error) {
+	return a.newClient(a.key.variable, fastly.WithAPIKey(a.key.token.Reveal()))
+}
+
+func (a *app) clientOf(key fastly.Secret) (*fastly.Client, error) {
+	return a.newClient("the new token", fastly.WithAPIKey(key.Reveal()))
+}
+
+// loginClient returns a client without credentials, for creates by login.
+func (a *app) loginClient() (*fastly.Client, error) {
+	return a.newClient("the client", fastly.WithoutAuthentication())
+}
+
+// newClient returns a client. Its error names what is wrong: the base URL, or the
+// credentials, which are called what.
+func (a *app) newClient(what string, auth fastly.Option) (*fastly.Client, error) {
+	opts := []fastly.Option{fastly.WithUserAgent("fastly-token/" + version()), fastly.WithLogger(a.logger())}
+	if base := a.getenv(varURL); base != "" {
+		opts = append(opts, fastly.WithBaseURL(base))
+	}
+	opts = append(opts, a.options...)
+	if _, err := fastly.NewClient(append(slices.Clip(opts), fastly.WithoutAuthentication())...); err != nil {
+		return nil, fmt.Errorf("%s: %w", varURL, err)
+	}
+	client, err := fastly.NewClient(append(opts, auth)...)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", what, err)
+	}
+	return client, nil
+}
+
+// logger returns the log of --verbose, nil without it.
+func (a *app) logger() *slog.Logger {
+	if !a.verbose {
+		return nil
+	}
+	return slog.New(slog.NewTextHandler(lineWriter{a.stderr}, &slog.HandlerOptions{
+		Level: slog.LevelDebug,
+		ReplaceAttr: func(groups []string, attr slog.Attr) slog.Attr {
+			if len(groups) == 0 && (attr.Key == slog.TimeKey || attr.Key == slog.LevelKey) {
+				return slog.Attr{}
+			}
+			return attr
+		},
+	}))
+}
+
+// lineWriter puts the program's name before each line.
+type lineWriter struct{ w io.Writer }
+
+func (l lineWriter) Write(line []byte) (int, error) {
+	_, err := l.w.Write(append([]byte(prefix), line...))
+	return len(line), err
+}
+
+// needs are the credentials of a command.
+type needs struct {
+	key   bool
+	login *login // nil: none
+}
+
+// check returns an error that names what is missing. It does not prompt.
+func (a *app) check(n needs) error {
+	var missing []string
+	if n.key || n.login != nil && n.login.byKey {
+		switch {
+		case a.key.err != nil:
+			return a.key.err
+		case a.key.token == "":
+			missing = append(missing, "an API token in "+varToken+", or a file with it in "+varTokenFile)
+		}
+	}
+	if n.login != nil && !n.login.byKey && !a.canAsk() {
+		if n.login.username(a) == "" {
+			missing = append(missing, "a user name in "+varUsername+" or --username")
+		}
+		if n.login.passwordFile(a) == "" {
+			missing = append(missing, "a password in the file of "+varPassword+" or --password-file")
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	err := errors.New("credentials are missing: " + strings.Join(missing, ", and "))
+	return &usageError{err: err, complete: true}
+}

@@ -1,0 +1,212 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/pquerna/otp/totp"
+	"github.com/spf13/pflag"
+
+	"github.com/fastly-tokens/fastly"
+)
+
+// login is the login of a command: its flags, and what was read.
+type login struct {
+	nameFlag, passwordFlag, otpFlag, totpFlag string
+	byKey                                     bool // use the key instead
+
+	name     string
+	password fastly.Secret
+	otp      fastly.Secret // that can't be read again
+	spent    int64         // the time step of the last code that was made
+}
+
+func (l *login) flags(fs *pflag.FlagSet) {
+	fs.StringVar(&l.nameFlag, "username", "", "`name` of the user who logs in (default $"+varUsername+", else a prompt)")
+	fs.StringVar(&l.passwordFlag, "password-file", "", "`file` with the password, or - for standard input (default $"+varPassword+", else a prompt)")
+	fs.StringVar(&l.otpFlag, "otp-file", "", "`file` with the one-time password, or - for standard input; read only if the API asks for one (default $"+varOTP+", else a prompt)")
+	fs.StringVar(&l.totpFlag, "totp-secret-file", "", "`file` with the base32 secret of an authenticator, to make one-time passwords from (default $"+varTOTP+")")
+	fs.BoolVar(&l.byKey, "by-key", false, "create with the API token of the environment instead of a login; needs a POST to /sudo first")
+}
+
+func (l *login) username(a *app) string     { return cmp.Or(l.nameFlag, a.getenv(varUsername)) }
+func (l *login) passwordFile(a *app) string { return cmp.Or(l.passwordFlag, a.getenv(varPassword)) }
+
+// codeFiles returns the file with a one-time password, or with the secret to make
+// one from, "" for neither. A flag goes before a variable, and a secret before a
+// code, which works for half a minute.
+func (l *login) codeFiles(a *app) (otp, secret string) {
+	switch {
+	case l.totpFlag != "":
+		return "", l.totpFlag
+	case l.otpFlag != "":
+		return l.otpFlag, ""
+	case a.getenv(varTOTP) != "":
+		return "", a.getenv(varTOTP)
+	}
+	return a.getenv(varOTP), ""
+}
+
+// read returns the user name and password. The first time, it prompts for what
+// neither a flag nor a variable provides.
+func (l *login) read(ctx context.Context, a *app) (username string, password fastly.Secret, err error) {
+	if l.name == "" {
+		l.name = l.username(a)
+	}
+	if l.name == "" {
+		if l.name, err = a.ask(ctx, "User name: ", true); err != nil {
+			return "", "", err
+		}
+	}
+	if l.password != "" {
+		return l.name, l.password, nil
+	}
+	if file := l.passwordFile(a); file != "" {
+		l.password, err = a.readSecret(ctx, file, "the password")
+	} else {
+		var text string
+		text, err = a.ask(ctx, "Password for "+escape(l.name)+": ", false)
+		l.password = fastly.Secret(text)
+	}
+	return l.name, l.password, err
+}
+
+// maxCodes is how many one-time passwords to try: the API locks accounts.
+const maxCodes = 3
+
+// withCode calls do without a source of one-time passwords, and again with one if
+// the API asks for it. Another code is tried if there can be another one: two from
+// a secret, for a clock that is off, and a few at a terminal.
+func (l *login) withCode(a *app, do func(code func(context.Context) (fastly.Secret, error)) error) error {
+	err := do(nil)
+	if l.byKey {
+		return err
+	}
+	tries := 1
+	switch otp, secret := l.codeFiles(a); {
+	case secret != "":
+		tries = 2
+	case otp == "" && a.canAsk():
+		tries = maxCodes
+	}
+	for try := 0; try < tries && errors.Is(err, fastly.ErrOTPRequired); try++ {
+		if try > 0 {
+			a.say("that one-time password was not accepted")
+		}
+		err = do(func(ctx context.Context) (fastly.Secret, error) { return l.code(ctx, a) })
+	}
+	return err
+}
+
+// code returns the current one-time password.
+func (l *login) code(ctx context.Context, a *app) (fastly.Secret, error) {
+	otp, secret := l.codeFiles(a)
+	switch {
+	case secret != "":
+		return l.makeCode(ctx, a, secret)
+	case l.otp != "":
+		return l.otp, nil
+	case otp != "":
+		code, err := a.readSecret(ctx, otp, "the one-time password")
+		if !isRegular(otp) {
+			l.otp = code
+		}
+		return code, err
+	case !a.canAsk():
+		return "", &usageError{complete: true, err: errors.New(
+			"the account has two-factor authentication: the one-time password is missing: put it in the file of " +
+				varOTP + " or --otp-file, or the secret that makes it in that of " + varTOTP + " or --totp-secret-file")}
+	}
+	text, err := a.ask(ctx, "One-time password: ", true)
+	return fastly.Secret(text), err
+}
+
+// step is how long a time-based code is shown (RFC 6238).
+const step = 30 * time.Second
+
+// makeCode makes a one-time password. The API takes each code once, so after the
+// first it waits for the next one.
+func (l *login) makeCode(ctx context.Context, a *app, path string) (fastly.Secret, error) {
+	secret, err := a.readSecret(ctx, path, "the TOTP secret")
+	if err != nil {
+		return "", err
+	}
+	now := a.now()
+	if number := now.Unix() / int64(step.Seconds()); number <= l.spent {
+		next := time.Unix((l.spent+1)*int64(step.Seconds()), 0)
+		a.say("waiting for the next one-time password")
+		if err := a.sleep(ctx, next.Sub(now)); err != nil {
+			return "", err
+		}
+		now = next
+	}
+	l.spent = now.Unix() / int64(step.Seconds())
+	code, err := totp.GenerateCode(strings.ReplaceAll(secret.Reveal(), " ", ""), now)
+	if err != nil { // whose text might quote the secret
+		return "", &usageError{complete: true, err: errors.New("the TOTP secret is not base32, as an authenticator shows it")}
+	}
+	return fastly.Secret(code), nil
+}
+
+// maxSecret bounds a password, a code or a user name.
+const maxSecret = 4 << 10
+
+// readSecret reads a secret from a file, without a line break at its end, or from
+// a line of standard input.
+func (a *app) readSecret(ctx context.Context, path, what string) (fastly.Secret, error) {
+	// A pipe, named or not, may have nothing to read yet.
+	text, err := await(ctx, func() (string, error) {
+		if path == "-" {
+			return readLine(a.stdin)
+		}
+		return readFile(path)
+	})
+	switch {
+	case err != nil:
+		err = fmt.Errorf("%s: %w", what, err)
+	case text == "":
+		err = fmt.Errorf("%s: %s is empty", what, inputName(path))
+	case strings.ContainsAny(text, "\r\n"):
+		err = fmt.Errorf("%s: %s has more than one line", what, inputName(path))
+	}
+	if err != nil {
+		return "", &usageError{err: err, complete: true}
+	}
+	return fastly.Secret(text), nil
+}
+
+func readFile(path string) (string, error) {
+	f, err := os.Open(path) // #nosec G304 -- the user says where
+	if pathError, ok := errors.AsType[*fs.PathError](err); ok {
+		// The path may be the secret itself, by mistake, and is not shown.
+		return "", fmt.Errorf("its file can't be opened: %w", pathError.Err)
+	}
+	content, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
+	if err := errors.Join(err, f.Close()); err != nil {
+		return "", err
+	}
+	if len(content) > maxSecret {
+		return "", fmt.Errorf("%q is longer than %d bytes", path, maxSecret)
+	}
+	return strings.TrimSuffix(strings.TrimSuffix(string(content), "\n"), "\r"), nil
+}
+
+// isRegular reports whether a file can be read again; standard input can't.
+func isRegular(path string) bool {
+	info, err := os.Stat(path)
+	return path != "-" && err == nil && info.Mode().IsRegular()
+}
+
+func inputName(path string) string {
+	if path == "-" {
+		return "standard input"
+	}
+	return fmt.Sprintf("%q", path)
+}
