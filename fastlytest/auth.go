@@ -120,14 +120,10 @@ func (l login) checkUser(u *user) *problem {
 // basicLogin returns the login of HTTP Basic authentication. An empty pair counts
 // as none: generated clients send it with every create.
 func basicLogin(h http.Header) (login, *problem) {
-	values := h.Values("Authorization")
-	if len(values) != 1 {
-		if len(values) > 1 {
-			return login{}, errUnauthorized
-		}
-		return login{}, nil
+	if len(h.Values("Authorization")) > 1 {
+		return login{}, errUnauthorized
 	}
-	scheme, encoded, _ := strings.Cut(values[0], " ")
+	scheme, encoded, _ := strings.Cut(h.Get("Authorization"), " ")
 	if !strings.EqualFold(scheme, "Basic") {
 		return login{}, nil
 	}
