@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"time"
@@ -27,6 +28,17 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	rec, f := s.record(r, body, arrived)
 
+	resp := s.respond(r, f, body, err)
+	s.sleep(r.Context(), s.opts.latency)
+
+	// Before the first byte, so that it is recorded once the client has it.
+	s.setStatus(rec, resp.status)
+	s.send(w, r, f, resp, arrived)
+}
+
+// respond processes the request, unless the fault prevents that, and returns the
+// response.
+func (s *Server) respond(r *http.Request, f Fault, body []byte, readErr error) response {
 	switch f.Kind {
 	case CutBefore:
 		panic(http.ErrAbortHandler)
@@ -34,32 +46,27 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		s.hang(r.Context(), f.Delay)
 	case Delay:
 		s.sleep(r.Context(), f.Delay)
-	}
-
-	var resp response
-	switch f.Kind {
 	case Status, Redirect:
-		resp = f.response(s.now())
-	default:
-		resp = s.process(r, body, err)
+		return f.response(s.now())
 	}
-
+	resp := s.process(r, body, readErr)
 	switch f.Kind {
 	case CutAfter:
 		panic(http.ErrAbortHandler)
 	case StallAfter:
 		s.hang(r.Context(), f.Delay)
 	case StatusAfter, Garbage:
-		resp = f.response(s.now())
+		return f.response(s.now())
 	case CutMiddle, StallMiddle:
-		resp = resp.withBody()
+		return resp.withBody()
 	case Endless:
 		resp.status = http.StatusOK
 	}
-	s.sleep(r.Context(), s.opts.latency)
+	return resp
+}
 
-	// Before the first byte, so that it is recorded once the client has it.
-	s.setStatus(rec, resp.status)
+// send sends the response, or the part of it that the fault lets through.
+func (s *Server) send(w http.ResponseWriter, r *http.Request, f Fault, resp response, arrived time.Time) {
 	out := resp.encode(r, arrived, s.now())
 	switch {
 	case f.Kind == CutMiddle:
@@ -74,61 +81,6 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	default:
 		out.write(w)
 	}
-}
-
-// process processes the request. readErr is the error of reading its body.
-func (s *Server) process(r *http.Request, body []byte, readErr error) response {
-	var tooLarge *http.MaxBytesError
-	if errors.As(readErr, &tooLarge) {
-		return newProblem(http.StatusRequestEntityTooLarge, "The body is larger than 1 MiB").response()
-	}
-	if readErr != nil {
-		return newProblem(http.StatusBadRequest, "The body could not be read").response()
-	}
-	ip, _, _ := net.SplitHostPort(r.RemoteAddr) // always of that form
-	c := &call{
-		now:    s.now(),
-		method: r.Method,
-		path:   r.URL.EscapedPath(),
-		query:  r.URL.RawQuery,
-		header: r.Header,
-		body:   body,
-		ip:     ip,
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.state.process(c)
-}
-
-// sleep waits for d. If the client disconnects or the server closes first, it
-// ends the request.
-func (s *Server) sleep(ctx context.Context, d time.Duration) {
-	if d <= 0 {
-		return
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return
-	case <-ctx.Done():
-	case <-s.closing:
-	}
-	panic(http.ErrAbortHandler)
-}
-
-// hang keeps the client waiting, for at most limit unless that is 0, and then
-// ends the request without a response.
-func (s *Server) hang(ctx context.Context, limit time.Duration) {
-	if limit > 0 {
-		s.sleep(ctx, limit)
-	} else {
-		select {
-		case <-ctx.Done():
-		case <-s.closing:
-		}
-	}
-	panic(http.ErrAbortHandler)
 }
 
 // Request is a request as the server got it, and its outcome.
@@ -194,4 +146,55 @@ func (s *Server) setStatus(rec *Request, status int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	rec.Status = status
+}
+
+// process processes the request. readErr is the error of reading its body.
+func (s *Server) process(r *http.Request, body []byte, readErr error) response {
+	var tooLarge *http.MaxBytesError
+	if errors.As(readErr, &tooLarge) {
+		return newProblem(http.StatusRequestEntityTooLarge, "The body is larger than 1 MiB").response()
+	}
+	if readErr != nil {
+		return newProblem(http.StatusBadRequest, "The body could not be read").response()
+	}
+	ip, _, _ := net.SplitHostPort(r.RemoteAddr) // always of that form
+	c := &call{
+		now:    s.now(),
+		method: r.Method,
+		path:   r.URL.EscapedPath(),
+		query:  r.URL.RawQuery,
+		header: r.Header,
+		body:   body,
+		ip:     ip,
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.state.process(c)
+}
+
+// sleep waits for d. If the client disconnects or the server closes first, it
+// ends the request.
+func (s *Server) sleep(ctx context.Context, d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return
+	case <-ctx.Done():
+	case <-s.closing:
+	}
+	panic(http.ErrAbortHandler)
+}
+
+// hang keeps the client waiting, for at most limit unless that is 0, and then
+// ends the request without a response.
+func (s *Server) hang(ctx context.Context, limit time.Duration) {
+	if limit == 0 {
+		limit = math.MaxInt64
+	}
+	s.sleep(ctx, limit)
+	panic(http.ErrAbortHandler)
 }
