@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -47,6 +48,8 @@ type app struct {
 	key     environmentKey
 	hidden  *strings.Replacer // of access tokens in arguments
 	started bool              // the command runs: its arguments and flags are valid
+
+	offset atomic.Int64 // of the API's clock, in nanoseconds
 
 	interrupt context.CancelCauseFunc // ends the context of the command
 	mu        sync.Mutex

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"os"
 	"slices"
 	"strings"
 
@@ -39,11 +40,14 @@ func (a *app) auditCommand() *cobra.Command {
 
 The exit code is 4 if anything was found and not revoked.
 
---metrics prints two gauges for each token in the OpenMetrics text format: the
-seconds until it expires (absent if it never does), and the days since it was
-last used (absent if it never was). The labels are its ID, its name and the ID
-of its user. Findings do not count for the exit code then. --out replaces a file
-as a whole, for node_exporter's textfile collector.
+Times are compared with the API's, and a clock of this machine that is off is
+named. With a list that could not be read whole, nothing counts as unused, and
+nothing is revoked.
+
+--metrics prints, for Prometheus, when each token was created, was last used and
+expires, as timestamps, and fastly_token_info with scope and services. Findings
+do not count for the exit code then. --out replaces a file as a whole, for the
+textfile collector of node_exporter.
 
 In CSV, a cell that a spreadsheet would take for a formula begins with an
 apostrophe.`,
@@ -57,9 +61,9 @@ apostrophe.`,
 	fs.StringVar(&au.customer, "customer", "", customerFlag)
 	fs.Var(&au.rules.expiring, "expiring", "report tokens that expire within this `time`, such as 30d or 12h")
 	fs.Var(&au.rules.unused, "unused", "report tokens that were not used for this `time`")
-	fs.Var(&au.rules.ignored, "ignore", "`findings` to leave out, with commas between: "+strings.Join(kindNames(), ", "))
+	fs.StringSliceVar(&au.rules.ignored, "ignore", nil, "`findings` to leave out, with commas between: "+strings.Join(kinds, ", "))
 	fs.BoolVar(&au.format.csv, "csv", false, "print CSV")
-	fs.BoolVar(&au.format.metrics, "metrics", false, "print OpenMetrics text")
+	fs.BoolVar(&au.format.metrics, "metrics", false, "print metrics for Prometheus")
 	fs.StringVar(&au.out, "out", "", "`file` for --metrics, which every user may read")
 	fs.BoolVar(&au.revoke, "revoke-unused", false, "revoke the tokens that are found unused, except the current one, after asking")
 	fs.BoolVar(&au.yes, "yes", false, "do not ask")
@@ -81,14 +85,21 @@ func (au *audit) run(ctx context.Context) (err error) {
 	if au.customer == "self" {
 		au.customer = au.current.CustomerID
 	}
-	tokens, err := listTokens(ctx, au.client, au.customer)
-	if err != nil {
-		return err
-	}
-	if au.format.metrics {
+	tokens, partial := listTokens(ctx, au.client, au.customer)
+	switch {
+	case tokens == nil, partial != nil && au.format.metrics:
+		return partial
+	case au.format.metrics:
 		return au.writeMetrics(tokens)
 	}
-	found := au.rules.apply(tokens, au.current.ID, au.now())
+	if off := au.clockOffset(); off != 0 {
+		au.say("the clock of this machine is %s from the API's, which counts here", count(off.Abs(), true))
+	}
+	rules := au.rules
+	if partial != nil {
+		rules.ignored = append(slices.Clone(rules.ignored), unused)
+	}
+	found := rules.apply(tokens, au.current.ID, au.apiTime())
 	switch {
 	case au.format.json:
 		err = au.printJSON(found)
@@ -97,8 +108,8 @@ func (au *audit) run(ctx context.Context) (err error) {
 	default:
 		err = au.printTable(found)
 	}
-	if err != nil {
-		return err
+	if err != nil || partial != nil {
+		return errors.Join(err, partial)
 	}
 	left := len(found.Tokens)
 	if au.revoke {
@@ -115,6 +126,12 @@ func (au *audit) run(ctx context.Context) (err error) {
 }
 
 func (au *audit) checkFlags() error {
+	for i, kind := range au.rules.ignored {
+		au.rules.ignored[i] = strings.TrimSpace(kind)
+		if !slices.Contains(kinds, au.rules.ignored[i]) {
+			return usagef("--ignore: %q is none of %s", kind, strings.Join(kinds, ", "))
+		}
+	}
 	switch {
 	case au.format.json && au.format.csv, au.format.metrics && (au.format.json || au.format.csv):
 		return usagef("--json, --csv and --metrics exclude each other")
@@ -122,9 +139,11 @@ func (au *audit) checkFlags() error {
 		return usagef("--metrics and --revoke-unused exclude each other")
 	case au.out != "" && !au.format.metrics:
 		return usagef("--out is for --metrics")
+	case au.out != "" && !isReplaceable(au.out):
+		return usagef("--out: %q is not a regular file", au.out)
 	case au.yes && !au.revoke:
 		return usagef("--yes is for --revoke-unused")
-	case au.revoke && au.rules.ignored[unused]:
+	case au.revoke && slices.Contains(au.rules.ignored, unused):
 		return usagef("--revoke-unused and --ignore unused exclude each other")
 	case au.revoke && au.rules.unused == 0: // every token
 		return usagef("--revoke-unused needs an --unused of more than no time")
@@ -151,7 +170,7 @@ func (au *audit) revokeUnused(ctx context.Context, rep report) (gone int, err er
 		if err != nil {
 			return 0, err
 		}
-		still := au.doomed(au.rules.apply(tokens, au.current.ID, au.now()))
+		still := au.doomed(au.rules.apply(tokens, au.current.ID, au.apiTime()))
 		doomed = slices.DeleteFunc(doomed, func(f finding) bool {
 			return !slices.ContainsFunc(still, func(s finding) bool { return s.ID == f.ID })
 		})
@@ -176,12 +195,12 @@ func (au *audit) revokeUnused(ctx context.Context, rep report) (gone int, err er
 	}
 	lines := revocationLines(results)
 	if au.format.json || au.format.csv {
-		_, err = au.stderr.Write([]byte(lines)) // stdout has the findings
+		au.sayLines(lines) // stdout has the findings
 	} else {
-		err = au.print("\n" + lines)
+		err = au.printDone("\n"+lines, lines)
 	}
-	if err == nil && gone < len(results) {
-		err = au.afterRevoking(results)
+	if gone < len(results) {
+		err = errors.Join(err, au.afterRevoking(results))
 	}
 	return gone, err
 }
@@ -208,4 +227,11 @@ func (au *audit) confirm(ctx context.Context, doomed []finding) (bool, error) {
 		return false, nil
 	}
 	return strings.EqualFold(strings.TrimSpace(typed), "yes"), err
+}
+
+// isReplaceable reports whether there is a regular file at path, or nothing: a link
+// or a device would be replaced by a file.
+func isReplaceable(path string) bool {
+	info, err := os.Lstat(path)
+	return err != nil || info.Mode().IsRegular()
 }

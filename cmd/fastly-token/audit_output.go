@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/csv"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -11,16 +12,16 @@ import (
 // terminal, shows each finding in its column.
 func (au *audit) printTable(rep report) error {
 	st := au.styles()
-	mark := func(f *finding, text string, paint style, ks ...kind) cell {
-		for _, k := range ks {
-			if f.has(k) {
+	mark := func(f *finding, text string, paint style, kinds ...string) cell {
+		for _, kind := range kinds {
+			if f.has(kind) {
 				return cell{text + "!", paint}
 			}
 		}
 		return cell{text: text}
 	}
 	if au.customer != "" {
-		rep.Tokens = groupByUser(rep.Tokens)
+		slices.SortStableFunc(rep.Tokens, func(a, b finding) int { return strings.Compare(a.UserID, b.UserID) })
 	}
 	rows := make([]row, len(rep.Tokens))
 	for i := range rep.Tokens {
@@ -45,29 +46,12 @@ func (au *audit) printTable(rep report) error {
 	return au.print(text + "\n")
 }
 
-// groupByUser groups the tokens by user, and otherwise keeps their order.
-func groupByUser(tokens []finding) []finding {
-	var users []string
-	byUser := map[string][]finding{}
-	for _, f := range tokens {
-		if byUser[f.UserID] == nil {
-			users = append(users, f.UserID)
-		}
-		byUser[f.UserID] = append(byUser[f.UserID], f)
-	}
-	grouped := make([]finding, 0, len(tokens))
-	for _, user := range users {
-		grouped = append(grouped, byUser[user]...)
-	}
-	return grouped
-}
-
 // conclusion sums the report up.
 func conclusion(rep report, r *rules) string {
 	if len(rep.Tokens) == 0 {
 		return fmt.Sprintf("Nothing found; tokens checked: %d.", rep.Checked)
 	}
-	text := map[kind]struct{ one, more string }{
+	text := map[string][2]string{ // for one token, for several
 		neverExpires: {"never expires", "never expire"},
 		expiring:     {"expires within " + r.expiring.String(), "expire within " + r.expiring.String()},
 		unused:       {"was not used for " + r.unused.String(), "were not used for " + r.unused.String()},
@@ -75,19 +59,15 @@ func conclusion(rep report, r *rules) string {
 		allServices:  {"reaches every service", "reach every service"},
 	}
 	var lines []string
-	for _, k := range kinds {
+	for _, kind := range kinds {
 		n := 0
 		for i := range rep.Tokens {
-			if rep.Tokens[i].has(k) {
+			if rep.Tokens[i].has(kind) {
 				n++
 			}
 		}
-		switch n {
-		case 0:
-		case 1:
-			lines = append(lines, "    1 "+text[k].one)
-		default:
-			lines = append(lines, fmt.Sprintf("  %3d %s", n, text[k].more))
+		if n > 0 {
+			lines = append(lines, fmt.Sprintf("  %3d %s", n, text[kind][min(n, 2)-1]))
 		}
 	}
 	tokens := "tokens"
@@ -102,13 +82,9 @@ func (au *audit) printCSV(rep report) error {
 	rows := [][]string{{"id", "name", "user_id", "customer_id", "scope", "services", "created_at", "expires_at", "last_used_at", "ip", "user_agent", "findings"}}
 	for i := range rep.Tokens {
 		f := &rep.Tokens[i]
-		found := make([]string, len(f.Findings))
-		for i, k := range f.Findings {
-			found[i] = string(k)
-		}
 		row := []string{
 			f.ID, f.Name, f.UserID, f.CustomerID, f.Scopes.String(), strings.Join(f.Services, " "),
-			date(f.CreatedAt), date(f.ExpiresAt), date(f.LastUsedAt), f.IP, f.UserAgent, strings.Join(found, " "),
+			date(f.CreatedAt), date(f.ExpiresAt), date(f.LastUsedAt), f.IP, f.UserAgent, strings.Join(f.Findings, " "),
 		}
 		for i := range row {
 			row[i] = csvCell(row[i])

@@ -3,14 +3,17 @@ package main
 import (
 	"encoding/csv"
 	"encoding/json"
+	"maps"
 	"os"
 	"path/filepath"
-	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -49,18 +52,18 @@ func TestAuditRulesFindEachKind(t *testing.T) {
 	r := rules{expiring: duration(30 * day), unused: duration(90 * day)}
 	for name, tc := range map[string]struct {
 		change func(*fastly.TokenResponse)
-		want   []kind
+		want   []string
 	}{
 		"harmless":          {func(*fastly.TokenResponse) {}, nil},
-		"no end":            {func(t *fastly.TokenResponse) { t.ExpiresAt = time.Time{} }, []kind{neverExpires}},
-		"ends in 30 days":   {func(t *fastly.TokenResponse) { t.ExpiresAt = now.Add(30 * day) }, []kind{expiring}},
-		"unused":            {func(t *fastly.TokenResponse) { t.LastUsedAt = now.Add(-90 * day) }, []kind{unused}},
+		"no end":            {func(t *fastly.TokenResponse) { t.ExpiresAt = time.Time{} }, []string{neverExpires}},
+		"ends in 30 days":   {func(t *fastly.TokenResponse) { t.ExpiresAt = now.Add(30 * day) }, []string{expiring}},
+		"unused":            {func(t *fastly.TokenResponse) { t.LastUsedAt = now.Add(-90 * day) }, []string{unused}},
 		"used a day before": {func(t *fastly.TokenResponse) { t.LastUsedAt = now.Add(-89 * day) }, nil},
 		"never used, new":   {func(t *fastly.TokenResponse) { t.LastUsedAt = time.Time{} }, nil},
-		"never used, old":   {func(t *fastly.TokenResponse) { t.LastUsedAt, t.CreatedAt = time.Time{}, now.Add(-91*day) }, []kind{unused}},
+		"never used, old":   {func(t *fastly.TokenResponse) { t.LastUsedAt, t.CreatedAt = time.Time{}, now.Add(-91*day) }, []string{unused}},
 		"no dates":          {func(t *fastly.TokenResponse) { t.LastUsedAt, t.CreatedAt = time.Time{}, time.Time{} }, nil},
-		"global":            {func(t *fastly.TokenResponse) { t.Scopes = fastly.Scopes{"purge_all", "global"} }, []kind{global}},
-		"every service":     {func(t *fastly.TokenResponse) { t.Services = nil }, []kind{allServices}},
+		"global":            {func(t *fastly.TokenResponse) { t.Scopes = fastly.Scopes{"purge_all", "global"} }, []string{global}},
+		"every service":     {func(t *fastly.TokenResponse) { t.Services = nil }, []string{allServices}},
 	} {
 		token := limited
 		tc.change(&token)
@@ -109,31 +112,52 @@ func TestAuditAsCSV(t *testing.T) {
 	assert.NotContains(t, o.out, "\x1b")
 }
 
-// openMetrics is the form of a line of the text format.
-var openMetrics = regexp.MustCompile(`^(# (TYPE \w+ gauge|UNIT \w+ \w+|HELP \w+ .+|EOF)|\w+\{id="(?:[^"\\]|\\[\\"n])*",name="(?:[^"\\]|\\[\\"n])*",user="(?:[^"\\]|\\[\\"n])*"\} -?[0-9.]+)$`)
-
-func TestAuditMetricsAreOpenMetrics(t *testing.T) {
+func TestAuditMetricsAreForPrometheus(t *testing.T) {
 	t.Parallel()
 	now := time.Now().Truncate(time.Second)
 	s := newSite(t, fastlytest.WithClock(func() time.Time { return now }))
 	s.now = func() time.Time { return now }
 	stock(s)
-	s.AddToken(s.User().ID, fastly.TokenCreatedResponse{TokenResponse: fastly.TokenResponse{ID: "odd", Name: "a \"b\" \\ \nc", ExpiresAt: now.Add(90 * time.Minute)}})
+	s.AddToken(s.User().ID, fastly.TokenCreatedResponse{TokenResponse: fastly.TokenResponse{
+		ID: "odd", Name: "a \"b\" \\ \nc", ExpiresAt: now.Add(90 * time.Minute), Scopes: fastly.Scopes{"purge_all", "purge_select"}, Services: []string{"A", "B"},
+	}})
 
 	o := s.run("audit", "--metrics")
 
 	assert.Equal(t, 0, o.code, "findings are no failure of an exporter: %s", o.err)
-	owner := s.User().ID
-	for line := range strings.Lines(o.out) {
-		assert.Regexp(t, openMetrics, strings.TrimSuffix(line, "\n"))
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(strings.NewReader(o.out))
+	require.NoError(t, err, o.out)
+	assert.ElementsMatch(t, slices.Collect(maps.Keys(families)), []string{
+		"fastly_token_info", "fastly_token_created_timestamp_seconds", "fastly_token_expires_timestamp_seconds", "fastly_token_last_used_timestamp_seconds",
+	})
+	value := func(name, id string) (float64, map[string]string) {
+		for _, m := range families[name].GetMetric() {
+			labels := map[string]string{}
+			for _, l := range m.GetLabel() {
+				labels[l.GetName()] = l.GetValue()
+			}
+			if labels["id"] == id {
+				return m.GetGauge().GetValue(), labels
+			}
+		}
+		return -1, nil
 	}
-	assert.True(t, strings.HasSuffix(o.out, "# EOF\n"))
-	assert.Contains(t, o.out, `fastly_token_expiry_seconds{id="3tGqLw8ZnRb5XcVh1jKy7D",name="terraform-prod",user="`+owner+`"} 691200`+"\n")
-	assert.Contains(t, o.out, `fastly_token_unused_days{id="0wKdJy4AtSn7ReXp9qGh2Z",name="laptop of Olga\\x1b[2J",user="`+owner+`"} 423`+"\n")
-	assert.Contains(t, o.out, `fastly_token_unused_days{id="3tGqLw8ZnRb5XcVh1jKy7D",name="terraform-prod",user="`+owner+`"} 0.083`+"\n")
-	assert.Contains(t, o.out, `fastly_token_expiry_seconds{id="odd",name="a \"b\" \\ \\nc",user="`+owner+`"} 5400`+"\n")
-	assert.NotContains(t, o.out, `expiry_seconds{id="0wKdJy4AtSn7ReXp9qGh2Z"`, "it never expires")
-	assert.NotContains(t, o.out, `unused_days{id="7rLoKw3CzVd6HxJf8iSp5E"`, "it was never used")
+	at, labels := value("fastly_token_expires_timestamp_seconds", "odd")
+	assert.InDelta(t, now.Add(90*time.Minute).Unix(), at, 0)
+	assert.Equal(t, map[string]string{"id": "odd", "name": `a "b" \ \nc`, "user": s.User().ID}, labels)
+	one, labels := value("fastly_token_info", "odd")
+	assert.InDelta(t, 1, one, 0)
+	assert.Equal(t, map[string]string{"id": "odd", "name": `a "b" \ \nc`, "user": s.User().ID, "scope": "purge_all purge_select", "services": "A B"}, labels)
+	used, labels := value("fastly_token_last_used_timestamp_seconds", "0wKdJy4AtSn7ReXp9qGh2Z")
+	assert.InDelta(t, now.Add(-423*day).Unix(), used, 0)
+	assert.Equal(t, `laptop of Olga\x1b[2J`, labels["name"])
+	never, _ := value("fastly_token_expires_timestamp_seconds", "0wKdJy4AtSn7ReXp9qGh2Z")
+	assert.InDelta(t, -1, never, 0, "it never expires")
+	never, _ = value("fastly_token_last_used_timestamp_seconds", "7rLoKw3CzVd6HxJf8iSp5E")
+	assert.InDelta(t, -1, never, 0, "it was never used")
+	created, _ := value("fastly_token_created_timestamp_seconds", "7rLoKw3CzVd6HxJf8iSp5E")
+	assert.Positive(t, created)
 
 	path := filepath.Join(s.dir, "fastly.prom")
 	require.NoError(t, os.WriteFile(path, []byte("old"), 0o600))
@@ -160,6 +184,23 @@ func TestAuditMetricsAreOpenMetrics(t *testing.T) {
 	info, err = os.Lstat(link)
 	require.NoError(t, err)
 	assert.Equal(t, os.ModeSymlink, info.Mode().Type(), "it is replaced, as /dev/null would be")
+}
+
+func TestAuditGoesByTheClockOfTheAPI(t *testing.T) {
+	t.Parallel()
+	for _, off := range []time.Duration{-200 * day, 200 * day} {
+		s := newSite(t)
+		s.now = func() time.Time { return time.Now().Add(off) }
+		used := s.AddToken(s.User().ID, fastly.TokenCreatedResponse{TokenResponse: fastly.TokenResponse{
+			Name: "used", LastUsedAt: time.Now().Add(-time.Hour), ExpiresAt: time.Now().Add(60 * day),
+		}})
+		o := s.run("audit", "--revoke-unused", "--yes", "--ignore", "global,all-services,never-expires")
+		assert.Equal(t, 0, o.code, o.out)
+		assert.Contains(t, o.err, "the clock of this machine is 7 months from the API's, which counts here\n")
+		assert.False(t, isRevoked(t, s, used.ID))
+	}
+	s := newSite(t)
+	assert.NotContains(t, s.run("audit").err, "clock")
 }
 
 func TestAuditRevokesUnusedTokens(t *testing.T) {

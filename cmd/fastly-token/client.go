@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/fastly-tokens/fastly"
 )
@@ -72,7 +74,7 @@ func (a *app) loginClient() (*fastly.Client, error) {
 // newClient returns a client. Its error names what is wrong: the base URL, or the
 // credentials, which are called what.
 func (a *app) newClient(what string, auth fastly.Option) (*fastly.Client, error) {
-	opts := []fastly.Option{fastly.WithUserAgent("fastly-token/" + version()), fastly.WithLogger(a.logger())}
+	opts := []fastly.Option{fastly.WithUserAgent("fastly-token/" + version()), fastly.WithLogger(a.logger()), fastly.WithMiddleware(a.watchClock)}
 	if base := a.getenv(varURL); base != "" {
 		opts = append(opts, fastly.WithBaseURL(base))
 	}
@@ -86,6 +88,37 @@ func (a *app) newClient(what string, auth fastly.Option) (*fastly.Client, error)
 	}
 	return client, nil
 }
+
+// watchClock notes how far the clock of this machine is from that of the API.
+func (a *app) watchClock(next http.RoundTripper) http.RoundTripper {
+	return roundTripper(func(req *http.Request) (*http.Response, error) {
+		resp, err := next.RoundTrip(req)
+		if err != nil || resp.Header.Get("Age") != "" { // a cache's
+			return resp, err
+		}
+		if date, dateErr := http.ParseTime(resp.Header.Get("Date")); dateErr == nil {
+			a.offset.Store(int64(date.Sub(a.now())))
+		}
+		return resp, nil
+	})
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
+
+// clockOffset returns what to add to the clock of this machine for that of the API, 0
+// if they are close.
+func (a *app) clockOffset() time.Duration {
+	offset := time.Duration(a.offset.Load())
+	if offset.Abs() < time.Minute {
+		return 0
+	}
+	return offset
+}
+
+// apiTime returns the time by the clock of the API, as far as a response showed it.
+func (a *app) apiTime() time.Time { return a.now().Add(a.clockOffset()) }
 
 // logger returns the log of --verbose, nil without it.
 func (a *app) logger() *slog.Logger {

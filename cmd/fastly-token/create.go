@@ -155,7 +155,7 @@ func (a *app) keep(ctx context.Context, created *fastly.TokenCreatedResponse, d 
 	if asJSON {
 		text = toJSON(created.TokenResponse)
 	}
-	return a.printDone(text, "created token %s, named %q: it is in %q", escape(created.ID), created.Name, d.out)
+	return a.printDone(text, fmt.Sprintf("created token %s, named %q: it is in %q", escape(created.ID), created.Name, d.out))
 }
 
 // giveBack revokes a token that could not be kept.

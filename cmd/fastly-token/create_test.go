@@ -390,15 +390,11 @@ func TestTokenThatCannotBeKeptIsRevoked(t *testing.T) {
 	}
 }
 
-type roundTripFunc func(*http.Request) (*http.Response, error)
-
-func (f roundTripFunc) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
-
 func TestCreateReplacesNoFileThatAppearsMeanwhile(t *testing.T) {
 	t.Parallel()
 	s := newLoginSite(t)
 	path := filepath.Join(s.dir, "token")
-	s.opts = append(s.opts, fastly.WithHTTPClient(&http.Client{Transport: roundTripFunc(func(r *http.Request) (*http.Response, error) {
+	s.opts = append(s.opts, fastly.WithHTTPClient(&http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
 		s.file("token", "of somebody else")
 		return http.DefaultTransport.RoundTrip(r)
 	})}))

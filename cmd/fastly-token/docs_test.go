@@ -54,10 +54,6 @@ func TestDocsShowWhatTheProgramDoes(t *testing.T) {
 
 	d.section("list")
 	d.session([]string{"list"}, []string{"list", "--customer", "self"})
-	d.text.WriteString("\nIn a terminal of 60 columns:\n")
-	d.set("COLUMNS", "60")
-	d.session([]string{"list"})
-	d.set("COLUMNS", "80")
 
 	d.section("get")
 	d.session([]string{"get", oldID}, []string{"get", "0000000000000000000000"})

@@ -100,7 +100,7 @@ func TestExecTriesItsTokenBeforeTheCommandStarts(t *testing.T) {
 	} {
 		s := newExecSite(t)
 		tried := 0
-		s.opts = append(s.opts, fastly.WithHTTPClient(&http.Client{Transport: roundTripFunc(func(r *http.Request) (*http.Response, error) {
+		s.opts = append(s.opts, fastly.WithHTTPClient(&http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
 			if r.URL.Path == "/tokens/self" && r.Method == http.MethodGet && r.Header.Get("Fastly-Key") != s.Key().Reveal() && tried < tc.times {
 				tried++
 				s.Inject(fastlytest.Fault{Kind: fastlytest.Status, Method: http.MethodGet, Path: "/tokens/self", Status: tc.status})

@@ -28,14 +28,13 @@ func (a *app) listCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		tokens, err := listTokens(cmd.Context(), client, *customer)
-		if err != nil {
-			return err
-		}
-		if *asJSON {
-			return a.printJSON(tokens)
-		}
-		if len(tokens) == 0 {
+		tokens, partial := listTokens(cmd.Context(), client, *customer)
+		switch {
+		case tokens == nil:
+			return partial
+		case *asJSON:
+			return errors.Join(a.printJSON(tokens), partial)
+		case len(tokens) == 0 && partial == nil:
 			return a.print("There are no tokens.\n")
 		}
 		rows := make([]row, len(tokens))
@@ -44,13 +43,13 @@ func (a *app) listCommand() *cobra.Command {
 			rows[i] = row{group: userGroup(t, *customer), cells: []cell{
 				{text: escape(t.ID)},
 				{text: escape(t.Name)},
-				{text: untilShort(t.ExpiresAt, a.now())},
-				{text: untilShort(t.LastUsedAt, a.now())},
+				{text: untilShort(t.ExpiresAt, a.apiTime())},
+				{text: untilShort(t.LastUsedAt, a.apiTime())},
 				{text: scopesText(t.Scopes)},
 				{text: servicesText(t.Services)},
 			}}
 		}
-		return a.print(table(tokenColumns, rows, a.width(), a.styles()))
+		return errors.Join(a.print(table(tokenColumns, rows, a.width(), a.styles())), partial)
 	}
 	return a.prepared(needs{key: true}, cmd)
 }
@@ -58,7 +57,7 @@ func (a *app) listCommand() *cobra.Command {
 // tokenColumns are the columns of tables of tokens. An 80-column terminal shows
 // whole IDs with them.
 var tokenColumns = []column{
-	{title: "ID", min: 8, id: true}, {title: "NAME", min: 8}, {title: "EXPIRES"}, {title: "LAST USED"},
+	{title: "ID"}, {title: "NAME", min: 8}, {title: "EXPIRES"}, {title: "LAST USED"},
 	{title: "SCOPE", min: 8}, {title: "SERVICES"},
 }
 
@@ -71,12 +70,16 @@ func userGroup(t *fastly.TokenResponse, customer string) string {
 }
 
 // listTokens returns the tokens of the client's user, or of the customer, sorted
-// by user, name and ID: the API promises no order.
+// by user, name and ID: the API promises no order. With an error, the list is nil or
+// the part of it that could be read.
 func listTokens(ctx context.Context, client *fastly.Client, customer string) (tokens []fastly.TokenResponse, err error) {
 	if customer == "" {
 		tokens, err = client.Tokens.ListTokensUser(ctx)
 	} else {
 		tokens, err = listCustomer(ctx, client, customer)
+	}
+	if tokens != nil && err != nil {
+		err = fmt.Errorf("the list is not complete: %w", err)
 	}
 	slices.SortFunc(tokens, func(a, b fastly.TokenResponse) int {
 		return cmp.Or(

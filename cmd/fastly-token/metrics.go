@@ -1,68 +1,56 @@
 package main
 
 import (
-	"bytes"
-	"fmt"
-	"os"
-	"path/filepath"
-	"strconv"
 	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/expfmt"
 
 	"github.com/fastly-tokens/fastly"
 )
 
-// writeMetrics writes the tokens in the OpenMetrics text format
-// (https://github.com/prometheus/OpenMetrics).
+// writeMetrics writes the tokens for Prometheus. Timestamps stay right when the job
+// that writes them dies.
 func (au *audit) writeMetrics(tokens []fastly.TokenResponse) error {
-	now := au.now()
-	var b bytes.Buffer
-	metric := func(name, unit, help string, value func(t *fastly.TokenResponse) (float64, bool)) {
-		fmt.Fprintf(&b, "# TYPE %s gauge\n# UNIT %s %s\n# HELP %s %s\n", name, name, unit, name, help)
-		for i := range tokens {
-			t := &tokens[i]
-			if v, ok := value(t); ok && t.DeletedAt.IsZero() {
-				fmt.Fprintf(&b, "%s{id=%s,name=%s,user=%s} %s\n", name, label(t.ID), label(t.Name), label(t.UserID), strconv.FormatFloat(v, 'f', -1, 64))
+	registry := prometheus.NewRegistry()
+	gauge := func(name, help string, labels ...string) *prometheus.GaugeVec {
+		g := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, append([]string{"id", "name", "user"}, labels...))
+		registry.MustRegister(g)
+		return g
+	}
+	info := gauge("fastly_token_info", "A token, with its scope and its services.", "scope", "services")
+	created := gauge("fastly_token_created_timestamp_seconds", "When the token was created.")
+	expires := gauge("fastly_token_expires_timestamp_seconds", "When the token expires; absent if it never does.")
+	lastUsed := gauge("fastly_token_last_used_timestamp_seconds", "When the token was last used; absent if it never was.")
+	for i := range tokens {
+		t := &tokens[i]
+		if !t.DeletedAt.IsZero() {
+			continue
+		}
+		labels := []string{escape(t.ID), escape(t.Name), escape(t.UserID)}
+		set := func(g *prometheus.GaugeVec, at time.Time) {
+			if !at.IsZero() {
+				g.WithLabelValues(labels...).Set(float64(at.Unix()))
 			}
 		}
+		info.WithLabelValues(append(labels, escape(t.Scopes.String()), escape(servicesOf(t, " ")))...).Set(1)
+		set(created, t.CreatedAt)
+		set(expires, t.ExpiresAt)
+		set(lastUsed, t.LastUsedAt)
 	}
-	metric("fastly_token_expiry_seconds", "seconds", "Time until the token expires; absent if it never does.", func(t *fastly.TokenResponse) (float64, bool) {
-		return t.ExpiresAt.Sub(now).Round(1e9).Seconds(), !t.ExpiresAt.IsZero()
-	})
-	metric("fastly_token_unused_days", "days", "Time since the token was last used; absent if it never was.", func(t *fastly.TokenResponse) (float64, bool) {
-		return float64(now.Sub(t.LastUsedAt).Milliseconds()*1000/day.Milliseconds()) / 1000, !t.LastUsedAt.IsZero()
-	})
-	b.WriteString("# EOF\n")
-	if au.out == "" {
-		return au.print(b.String())
+	if au.out != "" {
+		return prometheus.WriteToTextfile(au.out, registry)
 	}
-	return replaceFile(au.out, b.Bytes(), 0o644)
-}
-
-// label is the value of a label, in quotes.
-func label(text string) string {
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(escape(text)) + `"`
-}
-
-// replaceFile replaces a file atomically.
-func replaceFile(path string, content []byte, mode os.FileMode) error {
-	if info, err := os.Lstat(path); err == nil && !info.Mode().IsRegular() { // not /dev/null, of all files
-		return usagef("--out: %q is not a regular file", path)
-	}
-	// Not ending in .prom: the collector must not see it.
-	temp, err := os.CreateTemp(filepath.Dir(path), ".fastly-token-*")
+	families, err := registry.Gather()
 	if err != nil {
 		return err
 	}
-	defer func() { _ = os.Remove(temp.Name()) }() // gone already, if all went well
-	_, err = temp.Write(content)
-	if chmodErr := temp.Chmod(mode); err == nil {
-		err = chmodErr
+	var b strings.Builder
+	for _, family := range families {
+		if _, err := expfmt.MetricFamilyToText(&b, family); err != nil {
+			return err
+		}
 	}
-	if closeErr := temp.Close(); err == nil {
-		err = closeErr
-	}
-	if err != nil {
-		return err
-	}
-	return os.Rename(temp.Name(), path)
+	return au.print(b.String())
 }

@@ -30,13 +30,20 @@ func (a *app) swallows() bool {
 }
 
 // printDone prints the result of a command that has changed something, and if that
-// fails, says it on stderr.
-func (a *app) printDone(text, format string, args ...any) error {
+// fails, says in short on stderr what it did.
+func (a *app) printDone(text, short string) error {
 	err := a.print(text)
 	if err != nil {
-		a.say(format, args...)
+		a.sayLines(short)
 	}
 	return err
+}
+
+// sayLines is say for several lines.
+func (a *app) sayLines(text string) {
+	for line := range strings.Lines(text) {
+		a.say("%s", strings.TrimSpace(line))
+	}
 }
 
 func (a *app) printJSON(v any) error { return a.print(toJSON(v)) }
@@ -76,21 +83,14 @@ func (a *app) describe(t *fastly.TokenResponse) string {
 		if at.IsZero() {
 			return none
 		}
-		return stamp(at) + " (" + until(at, a.now()) + ")"
-	}
-	services := make([]string, len(t.Services))
-	for i, id := range t.Services {
-		services[i] = escape(id)
-	}
-	if len(services) == 0 {
-		services = []string{"every service"}
+		return stamp(at) + " (" + until(at, a.apiTime()) + ")"
 	}
 	add("ID", escape(t.ID))
 	add("Name", escape(t.Name))
 	add("User", escape(t.UserID))
 	add("Customer", escape(t.CustomerID))
 	add("Scope", escape(t.Scopes.String()))
-	add("Services", strings.Join(services, "\n"))
+	add("Services", servicesOf(t, "\n"))
 	add("Expires", when(t.ExpiresAt, "never"))
 	add("Created", when(t.CreatedAt, ""))
 	add("Updated", when(t.UpdatedAt, ""))

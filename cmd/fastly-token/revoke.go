@@ -52,11 +52,12 @@ code is 1 if any of them was not found or could not be revoked.`,
 		if err != nil {
 			return err
 		}
-		text := revocationLines(results)
+		lines := revocationLines(results)
+		text := lines
 		if *asJSON {
 			text = toJSON(results)
 		}
-		err = a.printDone(text, "%s", strings.ReplaceAll(strings.TrimSpace(revocationLines(results)), "\n", "; "))
+		err = a.printDone(text, lines)
 		return errors.Join(err, a.afterRevoking(results))
 	}
 	return a.prepared(needs{key: true}, cmd)

@@ -286,10 +286,6 @@ func TestBrokenConnectionIsSaid(t *testing.T) {
 	assert.Contains(t, o.err, "broken pipe")
 }
 
-type roundTripper func(*http.Request) (*http.Response, error)
-
-func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
-
 // brokenPipe is an output whose reader is gone.
 var brokenPipe = writerFunc(func([]byte) (int, error) { return 0, syscall.EPIPE })
 

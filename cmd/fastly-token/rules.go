@@ -2,71 +2,27 @@ package main
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/fastly-tokens/fastly"
 )
 
-// kind is a kind of finding.
-type kind string
-
+// Kinds of findings.
 const (
-	neverExpires kind = "never-expires"
-	expiring     kind = "expiring"
-	unused       kind = "unused"
-	global       kind = "global"
-	allServices  kind = "all-services"
+	neverExpires = "never-expires"
+	expiring     = "expiring"
+	unused       = "unused"
+	global       = "global"
+	allServices  = "all-services"
 )
 
-var kinds = []kind{neverExpires, expiring, unused, global, allServices}
-
-func kindNames() []string {
-	names := make([]string, len(kinds))
-	for i, k := range kinds {
-		names[i] = string(k)
-	}
-	return names
-}
-
-// kindSet is a flag: a comma-separated list of kinds.
-type kindSet map[kind]bool
-
-// Type implements pflag.Value.
-func (s *kindSet) Type() string { return "findings" }
-
-// String implements pflag.Value.
-func (s *kindSet) String() string {
-	var names []string
-	for _, k := range kinds {
-		if (*s)[k] {
-			names = append(names, string(k))
-		}
-	}
-	return strings.Join(names, ",")
-}
-
-// Set implements pflag.Value.
-func (s *kindSet) Set(list string) error {
-	for name := range strings.SplitSeq(list, ",") {
-		k := kind(strings.TrimSpace(name))
-		if !slices.Contains(kinds, k) {
-			return fmt.Errorf("%q is none of %s", k, strings.Join(kindNames(), ", "))
-		}
-		if *s == nil {
-			*s = kindSet{}
-		}
-		(*s)[k] = true
-	}
-	return nil
-}
+var kinds = []string{neverExpires, expiring, unused, global, allServices}
 
 // rules decide what to report.
 type rules struct {
 	expiring, unused duration
-	ignored          kindSet
+	ignored          []string // kinds
 }
 
 // report is what was found.
@@ -82,10 +38,10 @@ type report struct {
 // finding is a token with its findings.
 type finding struct {
 	fastly.TokenResponse
-	Findings []kind `json:"findings"`
+	Findings []string `json:"findings"`
 }
 
-func (f *finding) has(k kind) bool { return slices.Contains(f.Findings, k) }
+func (f *finding) has(kind string) bool { return slices.Contains(f.Findings, kind) }
 
 // apply checks all tokens that still work. current is the ID of the one that the
 // program uses.
@@ -106,30 +62,24 @@ func (r *rules) apply(tokens []fastly.TokenResponse, current string, now time.Ti
 }
 
 // find returns the findings about one token.
-func (r *rules) find(t *fastly.TokenResponse, inUse bool, now time.Time) (found []kind) {
+func (r *rules) find(t *fastly.TokenResponse, inUse bool, now time.Time) (found []string) {
 	// A token that was never used counts from its creation: a new one is not
 	// unused.
 	lastUse := t.LastUsedAt
 	if lastUse.IsZero() {
 		lastUse = t.CreatedAt
 	}
-	for _, k := range kinds {
-		var is bool
-		switch k {
-		case neverExpires:
-			is = t.ExpiresAt.IsZero()
-		case expiring:
-			is = t.Expired(now.Add(time.Duration(r.expiring)))
-		case unused:
-			// A token without any date might be in use.
-			is = !inUse && !lastUse.IsZero() && now.Sub(lastUse) >= time.Duration(r.unused)
-		case global:
-			is = t.Scopes.Has(fastly.ScopeGlobal)
-		case allServices:
-			is = len(t.Services) == 0
-		}
-		if is && !r.ignored[k] {
-			found = append(found, k)
+	is := map[string]bool{
+		neverExpires: t.ExpiresAt.IsZero(),
+		expiring:     t.Expired(now.Add(time.Duration(r.expiring))),
+		// A token without any date might be in use.
+		unused:      !inUse && !lastUse.IsZero() && now.Sub(lastUse) >= time.Duration(r.unused),
+		global:      t.Scopes.Has(fastly.ScopeGlobal),
+		allServices: len(t.Services) == 0,
+	}
+	for _, kind := range kinds {
+		if is[kind] && !slices.Contains(r.ignored, kind) {
+			found = append(found, kind)
 		}
 	}
 	return found

@@ -53,6 +53,18 @@ func scopesText(scopes fastly.Scopes) string {
 	return fmt.Sprintf("%s +%d", escape(string(scopes[0])), len(scopes)-1)
 }
 
+// servicesOf returns the services that a token is limited to.
+func servicesOf(t *fastly.TokenResponse, separator string) string {
+	if len(t.Services) == 0 {
+		return "every service"
+	}
+	services := make([]string, len(t.Services))
+	for i, id := range t.Services {
+		services[i] = escape(id)
+	}
+	return strings.Join(services, separator)
+}
+
 // servicesText returns how many services a token is limited to.
 func servicesText(services []string) string {
 	if len(services) == 0 {

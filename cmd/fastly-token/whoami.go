@@ -60,7 +60,7 @@ global:read.`,
 		if err != nil {
 			return err
 		}
-		unmet := unmet(token, required, time.Duration(validFor), a.now())
+		unmet := unmet(token, required, time.Duration(validFor), a.apiTime())
 		for _, text := range unmet {
 			a.say("%s", text)
 		}
