@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -194,6 +195,13 @@ func (d *docs) String() string {
 		at, err := time.Parse(time.RFC3339, stamp)
 		require.NoError(d.t, err)
 		return time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC).Add(at.Sub(d.start).Round(time.Minute)).Format(time.RFC3339)
+	})
+	text = regexp.MustCompile(`(timestamp_seconds\{.*\} )(\S+)`).ReplaceAllStringFunc(text, func(line string) string {
+		labels, value, _ := strings.Cut(line, "} ")
+		seconds, err := strconv.ParseFloat(value, 64)
+		require.NoError(d.t, err)
+		at := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC).Add(time.Unix(int64(seconds), 0).Sub(d.start))
+		return fmt.Sprintf("%s} %g", labels, float64(at.Unix()))
 	})
 	text = regexp.MustCompile(`fastly-token/\S+ [^\s"]+`).ReplaceAllString(text, "fastly-token/v0.2.0")
 	text = regexp.MustCompile(`(?m)^fastly-token devel\S*$`).ReplaceAllString(text, "fastly-token v0.2.0")
