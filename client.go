@@ -193,7 +193,7 @@ func attempt[T any](ctx context.Context, c *Client, op *operation, decode func(*
 	value, err = decode(resp)
 	if err != nil {
 		if ended := w.ended(); ended != nil && !isA[*foreignError](err) {
-			err = &truncatedError{ended, err} // even if the server noticed, and ended the body properly
+			err = truncated(ended, err) // even if the server noticed, and ended the body properly
 		}
 		err = redactError(err, secrets.withTokens(err.Error()))
 		_, _ = io.CopyN(io.Discard, resp.Body, maxErrorBytes) // to its end, so that the connection can be reused

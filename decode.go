@@ -3,35 +3,78 @@ package fastly
 import (
 	"bytes"
 	"cmp"
+	"compress/gzip"
 	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
-	// The mirror of encoding/json/jsontext, for toolchains before Go 1.27.
+	// Go 1.26: the mirror of encoding/json/jsontext.
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Bounds on what is read. A longer response is an error.
+// Bounds on what is read and kept of a response. More is an error.
 const (
 	maxListBytes  = 64 << 20
-	maxTokenBytes = 1 << 20
+	maxTokenBytes = 1 << 20 // in a list, too: the Decoder keeps all names of an object
 	maxErrorBytes = 64 << 10
-	maxTokens     = 500_000 // bounds the memory of a list of many small objects
+	maxTokens     = 500_000
+	maxElements   = 4_000_000 // scopes and services of a whole list
+	maxShared     = 100_000   // strings that recur
 )
 
-// tokenDecoder reads tokens from JSON text. Its Decoder rejects duplicate names and invalid UTF-8.
+// plainBody is the body of a response without compression and byte order mark, which something on
+// the way may have added, whatever was asked for and whatever the header says.
+type plainBody struct {
+	io.ReadCloser
+	reader io.Reader // nil until the first read
+}
+
+func (b *plainBody) Read(p []byte) (n int, err error) {
+	if b.reader != nil {
+		return b.reader.Read(p)
+	}
+	b.reader = b.ReadCloser
+	n, err = readStart(b.reader, p)
+	if bytes.HasPrefix(p[:n], []byte("\x1f\x8b")) { // RFC 1952, section 2.3.1
+		start := bytes.NewReader(bytes.Clone(p[:n]))
+		unzipped, broken := gzip.NewReader(io.MultiReader(start, b.ReadCloser))
+		if broken != nil {
+			return 0, broken
+		}
+		b.reader = unzipped
+		n, err = readStart(b.reader, p)
+	}
+	if bytes.HasPrefix(p[:n], []byte("\ufeff")) {
+		n = copy(p, p[len("\ufeff"):n])
+	}
+	return n, err
+}
+
+// readStart reads enough to tell what a body begins with.
+func readStart(r io.Reader, p []byte) (n int, err error) {
+	for n < min(len("\ufeff"), len(p)) && err == nil {
+		var more int
+		more, err = r.Read(p[n:])
+		n += more
+	}
+	return n, err
+}
+
+// tokenDecoder reads tokens from JSON text. Its Decoder rejects duplicate names.
 type tokenDecoder struct {
 	*jsontext.Decoder
-	err     error             // what ended reading
-	invalid error             // the first field that can't be read
-	shared  map[string]string // strings that recur in a list
-	buf     []byte
-	items   []string
+	err      error             // what ended reading
+	odd      error             // the first thing that is not as it should be
+	shared   map[string]string // strings that recur in a list
+	elements int               // of arrays, so far
+	buf      []byte
+	items    []string
 }
 
 func newTokenDecoder(r io.Reader, opts ...jsontext.Options) *tokenDecoder {
@@ -40,18 +83,21 @@ func newTokenDecoder(r io.Reader, opts ...jsontext.Options) *tokenDecoder {
 
 // fail notes the first thing that is not as it should be.
 func (d *tokenDecoder) fail(format string, args ...any) {
-	if d.invalid == nil {
-		d.invalid = invalidResponse(format, args...)
+	if d.odd == nil {
+		d.odd = invalidResponse(format, args...)
 	}
 }
 
-// begin reads the start of an object or array.
-func (d *tokenDecoder) begin(kind jsontext.Kind, what string) {
-	if found := d.PeekKind(); found != kind && found != 0 {
-		d.err = invalidResponse("it is not %s", what)
-	} else {
+// begin reads the start of an object or array, and reports whether it is one. It skips any other.
+func (d *tokenDecoder) begin(kind jsontext.Kind, what string) bool {
+	found := d.PeekKind()
+	if found == kind || found == jsontext.KindInvalid {
 		_, d.err = d.ReadToken()
+		return d.err == nil
 	}
+	d.fail("it is not %s", what)
+	d.err = d.SkipValue()
+	return false
 }
 
 // more reports whether the object or array goes on, and reads its end.
@@ -82,13 +128,13 @@ func (d *tokenDecoder) token(t *TokenResponse, secret *Secret) {
 	field := func(name []byte) (known bool) {
 		switch string(name) {
 		case `"id"`:
-			t.ID = d.text()
+			t.ID = d.checked(d.text())
 		case `"name"`:
 			t.Name = d.text()
 		case `"user_id"`:
-			t.UserID = d.recurring()
+			t.UserID = d.checked(d.recurring())
 		case `"customer_id"`:
-			t.CustomerID = d.recurring()
+			t.CustomerID = d.checked(d.recurring())
 		case `"scope"`:
 			if scopes := d.scopes(); scopes != nil {
 				t.Scopes = scopes
@@ -102,7 +148,9 @@ func (d *tokenDecoder) token(t *TokenResponse, secret *Secret) {
 		case `"services"`:
 			t.Services = d.services()
 		case `"service_id"`:
-			serviceID = d.recurring()
+			serviceID = d.checked(d.recurring())
+		case `"limit_services"`:
+			t.LimitServices = d.bool()
 		case `"created_at"`:
 			t.CreatedAt = d.time()
 		case `"updated_at"`:
@@ -123,18 +171,22 @@ func (d *tokenDecoder) token(t *TokenResponse, secret *Secret) {
 			if secret == nil {
 				return false
 			}
-			*secret = Secret(d.text())
+			*secret = Secret(d.checked(d.text()))
 		default:
 			return false
 		}
 		return true
 	}
-	for d.begin('{', "a JSON object"); d.more(); {
-		if name := d.value(); !field(name) {
+	for ok := d.begin('{', "a JSON object"); ok && d.more(); {
+		name := d.value()
+		known := field(name)
+		if !known {
 			plain, _ := jsontext.AppendUnquote(nil, name) // JSON may escape any letter of a name
-			if quoted, _ := jsontext.AppendQuote(nil, plain); !field(quoted) && d.err == nil {
-				d.err = d.SkipValue()
-			}
+			quoted, _ := jsontext.AppendQuote(nil, plain)
+			known = field(quoted)
+		}
+		if !known && d.err == nil {
+			d.err = d.SkipValue()
 		}
 	}
 	// Without the one service of a legacy token, it would look unlimited.
@@ -146,11 +198,12 @@ func (d *tokenDecoder) token(t *TokenResponse, secret *Secret) {
 	}
 }
 
-// unquote returns the text of a string, or nothing for null. It is valid until the next call.
+// unquote returns the text of a string, or nothing for null. It is valid until the next call. What
+// is no valid Unicode, such as half of a surrogate pair, becomes U+FFFD.
 func (d *tokenDecoder) unquote(value jsontext.Value) []byte {
 	switch value.Kind() {
 	case '"':
-		d.buf, _ = jsontext.AppendUnquote(d.buf[:0], value) // whether UTF-8 must be valid is for the Decoder to say
+		d.buf, _ = jsontext.AppendUnquote(d.buf[:0], value)
 		return d.buf
 	case 'n':
 	default:
@@ -168,19 +221,40 @@ func (d *tokenDecoder) recurring() string {
 	text, ok := d.shared[string(value)]
 	if !ok {
 		text = string(d.unquote(value))
-		if d.shared != nil {
+		if d.shared != nil && len(d.shared) < maxShared {
 			d.shared[string(value)] = text
 		}
 	}
 	return text
 }
 
+// checked returns an ID, a scope or an access token: text of which no part may be lost.
+func (d *tokenDecoder) checked(text string) string {
+	if isUnicode(text) {
+		return text
+	}
+	d.fail("its field %s is not valid Unicode", d.StackPointer())
+	return ""
+}
+
+func isUnicode(text string) bool { return !strings.ContainsRune(text, utf8.RuneError) }
+
+// count bounds the number of elements.
+func (d *tokenDecoder) count(n int) {
+	d.elements += n
+	if d.elements > maxElements && d.err == nil {
+		d.err = invalidResponse("it holds more than %d scopes and services", maxElements)
+	}
+}
+
 // array reads an array of strings, without null and empty ones.
 func (d *tokenDecoder) array() []string {
 	d.items = d.items[:0]
-	for d.begin('[', "a JSON array"); d.more(); {
-		if item := d.recurring(); item != "" {
+	for ok := d.begin('[', "a JSON array"); ok && d.more(); {
+		item := d.checked(d.recurring())
+		if item != "" {
 			d.items = append(d.items, item)
+			d.count(1)
 		}
 	}
 	return append([]string{}, d.items...) // not nil, so that it encodes as []
@@ -189,7 +263,9 @@ func (d *tokenDecoder) array() []string {
 // scopes reads the space-delimited form, or the array that some responses have.
 func (d *tokenDecoder) scopes() (scopes Scopes) {
 	if d.PeekKind() != '[' {
-		return splitScopes(d.recurring())
+		scopes = splitScopes(d.checked(d.recurring()))
+		d.count(len(scopes))
+		return scopes
 	}
 	for _, scope := range d.array() {
 		scopes = append(scopes, Scope(scope))
@@ -207,13 +283,29 @@ func (d *tokenDecoder) services() []string {
 	return nil
 }
 
-// time reads an RFC 3339 time as UTC.
+// bool reads a boolean; null and an empty string mean false.
+func (d *tokenDecoder) bool() bool {
+	kind := d.PeekKind()
+	if kind != 't' && kind != 'f' {
+		if len(d.unquote(d.value())) > 0 {
+			d.fail("its field %s has an unexpected type", d.StackPointer())
+		}
+		return false
+	}
+	d.value()
+	return kind == 't'
+}
+
+// time reads a time as UTC.
 func (d *tokenDecoder) time() (t time.Time) {
 	text := d.unquote(d.value())
 	if len(text) == 0 {
 		return t
 	}
 	err := t.UnmarshalText(text)
+	if err != nil {
+		t, err = parseTime(string(text))
+	}
 	t = t.UTC()
 	if year := t.Year(); err != nil || year < 0 || year > 9999 {
 		d.fail("its field %s is not an RFC 3339 time", d.StackPointer())
@@ -224,11 +316,13 @@ func (d *tokenDecoder) time() (t time.Time) {
 
 // end returns an error unless the text was one valid value.
 func (d *tokenDecoder) end() error {
-	if err := cmp.Or(d.err, d.invalid); err != nil {
-		return err
+	if d.err != nil {
+		return d.err
 	}
 	_, err := d.ReadToken()
 	switch {
+	case d.odd != nil:
+		return d.odd
 	case errors.Is(err, io.EOF):
 		return nil
 	case err == nil, isA[*jsontext.SyntacticError](err):
@@ -238,114 +332,133 @@ func (d *tokenDecoder) end() error {
 }
 
 // explain returns why reading failed. It never quotes the text, which may hold an access token.
-func explain(err error) error {
+func explain(resp *http.Response, err error) error {
 	tooLong, isTooLong := errors.AsType[*http.MaxBytesError](err)
 	syntactic, isSyntactic := errors.AsType[*jsontext.SyntacticError](err)
 	switch {
 	case isTooLong:
 		return invalidResponse("it is longer than %d MiB", tooLong.Limit>>20)
+	case errors.Is(err, errLongToken):
+		return errLongToken
+	case errors.Is(err, ErrInvalidResponse):
+		return err
 	case errors.Is(err, io.EOF):
 		return invalidResponse("it is empty")
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return invalidResponse("its JSON ends too early")
 	case isSyntactic:
-		return invalidResponse("it is not valid JSON at byte %d", syntactic.ByteOffset)
+		return invalidResponse("it is not valid JSON at byte %d%s", syntactic.ByteOffset, coding(resp))
 	}
-	return err
+	return &truncatedError{err}
 }
 
 // decoders keep their buffers from one response to the next.
 var decoders = sync.Pool{New: func() any { return newTokenDecoder(http.NoBody) }}
 
-// decodeText reads one value, and makes sure that nothing follows it.
-func decodeText[T any](text io.Reader, read func(*tokenDecoder) T) (T, error) {
+// decodeText reads one value, and makes sure that nothing follows it. With an error it returns what
+// could be read.
+func decodeText[T any](resp *http.Response, text io.Reader, read func(*tokenDecoder) T) (T, error) {
 	d := decoders.Get().(*tokenDecoder)
-	d.Reset(text)
-	d.err, d.invalid, d.shared = nil, nil, nil
+	d.Reset(text, jsontext.AllowInvalidUTF8(true))
+	d.err, d.odd, d.shared, d.elements = nil, nil, nil, 0
 	value := read(d)
-	if err := d.end(); err != nil {
-		return *new(T), explain(err)
+	err := d.end()
+	if err != nil {
+		return value, explain(resp, err)
 	}
 	decoders.Put(d)
 	return value, nil
 }
 
 func decodeToken(resp *http.Response) (*TokenResponse, error) {
-	return decodeText(http.MaxBytesReader(nil, resp.Body, maxTokenBytes), func(d *tokenDecoder) *TokenResponse {
+	body := http.MaxBytesReader(nil, resp.Body, maxTokenBytes)
+	t, err := decodeText(resp, body, func(d *tokenDecoder) *TokenResponse {
 		t := new(TokenResponse)
 		d.token(t, nil)
 		return t
 	})
+	if err != nil {
+		return nil, err
+	}
+	return t, nil
 }
 
+// longToken bounds what is read for one token of a list.
+type longToken struct {
+	io.Reader
+	left int
+}
+
+var errLongToken = invalidResponse("one of its tokens is longer than %d MiB", maxTokenBytes>>20)
+
+func (r *longToken) Read(p []byte) (int, error) {
+	if r.left <= 0 {
+		return 0, errLongToken
+	}
+	n, err := r.Reader.Read(p)
+	r.left -= n
+	return n, err
+}
+
+// decodeTokens returns the tokens that can be read, together with the error if that may not be all;
+// nil if there are none.
 func decodeTokens(resp *http.Response) ([]TokenResponse, error) {
-	return decodeText(http.MaxBytesReader(nil, resp.Body, maxListBytes), func(d *tokenDecoder) []TokenResponse {
+	body := &longToken{http.MaxBytesReader(nil, resp.Body, maxListBytes), maxTokenBytes}
+	list, err := decodeText(resp, body, func(d *tokenDecoder) []TokenResponse {
 		d.shared = map[string]string{}
 		list := []TokenResponse{}
-		for d.begin('[', "a JSON array"); d.invalid == nil && d.more(); {
-			switch len(list) {
-			case maxTokens:
-				d.fail("it holds more than %d tokens", maxTokens)
-				return nil
-			case cap(list):
+		var odd error
+		for ok := d.begin('[', "a JSON array"); ok && d.more(); {
+			if len(list) == maxTokens {
+				d.err = invalidResponse("it holds more than %d tokens", maxTokens)
+				break
+			}
+			if len(list) == cap(list) {
 				list = slices.Grow(list, max(len(list), 16))
 			}
+			body.left = maxTokenBytes
 			list = append(list, TokenResponse{})
 			d.token(&list[len(list)-1], nil)
+			if d.err != nil || d.odd != nil { // what is left of it may mislead
+				list = list[:len(list)-1]
+				odd, d.odd = cmp.Or(odd, d.odd), nil
+			}
 		}
+		d.odd = cmp.Or(odd, d.odd)
 		return list
 	})
+	switch {
+	case err == nil && hasNextPage(resp.Header):
+		err = errors.New("the list is not complete: the response has a Link to a next page, " +
+			"which is not read")
+	case err != nil && len(list) == 0:
+		return nil, err
+	}
+	return list, err
 }
 
 // decodeCreated returns what can be read of a created token, together with the error if that is not
 // all: the access token is shown only once.
 func decodeCreated(resp *http.Response) (*TokenCreatedResponse, error) {
 	text, err := io.ReadAll(http.MaxBytesReader(nil, resp.Body, maxTokenBytes))
-	created, invalid := decodeText(bytes.NewReader(text), func(d *tokenDecoder) *TokenCreatedResponse {
+	created, broken := decodeText(resp, bytes.NewReader(text), func(d *tokenDecoder) *TokenCreatedResponse {
 		created := new(TokenCreatedResponse)
-		if d.token(&created.TokenResponse, &created.AccessToken); created.AccessToken == "" {
+		d.token(&created.TokenResponse, &created.AccessToken)
+		if created.AccessToken == "" {
 			d.fail("it has no access token")
 		}
 		return created
 	})
-	if err = cmp.Or(explain(err), invalid); err != nil {
-		return recoverCreated(text, err)
+	if err != nil {
+		return recoverCreated(text, explain(resp, err))
+	}
+	if broken != nil {
+		return recoverCreated(text, broken)
 	}
 	return created, nil
 }
 
-// decodeRevoked reads a 2xx to a revoke. It is the API's only if it is empty or JSON: a captive
-// portal, say, sends a page with a 200.
-func decodeRevoked(resp *http.Response) (none struct{}, err error) {
-	text, err := io.ReadAll(io.LimitReader(resp.Body, maxErrorBytes))
-	if text = bytes.TrimSpace(text); len(text) == 0 && err == nil {
-		return none, nil
-	}
-	if len(text) > 0 && !jsontext.Value(text).IsValid(lenient...) {
-		_, invalid := jsontext.NewDecoder(bytes.NewReader(text), lenient...).ReadValue()
-		if !errors.Is(invalid, io.ErrUnexpectedEOF) {
-			return none, &foreignError{invalidResponse("it is not JSON")}
-		}
-		err = cmp.Or(err, invalidResponse("it is not JSON"))
-	}
-	if mediaType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); mediaType == "text/html" {
-		return none, &foreignError{invalidResponse("it is a page of HTML")}
-	}
-	return none, err
-}
-
-// foreignError is the error of a 2xx that is not the API's, even if it was not read to its end.
-type foreignError struct{ err error }
-
-func (e *foreignError) Error() string { return e.err.Error() }
-
 // invalidResponse says why a 2xx is not the response it should be.
 func invalidResponse(format string, args ...any) error {
-	return fmt.Errorf("the response is not what the API sends: "+format, args...)
+	return fmt.Errorf("%w: %s", ErrInvalidResponse, fmt.Sprintf(format, args...))
 }
-
-// truncatedError is the error of a body that was cut off, and of decoding what came.
-type truncatedError struct{ err, decoding error }
-
-func (e *truncatedError) Error() string { return "the response was truncated: " + e.err.Error() }
-func (e *truncatedError) Unwrap() error { return errors.Join(e.err, e.decoding) }

@@ -15,7 +15,8 @@ import (
 	"github.com/fastly-tokens/fastly/internal/terminal"
 )
 
-// Sentinels for [errors.Is], by the status of a response. The error is a [*GenericTokenError].
+// Sentinels for [errors.Is], by StatusCode of a [*GenericTokenError]. Those of a 4xx but for 408 and
+// 429 match only a response in one of the API's forms; any other matches [ErrInvalidResponse].
 var (
 	ErrBadRequest    = errors.New("fastly: bad request")           // 400
 	ErrUnauthorized  = errors.New("fastly: unauthorized")          // 401
@@ -23,18 +24,35 @@ var (
 	ErrNotFound      = errors.New("fastly: not found")             // 404
 	ErrUnprocessable = errors.New("fastly: unprocessable content") // 422
 	ErrRateLimited   = errors.New("fastly: rate limited")          // 429
-	ErrServer        = errors.New("fastly: server error")          // 5xx
+	ErrServer        = errors.New("fastly: server error")          // 5xx, and 408
 )
 
-// Sentinels by the code or message of a response. The error also matches the one of its status.
+// Sentinels by the code or text of a response in one of the API's forms. The error also matches the
+// one of its status.
 var (
-	ErrOTPRequired        = errors.New("fastly: one-time password required")     // missing or wrong: see [CreateTokenRequest]
-	ErrInvalidCredentials = errors.New("fastly: invalid credentials")            // user name, password or API key wrong
-	ErrInvalidScope       = errors.New("fastly: invalid scope")                  // unknown to the API
-	ErrAccountLocked      = errors.New("fastly: account locked")                 // usually after failed logins
-	ErrSudoRequired       = errors.New("fastly: password confirmation required") // of an API key, by POST /sudo
-	ErrTokenExpired       = errors.New("fastly: token expired")                  // the API key has expired
+	// ErrOTPRequired says that the one-time password is missing or wrong: Code or Msg is
+	// "2fa.verify", or the text says "invalid one-time password". Set OTP or OTPFunc of the
+	// [CreateTokenRequest].
+	ErrOTPRequired = errors.New("fastly: one-time password required")
+	// ErrInvalidCredentials says that the user name, password or API key is wrong: Code or Msg is
+	// "invalid_grant", or the text says "credentials are missing or invalid".
+	ErrInvalidCredentials = errors.New("fastly: invalid credentials")
+	// ErrInvalidScope says that the API does not know the scope: Code or Msg is "invalid_scope".
+	// Use [ScopeGlobal], [ScopePurgeSelect], [ScopePurgeAll] or [ScopeGlobalRead].
+	ErrInvalidScope = errors.New("fastly: invalid scope")
+	// ErrAccountLocked usually follows failed logins: Code or Msg is "account_locked".
+	ErrAccountLocked = errors.New("fastly: account locked")
+	// ErrSudoRequired says that a password must confirm the API key: the text says "POST /sudo". A
+	// create with the Username and Password of a [CreateTokenRequest] does without.
+	ErrSudoRequired = errors.New("fastly: password confirmation required")
+	// ErrTokenExpired says that the API key has expired: a 401 whose text says "expired at".
+	ErrTokenExpired = errors.New("fastly: token expired")
 )
+
+// ErrInvalidResponse is matched by the error of a response that is not the API's: a page of a
+// proxy, firewall or portal, which says nothing about a token, or a 2xx that can't be what it
+// should be. A response that was cut off does not match, nor does a 408, 429 or 5xx.
+var ErrInvalidResponse = errors.New("the response is not what the API sends")
 
 // ErrInvalidArgument is matched by errors about an option or argument. No request was sent with it.
 var ErrInvalidArgument = errors.New("invalid argument")
@@ -45,13 +63,16 @@ var ErrInvalidArgument = errors.New("invalid argument")
 // A revoke that failed otherwise is safe to repeat, even if it was processed.
 var ErrOutcomeUnknown = errors.New("fastly: outcome unknown")
 
-// GenericTokenError is a response of the API that is not a 2xx. Msg, Detail, Code, Header and Body
-// are untrusted text: escape them before showing them, as Error does. An access token, and secrets
-// of the request that the response repeats, are [REDACTED] in them.
+// GenericTokenError is a response that is not a 2xx. Msg, Detail, Code, Header and Body are
+// untrusted text: escape them before showing them, as Error does. Where they hold an access token
+// or a secret of the request, they are [REDACTED].
+//
+// One that a program makes, for a mock, matches sentinels by StatusCode, Code, Msg and Detail.
 type GenericTokenError struct {
 	StatusCode int // the HTTP status, such as 404
-	// Msg, Detail and Code are those of the API's JSON, of the first JSON:API error or of RFC 9457
-	// (title and detail). For HTML, Msg is the title; for other text, all of it. Empty if missing.
+	// Msg, Detail and Code are those of the API's JSON, or the title, detail and code of JSON:API or
+	// RFC 9457; Detail has further errors, too. For HTML, Msg is the title; for other text, all of
+	// it. Empty if missing.
 	Msg, Detail, Code string
 	Method, Path      string    // of the request, without the base URL's path
 	RateLimit         RateLimit // zero if the response carried none
@@ -59,15 +80,30 @@ type GenericTokenError struct {
 	// or for a 429 until the rate limit resets, if that is later. Zero if the response doesn't say.
 	RetryAfter time.Duration
 	// Header has at most 64 fields of the response header, values joined by ", " to at most 1 KiB
-	// each, without Set-Cookie and without the query of Location. Fastly's support asks for X-Served-By and X-Timer.
+	// each, without Set-Cookie and without the query of Location. Fastly's support asks for
+	// X-Served-By and X-Timer.
 	Header http.Header
 	Body   string // of the response, at most 64 KiB
 
+	form       form
+	meaning    error // the sentinel of its text, before anything was redacted
 	received   time.Time
 	redirectTo string // the host that a 3xx points at
+	login      bool   // the request had a user name and password of its own
+	cut        bool   // the body is not whole
 	holdsToken bool   // a create's response has what may be the new access token
 	call       callContext
 }
+
+// form says which form of error a response has.
+type form int
+
+const (
+	formUnknown form = iota // made by a program, not read from a response
+	formForeign             // none that the API has
+	formShared              // title or errors, which gateways send as well
+	formAPI                 // msg
+)
 
 // callContext is what an error says about the call that it ended.
 type callContext struct {
@@ -93,19 +129,24 @@ func (c callContext) describe(text string, hints ...string) string {
 	return strings.Join(parts, "; ")
 }
 
-// message is what the API says, or else what the status means.
+// message is what the response says, or else what the status means.
 func (e *GenericTokenError) message() string {
 	if e.redirectTo != "" {
 		return "redirect to " + e.redirectTo + " not followed"
 	}
-	text := cmp.Or(e.Msg, e.Detail)
+	text, body := cmp.Or(e.Msg, e.Detail), strings.TrimSpace(e.Body)
 	if e.Detail != "" && e.Detail != text {
 		text += ": " + e.Detail
 	}
-	if body := strings.TrimSpace(e.Body); text == "" && e.Code == "" && !strings.HasPrefix(body, "<") {
+	if text == "" && e.Code == "" && !strings.HasPrefix(body, "<") {
 		text = body
 	}
-	text = cmp.Or(strings.TrimSpace(text), http.StatusText(e.StatusCode), "(no reason given)")
+	text = strings.TrimSpace(text)
+	last := cmp.Or(e.Detail, text)
+	if e.cut && text != "" && strings.HasSuffix(body, last) {
+		text += "…"
+	}
+	text = cmp.Or(text, http.StatusText(e.StatusCode), "(no reason given)")
 	if e.Code != "" && e.Code != e.Msg {
 		text += " (" + e.Code + ")"
 	}
@@ -113,28 +154,40 @@ func (e *GenericTokenError) message() string {
 }
 
 var sentinelHints = map[error]string{
-	ErrOTPRequired:        "send the account's current one-time password in CreateTokenRequest.OTP or OTPFunc",
+	ErrOTPRequired:        "send the account's current one-time password",
 	ErrSudoRequired:       "confirm the API key by POST /sudo first",
-	ErrInvalidScope:       "use ScopeGlobal, ScopePurgeSelect, ScopePurgeAll or ScopeGlobalRead",
+	ErrInvalidScope:       "use one of the scopes global, purge_select, purge_all and global:read",
 	ErrAccountLocked:      "unlock the account in the Fastly web interface, or wait, before another login",
 	ErrTokenExpired:       "use another API token: this one has expired",
 	ErrInvalidCredentials: "check that the credentials are right, and neither expired nor revoked",
+	ErrInvalidResponse:    "something between the program and the API answered",
 }
 
+// statusHint says what to do about the response.
 func (e *GenericTokenError) statusHint() string {
-	sentinel := e.sentinel()
-	switch hint := sentinelHints[sentinel]; {
-	case errors.Is(sentinel, ErrSudoRequired) && e.Method == http.MethodPost:
-		return "create with Username and Password in the CreateTokenRequest, or " + hint
-	case hint != "":
-		return hint
-	case e.redirectTo == e.call.origin && e.redirectTo != "":
+	sentinel, status := e.sentinel(), e.StatusCode
+	switch {
+	case e.redirectTo != "" && e.redirectTo == e.call.origin:
 		return "the API does not redirect: check the base URL"
 	case e.redirectTo != "":
 		return "credentials are only sent to " + e.call.origin + ": check the base URL"
-	case e.StatusCode == http.StatusUnauthorized:
+	case status/100 == 4 && e.Header.Get("Fastly-SSO-Login-Url") != "":
+		return "the user logs in by single sign-on, without a password: create a token in the Fastly web interface"
+	case status/100 == 4 && strings.EqualFold(e.Header.Get("Fastly-OTP"), "setup"):
+		return "set up two-factor authentication in the Fastly web interface first"
+	case status/100 == 4 && strings.EqualFold(e.Header.Get("Fastly-Password"), "rotate"):
+		return "set a new password in the Fastly web interface first"
+	case e.isForeign():
+		return sentinelHints[ErrInvalidResponse]
+	case errors.Is(sentinel, ErrSudoRequired) && e.login:
+		return "a login should need no confirmation: ask Fastly's support, or use an API key confirmed by POST /sudo"
+	case errors.Is(sentinel, ErrSudoRequired) && e.Method == http.MethodPost:
+		return "create with a user name and password, or " + sentinelHints[sentinel]
+	case sentinel != nil:
+		return sentinelHints[sentinel]
+	case status == http.StatusUnauthorized:
 		return sentinelHints[ErrInvalidCredentials]
-	case e.StatusCode == http.StatusForbidden:
+	case status == http.StatusForbidden:
 		return "use a token whose scope and user may do this"
 	}
 	return ""
@@ -155,15 +208,25 @@ func (e *GenericTokenError) retryHint() string {
 }
 
 // Is reports whether target is a sentinel of this error: that of its status, that of its code or
-// message, or [ErrOutcomeUnknown].
+// text, [ErrInvalidResponse] or [ErrOutcomeUnknown].
 func (e *GenericTokenError) Is(target error) bool {
 	switch target {
-	case ErrServer:
-		return e.StatusCode/100 == 5
 	case ErrOutcomeUnknown:
 		return e.call.unknown
+	case ErrInvalidResponse:
+		return e.isForeign()
+	case ErrServer:
+		return e.StatusCode/100 == 5 || e.StatusCode == http.StatusRequestTimeout
+	case ErrRateLimited:
+		return e.StatusCode == http.StatusTooManyRequests
 	}
-	return target == statusSentinels[e.StatusCode] || target == e.sentinel()
+	return target == e.sentinel() || target == statusSentinels[e.StatusCode] && e.form != formForeign
+}
+
+// isForeign reports whether something other than the API answered, and the status does not say what
+// to do all the same.
+func (e *GenericTokenError) isForeign() bool {
+	return e.form == formForeign && !e.Is(ErrServer) && !e.Is(ErrRateLimited)
 }
 
 var statusSentinels = map[int]error{
@@ -172,7 +235,6 @@ var statusSentinels = map[int]error{
 	http.StatusForbidden:           ErrForbidden,
 	http.StatusNotFound:            ErrNotFound,
 	http.StatusUnprocessableEntity: ErrUnprocessable,
-	http.StatusTooManyRequests:     ErrRateLimited,
 }
 
 var codeSentinels = map[string]error{
@@ -184,10 +246,16 @@ var codeSentinels = map[string]error{
 
 // sentinel returns the error that the body means, or nil. Msg may hold the code.
 func (e *GenericTokenError) sentinel() error {
+	if e.form != formUnknown {
+		return e.meaning
+	}
 	if err := cmp.Or(codeSentinels[e.Code], codeSentinels[e.Msg]); err != nil {
 		return err
 	}
-	switch text := strings.ToLower(e.message()); {
+	text := strings.ToLower(e.message())
+	switch {
+	case strings.Contains(text, "invalid one-time password"):
+		return ErrOTPRequired
 	case strings.Contains(text, "post /sudo"):
 		return ErrSudoRequired
 	case e.StatusCode == http.StatusUnauthorized && strings.Contains(text, "expired at"):
@@ -199,18 +267,22 @@ func (e *GenericTokenError) sentinel() error {
 }
 
 func (e *GenericTokenError) classify() class {
-	if e.holdsToken {
+	c := classifyStatus(e.StatusCode)
+	switch {
+	case e.holdsToken:
 		return classAmbiguous // the token may have been created
+	case c == classClientError && e.form == formForeign:
+		return classAmbiguous // it may have come in place of the API's response
+	case c == classClientError && (e.form == formShared || errors.Is(e.meaning, ErrSudoRequired)):
+		return classPermanent // no sign that an earlier attempt revoked the token or the key
 	}
-	if errors.Is(e.sentinel(), ErrSudoRequired) {
-		return classPermanent // the key works: nothing has been revoked
-	}
-	return classifyStatus(e.StatusCode)
+	return c
 }
 
 // serverDelay is the wait before a retry that the API asks for.
 func (e *GenericTokenError) serverDelay() time.Duration {
-	if e.StatusCode == http.StatusTooManyRequests || e.StatusCode == http.StatusServiceUnavailable {
+	switch e.StatusCode {
+	case http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		return e.RetryAfter
 	}
 	return 0
@@ -245,41 +317,57 @@ func (op *operation) recoveryHint(out outcome, unknown, maybeProcessed bool) str
 	recovered, ok := errors.AsType[*recoveredError](out.err)
 	switch {
 	case ok && recovered.unverified:
-		return "a token was created, and what may be its access token is in the response: test it before you rely on it"
+		return "a token was created, and what may be its access token is in the response: " +
+			"test it before you rely on it"
 	case ok:
-		return "the token was created, and its access token is in the response: keep it, or revoke the token by its ID"
-	case out.status == http.StatusUnauthorized && op.cred.header["Authorization"] != nil && op.kind != kindCreate:
-		return "the API accepts a user name and password for creates only: use WithAPIKey"
-	case !unknown && maybeProcessed && op.kind != kindRead:
-		return "the revoke may have been applied nevertheless; revoking again is safe"
-	case !unknown:
-		return ""
+		return "the token was created, and its access token is in the response: keep it, " +
+			"or revoke the token by its ID"
+	case op.kind == kindRead:
+		return op.basicHint(out)
+	case op.kind == kindCreate && unknown:
+		return fmt.Sprintf("a token may have been created: before you create it again, look for "+
+			"the name %q in a list of the user's tokens, and revoke what you find and don't hold",
+			terminal.Truncate(op.name, 100))
 	case op.kind == kindCreate:
-		return fmt.Sprintf("a token may have been created: before you create it again, look for the name %q with ListTokensUser, "+
-			"and revoke what you find and don't hold", terminal.Truncate(op.name, 100))
-	case op.kind == kindRevokeCurrent && op.cred.changes == changesPerAttempt:
+		return ""
+	case op.kind == kindRevokeCurrent && op.cred.changes != changesNever && unknown:
 		return "the token may have been revoked: check it with another key"
-	case out.status == http.StatusUnauthorized:
-		return "an earlier attempt may have been processed, and the key itself may be what it revoked: list the tokens with another key"
-	case out.status == http.StatusForbidden:
+	case unknown && out.status == http.StatusUnauthorized:
+		return "an earlier attempt may have been processed, and the key itself may be what it " +
+			"revoked: list the tokens with another key"
+	case unknown && out.status == http.StatusForbidden:
 		return "an earlier attempt may have revoked the token: check it with another key"
+	case unknown:
+		return "an earlier attempt may have revoked some or all of the tokens: list them to see"
+	case maybeProcessed:
+		return "the token may be revoked nevertheless; revoking again by ID is safe"
 	}
-	return "an earlier attempt may have revoked some or all of the tokens: list them to see"
+	return op.basicHint(out)
+}
+
+// basicHint says that a key is needed, if a user name and password were rejected.
+func (op *operation) basicHint(out outcome) string {
+	basic := op.cred.header["Authorization"] != nil
+	if basic && out.response != nil && errors.Is(out.response, ErrUnauthorized) {
+		return "the API accepts a user name and password for creates only: use an API key"
+	}
+	return ""
 }
 
 // reason is the text of an error of the transport or of a decoder.
 func reason(err error) string {
-	if isUnprocessed(err) {
+	text := err.Error()
+	switch {
+	case isUnprocessed(err):
 		return "the server closed the HTTP/2 stream before it processed the request"
-	}
-	switch text := err.Error(); text {
-	case io.EOF.Error():
+	case isPlainHTTP(err):
+		return "the server does not speak TLS (is it plain http?): check the scheme and port of the base URL"
+	case text == io.EOF.Error():
 		return "the connection was closed before a response came"
-	case context.DeadlineExceeded.Error():
+	case text == context.DeadlineExceeded.Error():
 		return "no response in time"
-	default:
-		return strings.TrimPrefix(text, "fastly: ")
 	}
+	return strings.TrimPrefix(text, "fastly: ")
 }
 
 // contextError matches both the error and the cause of a context that ended.

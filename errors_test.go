@@ -46,6 +46,7 @@ type errorCase struct {
 	contentType, body string
 	msg, detail, code string
 	is                []error // besides that of the status
+	foreign           bool    // it has none of the API's forms
 	text              string  // of the error, after the path
 }
 
@@ -70,6 +71,10 @@ func (c errorCase) check(t *testing.T) {
 	assert.Zero(t, got.RetryAfter)
 	assert.Zero(t, got.RateLimit)
 	want := append([]error{statusSentinel(c.status)}, c.is...)
+	if c.foreign && c.status < 500 {
+		want = []error{fastly.ErrInvalidResponse}
+		c.text += hintForeign
+	}
 	assertMatches(t, err, want...)
 	assertOneLine(t, err)
 	require.EqualError(t, err, "fastly: GET /tokens/"+someID+": "+c.text)
@@ -93,21 +98,21 @@ var errorMessages = map[string]errorCase{
 		msg: "Invalid", detail: "expires_at", code: "invalid_expiry", text: "422 Invalid: expires_at (invalid_expiry)",
 	},
 	"detail alone": {
-		status: 400, contentType: typeJSON, body: `{"detail":"No such service"}`, detail: "No such service", text: "400 No such service",
+		status: 400, contentType: typeJSON, body: `{"detail":"No such service"}`, detail: "No such service", text: "400 No such service", foreign: true,
 	},
 	"detail that repeats msg": {
 		status: 400, contentType: typeJSON, body: `{"msg":"No such service","detail":"No such service"}`,
 		msg: "No such service", detail: "No such service", text: "400 No such service",
 	},
 	"code alone": {
-		status: 400, contentType: typeJSON, body: `{"code":"odd"}`, code: "odd", text: "400 Bad Request (odd)",
+		status: 400, contentType: typeJSON, body: `{"code":"odd"}`, code: "odd", text: "400 Bad Request (odd)", foreign: true,
 	},
 	"missing credentials": {
 		status: 401, contentType: typeJSON, body: `{"msg":"Provided credentials are missing or invalid"}`,
 		msg: "Provided credentials are missing or invalid", is: []error{fastly.ErrInvalidCredentials},
 		text: "401 Provided credentials are missing or invalid" + hintCredentials,
 	},
-	"empty 401":   {status: 401, contentType: typeJSON, text: "401 Unauthorized" + hintCredentials},
+	"empty 401":   {status: 401, contentType: typeJSON, text: "401 Unauthorized", foreign: true},
 	"another 401": {status: 401, contentType: typeJSON, body: `{"msg":"Go away"}`, msg: "Go away", text: "401 Go away" + hintCredentials},
 	"expired token": {
 		status: 401, contentType: typeJSON, body: `{"msg":"Token 3Riw expired at 2019-05-01T09:00:00Z"}`,
@@ -176,11 +181,11 @@ var errorMessages = map[string]errorCase{
 	},
 
 	// Statuses without a sentinel of their own.
-	"payment":         {status: 402, text: "402 Payment Required"},
+	"payment":         {status: 402, text: "402 Payment Required", foreign: true},
 	"conflict":        {status: 409, contentType: typeJSON, body: `{"msg":"Conflict"}`, msg: "Conflict", text: "409 Conflict"},
-	"teapot":          {status: 418, text: "418 I'm a teapot"},
-	"unknown":         {status: 499, contentType: typeText, body: "gone", msg: "gone", text: "499 gone"},
-	"not modified":    {status: 304, text: "304 Not Modified"},
+	"teapot":          {status: 418, text: "418 I'm a teapot", foreign: true},
+	"unknown":         {status: 499, contentType: typeText, body: "gone", msg: "gone", text: "499 gone", foreign: true},
+	"not modified":    {status: 304, text: "304 Not Modified", foreign: true},
 	"not implemented": {status: 501, text: "501 Not Implemented"},
 	"timeout":         {status: 504, text: "504 Gateway Timeout"},
 }
@@ -231,7 +236,7 @@ func exported(e *fastly.GenericTokenError) *fastly.GenericTokenError {
 func TestSentinelsAreDistinct(t *testing.T) {
 	t.Parallel()
 	names := slices.Sorted(maps.Keys(allSentinels))
-	assert.Len(t, names, 15)
+	assert.Len(t, names, 16)
 	for _, name := range names {
 		assertMatches(t, allSentinels[name], allSentinels[name])
 		assert.NotEmpty(t, allSentinels[name].Error(), name)
@@ -243,7 +248,7 @@ func TestServerErrorOfACreateSaysWhatToLookFor(t *testing.T) {
 	srv := newStub(t, http.StatusBadGateway, nil, "<html><title>Bad Gateway</title></html>")
 	_, err := srv.client(t).Tokens.CreateToken(t.Context(), &fastly.CreateTokenRequest{Name: "deploy\n2"})
 	assertMatches(t, err, fastly.ErrServer, fastly.ErrOutcomeUnknown)
-	assert.EqualError(t, err, `fastly: POST /tokens: 502 Bad Gateway; a token may have been created: before you create it again, look for the name "deploy\n2" with ListTokensUser, and revoke what you find and don't hold`)
+	assert.EqualError(t, err, `fastly: POST /tokens: 502 Bad Gateway; a token may have been created: before you create it again, look for the name "deploy\n2" in a list of the user's tokens, and revoke what you find and don't hold`)
 }
 
 func TestHintShowsABoundedNameOfTheTokenToLookFor(t *testing.T) {
@@ -255,7 +260,7 @@ func TestHintShowsABoundedNameOfTheTokenToLookFor(t *testing.T) {
 		strings.Repeat("n", 96) + "ééé": strings.Repeat("n", 96) + "…",
 	} {
 		_, err := srv.client(t).Tokens.CreateToken(t.Context(), &fastly.CreateTokenRequest{Name: name})
-		assert.ErrorContains(t, err, `the name "`+shown+`" with`)
+		assert.ErrorContains(t, err, `the name "`+shown+`" in`)
 	}
 }
 
@@ -285,7 +290,7 @@ func TestBasicAuthHintFitsTheOperation(t *testing.T) {
 	t.Parallel()
 	srv := newAPI(t)
 	user := srv.User()
-	const hint = "; the API accepts a user name and password for creates only: use WithAPIKey"
+	const hint = "; the API accepts a user name and password for creates only: use an API key"
 	for _, op := range operations {
 		err := op.do(t.Context(), srv.Client(noRetry, fastly.WithBasicAuth(user.Login, user.Password)))
 		if op.kind == fastly.KindCreate {
@@ -396,7 +401,7 @@ func TestErrorSaysWhenToRetry(t *testing.T) {
 				require.NoError(t, err)
 				limit.Reset = time.Unix(seconds, 0)
 			}
-			srv := newStub(t, test.status, header, "slow down")
+			srv := newStub(t, test.status, header, `{"msg":"slow down"}`)
 			c := srv.client(t)
 			skipWaits(c)
 			_, err := c.Tokens.GetTokenCurrent(t.Context())
@@ -409,7 +414,7 @@ func TestErrorSaysWhenToRetry(t *testing.T) {
 			err = c.Tokens.RevokeToken(t.Context(), someID)
 			want := "fastly: DELETE /tokens/" + someID + ": " + test.text
 			if test.status >= 500 {
-				want += "; the revoke may have been applied nevertheless; revoking again is safe"
+				want += hintRevoked
 			}
 			require.EqualError(t, err, want)
 		})
@@ -526,6 +531,15 @@ func TestGenericTokenErrorMadeByHandReadsWell(t *testing.T) {
 	limited.RateLimit.Reset = time.Now().Add(time.Hour)
 	require.EqualError(t, limited, "fastly: POST /tokens: 429 Too Many Requests", "RetryAfter alone decides")
 
+	for _, status := range []int{400, 401, 403, 404, 422, 429, 503} {
+		assertMatches(t, &fastly.GenericTokenError{StatusCode: status}, statusSentinel(status))
+	}
+	require.EqualError(t, &fastly.GenericTokenError{StatusCode: http.StatusForbidden, Method: "GET", Path: "/tokens"}, "fastly: GET /tokens: 403 Forbidden"+hintForbidden)
+	sudo := &fastly.GenericTokenError{StatusCode: http.StatusForbidden, Detail: "POST /sudo"}
+	assertMatches(t, sudo, fastly.ErrForbidden, fastly.ErrSudoRequired)
+	otp := &fastly.GenericTokenError{StatusCode: http.StatusBadRequest, Code: "2fa.verify"}
+	assertMatches(t, otp, fastly.ErrBadRequest, fastly.ErrOTPRequired)
+
 	missing := &fastly.GenericTokenError{StatusCode: http.StatusNotFound, Msg: "Record not found", Method: "GET", Path: "/tokens/x"}
 	require.EqualError(t, missing, "fastly: GET /tokens/x: 404 Record not found")
 	assertMatches(t, missing, fastly.ErrNotFound)
@@ -561,7 +575,7 @@ func TestErrorNamesWhatTheTransportReports(t *testing.T) {
 		require.ErrorIs(t, err, test.err)
 		_, err = c.Tokens.CreateToken(t.Context(), &fastly.CreateTokenRequest{Name: someName})
 		require.EqualError(t, err, "fastly: POST /tokens: "+test.text+`; a token may have been created: before you create it again, `+
-			`look for the name "deploy" with ListTokensUser, and revoke what you find and don't hold`)
+			`look for the name "deploy" in a list of the user's tokens, and revoke what you find and don't hold`)
 		assertMatches(t, err, fastly.ErrOutcomeUnknown)
 	}
 }
@@ -604,9 +618,9 @@ func TestErrorOfAContextThatEndsWithAResponse(t *testing.T) {
 			case status == 404 || op.kind == fastly.KindRead:
 			case op.kind == fastly.KindCreate:
 				sentinels = append(sentinels, fastly.ErrOutcomeUnknown)
-				want += `; a token may have been created: before you create it again, look for the name "deploy" with ListTokensUser, and revoke what you find and don't hold`
+				want += `; a token may have been created: before you create it again, look for the name "deploy" in a list of the user's tokens, and revoke what you find and don't hold`
 			default:
-				want += "; the revoke may have been applied nevertheless; revoking again is safe"
+				want += hintRevoked
 			}
 			require.EqualError(t, err, want)
 			require.ErrorIs(t, err, context.Canceled)
@@ -692,4 +706,182 @@ func quoteBytes(s string) string {
 		}
 	}
 	return b.String() + `"`
+}
+
+// foreignBodies are what load balancers, firewalls, proxies and gateways send.
+var foreignBodies = map[string]string{
+	"nothing":           "",
+	"nginx":             "<html>\r\n<head><title>404 Not Found</title></head>\r\n<body>nginx</body></html>",
+	"ingress":           "default backend - 404",
+	"firewall":          "<!DOCTYPE html><title>Attention Required!</title><p>Sorry, you have been blocked",
+	"gateway":           `{"message":"Forbidden"}`,
+	"problem of no API": `{"type":"about:blank","status":404}`,
+	"API of another":    `{"error":{"code":404,"message":"not found"}}`,
+	"framework":         `{"detail":"Not Found"}`,
+	"array":             `[{"msg":"Record not found"}]`,
+	"null msg":          `{"msg":null,"title":"","errors":[{},null,""]}`,
+	"JSON in HTML":      `<pre>{"msg":"Record not found"}</pre>`,
+	"words of the API":  "POST /sudo: credentials are missing or invalid; expired at noon; invalid one-time password",
+}
+
+func TestForeignClientErrorSaysNothingAboutATokenOrKey(t *testing.T) {
+	t.Parallel()
+	for name, body := range foreignBodies {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, status := range []int{400, 401, 403, 404, 407, 410, 418, 422, 451} {
+				srv := newStub(t, status, http.Header{"Content-Type": {typeJSON}}, body)
+				c := srv.client(t, quickRetry)
+				for _, op := range operations {
+					err := op.do(t.Context(), c)
+					want := []error{fastly.ErrInvalidResponse}
+					if op.kind == fastly.KindCreate && status != 407 {
+						want = append(want, fastly.ErrOutcomeUnknown)
+					}
+					assertMatches(t, err, want...)
+					assert.Equal(t, status, responseError(t, err).StatusCode)
+					require.ErrorContains(t, err, hintForeign)
+					assert.NotContains(t, err.Error(), hintForbidden)
+					assert.NotContains(t, err.Error(), hintCredentials)
+					assert.Equal(t, op.method == http.MethodDelete && status != 407, strings.Contains(err.Error(), hintRevoked), err)
+					assertOneLine(t, err)
+				}
+				assert.Len(t, srv.requests(), len(operations), "none is retried")
+			}
+		})
+	}
+}
+
+// A 408, 429 or 5xx says what to do, whoever sent it.
+func TestStatusDecidesWhereTheBodyIsForeign(t *testing.T) {
+	t.Parallel()
+	for name, body := range foreignBodies {
+		for status, sentinel := range map[int]error{408: fastly.ErrServer, 429: fastly.ErrRateLimited, 500: fastly.ErrServer, 501: fastly.ErrServer, 503: fastly.ErrServer, 511: fastly.ErrServer} {
+			_, err := newStub(t, status, nil, body).client(t).Tokens.GetTokenCurrent(t.Context())
+			assertMatches(t, err, sentinel)
+			assert.NotContains(t, err.Error(), hintForeign, name)
+			assert.Equal(t, status, responseError(t, err).StatusCode)
+		}
+	}
+}
+
+func TestRedirectIsNotTheAPIs(t *testing.T) {
+	t.Parallel()
+	for _, op := range operations {
+		srv := newStub(t, http.StatusFound, http.Header{"Location": {"https://portal.example/login"}}, "<html>")
+		assertMatches(t, op.do(t.Context(), srv.client(t)), fastly.ErrInvalidResponse)
+	}
+}
+
+// Gateways send title and errors, too: that gives text and sentinels, but no proof.
+func TestSharedFormsGiveSentinels(t *testing.T) {
+	t.Parallel()
+	for _, body := range []string{`{"title":"no"}`, `{"errors":["no"]}`, `{"errors":[{"detail":"no"}]}`, `{"title":"no","errors":[]}`, `{"errors":[{"title":"no"}],"x":`} {
+		for _, status := range []int{400, 401, 403, 404, 422} {
+			for _, op := range operations {
+				err := op.do(t.Context(), newStub(t, status, nil, body).client(t))
+				assertMatches(t, err, statusSentinel(status))
+				assert.ErrorContains(t, err, strconv.Itoa(status)+" no")
+			}
+		}
+	}
+}
+
+func TestForeignTextThatWasCutSaysSo(t *testing.T) {
+	t.Parallel()
+	for body, want := range map[string]string{
+		"Please wait while we check": ": 403 Please wait while we check…" + hintForeign,
+		`{"message":"Forb`:           `: 403 {"message":"Forb…` + hintForeign,
+		`{"msg":"You are not auth`:   ": 403 You are not auth…" + hintForbidden,
+		"<title>Blocked</title><p>":  ": 403 Blocked" + hintForeign,
+	} {
+		srv := newStub(t, http.StatusForbidden, http.Header{"Content-Length": {"1000"}}, body)
+		_, err := srv.client(t).Tokens.GetToken(t.Context(), someID)
+		require.EqualError(t, err, "fastly: GET /tokens/"+someID+want)
+	}
+	long := newStub(t, http.StatusForbidden, nil, strings.Repeat("long ", 20<<10))
+	_, err := long.client(t).Tokens.GetTokenCurrent(t.Context())
+	require.ErrorContains(t, err, "…"+hintForeign)
+}
+
+func TestTextAboutOneTimePasswordsNeedsNoCode(t *testing.T) {
+	t.Parallel()
+	for _, body := range []string{
+		`{"msg":"Invalid one-time password"}`, `{"msg":"Bad request","detail":"INVALID ONE-TIME PASSWORD, again"}`, `{"title":"Invalid one-time password"}`,
+	} {
+		_, err := newStub(t, http.StatusBadRequest, nil, body).client(t).Tokens.CreateToken(t.Context(), &fastly.CreateTokenRequest{})
+		assertMatches(t, err, fastly.ErrBadRequest, fastly.ErrOTPRequired)
+		require.ErrorContains(t, err, hintOTP)
+	}
+}
+
+// It has logged in: to be told to do so would lead nowhere.
+func TestLoginThatIsAskedForSudoIsNotToldToLogIn(t *testing.T) {
+	t.Parallel()
+	srv := newStub(t, http.StatusForbidden, nil, sudoJSON)
+	_, err := srv.client(t).Tokens.CreateToken(t.Context(), &fastly.CreateTokenRequest{Username: "jane", Password: "something long"})
+	assertMatches(t, err, fastly.ErrForbidden, fastly.ErrSudoRequired)
+	assert.NotContains(t, err.Error(), "create with a user name")
+	assert.ErrorContains(t, err, "; a login should need no confirmation: ask Fastly's support, or use an API key confirmed by POST /sudo")
+}
+
+func TestHeadersThatAskForASetUpLeadToHints(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct{ value, hint string }{
+		"Fastly-SSO-Login-Url": {"https://sso.example/login?SAMLRequest=secret", "; the user logs in by single sign-on, without a password: create a token in the Fastly web interface"},
+		"Fastly-OTP":           {"Setup", "; set up two-factor authentication in the Fastly web interface first"},
+		"Fastly-Password":      {"rotate", "; set a new password in the Fastly web interface first"},
+	} {
+		for _, status := range []int{400, 401, 403} {
+			for _, body := range []string{`{"msg":"Provided credentials are missing or invalid"}`, ""} {
+				srv := newStub(t, status, http.Header{name: {test.value}}, body)
+				_, err := srv.client(t).Tokens.CreateToken(t.Context(), &fastly.CreateTokenRequest{Username: "jane", Password: "something long"})
+				require.ErrorContains(t, err, test.hint, "%s: %d", name, status)
+				assert.NotContains(t, err.Error(), "SAMLRequest")
+				assert.NotContains(t, err.Error(), hintCredentials)
+			}
+		}
+	}
+	srv := newStub(t, http.StatusUnauthorized, http.Header{"Fastly-OTP": {"required"}, "Fastly-Password": {""}}, `{"msg":"no"}`)
+	_, err := srv.client(t).Tokens.GetTokenCurrent(t.Context())
+	require.EqualError(t, err, "fastly: GET /tokens/self: 401 no"+hintCredentials)
+}
+
+// Other programs show the hints, which know nothing of this one's identifiers.
+func TestHintsNameNoGoIdentifiers(t *testing.T) {
+	t.Parallel()
+	for _, body := range []string{
+		sudoJSON, `{"msg":"2fa.verify"}`, `{"code":"invalid_scope","msg":"no"}`, `{"code":"account_locked","msg":"no"}`, `{"code":"invalid_grant","msg":"no"}`,
+		`{"msg":"expired at noon"}`, `{"msg":"no"}`, "", `{"id":"x"}`,
+	} {
+		for _, status := range []int{200, 302, 400, 401, 403, 404, 429, 502} {
+			srv := newStub(t, status, http.Header{"Location": {"https://portal.example/"}, "Retry-After": {"1000"}}, body)
+			for _, auth := range []fastly.Option{fastly.WithAPIKey(someKey), fastly.WithBasicAuth("jane", "something")} {
+				c := mustClient(t, fastly.WithBaseURL(srv.URL), auth, quickRetry)
+				for _, op := range operations {
+					err := op.do(t.Context(), c)
+					if err == nil {
+						continue
+					}
+					assert.NotRegexp(t, `\b[A-Za-z]+[a-z][A-Z]|\bOTP\b|Username|Password\b|\bErr`, strings.ReplaceAll(err.Error(), someID, ""))
+				}
+			}
+		}
+	}
+}
+
+func TestHTTPSToAPlainHTTPPortSaysSo(t *testing.T) {
+	t.Parallel()
+	plain := newStub(t, http.StatusOK, nil, tokenJSON)
+	for _, op := range operations {
+		c := mustClient(t, fastly.WithAPIKey(someKey), quickRetry, fastly.WithBaseURL("https://"+hostOf(t, plain.URL)))
+		err := op.do(t.Context(), c)
+		assertMatches(t, err)
+		assert.EqualError(t, err, "fastly: "+op.method+" "+op.path+": the server does not speak TLS (is it plain http?): check the scheme and port of the base URL")
+		c = mustClient(t, fastly.WithTransport(roundTripFunc(func(*http.Request) (*http.Response, error) { return nil, http.ErrSchemeMismatch })))
+		err = op.do(t.Context(), c)
+		assertMatches(t, err)
+		assert.ErrorContains(t, err, "is it plain http?")
+	}
+	assert.Empty(t, plain.requests())
 }

@@ -56,14 +56,16 @@ const (
 
 // What errors say to do next.
 const (
-	hintOTP         = "; send the account's current one-time password in CreateTokenRequest.OTP or OTPFunc"
+	hintOTP         = "; send the account's current one-time password"
 	hintSudo        = "; confirm the API key by POST /sudo first"
-	hintSudoCreate  = "; create with Username and Password in the CreateTokenRequest, or confirm the API key by POST /sudo first"
-	hintScope       = "; use ScopeGlobal, ScopePurgeSelect, ScopePurgeAll or ScopeGlobalRead"
+	hintSudoCreate  = "; create with a user name and password, or confirm the API key by POST /sudo first"
+	hintScope       = "; use one of the scopes global, purge_select, purge_all and global:read"
 	hintLocked      = "; unlock the account in the Fastly web interface, or wait, before another login"
 	hintExpired     = "; use another API token: this one has expired"
 	hintCredentials = "; check that the credentials are right, and neither expired nor revoked"
 	hintForbidden   = "; use a token whose scope and user may do this"
+	hintForeign     = "; something between the program and the API answered"
+	hintRevoked     = "; the token may be revoked nevertheless; revoking again by ID is safe"
 )
 
 // operation is one of the eight methods of TokensService.
@@ -603,6 +605,7 @@ var allSentinels = map[string]error{
 	"ErrSudoRequired":       fastly.ErrSudoRequired,
 	"ErrTokenExpired":       fastly.ErrTokenExpired,
 	"ErrInvalidArgument":    fastly.ErrInvalidArgument,
+	"ErrInvalidResponse":    fastly.ErrInvalidResponse,
 	"ErrOutcomeUnknown":     fastly.ErrOutcomeUnknown,
 }
 

@@ -9,15 +9,17 @@ import (
 
 // TokenResponse is an API token without the access token, which only a create returns. What the API
 // leaves out, or sends as null or "", is the zero value. Times that a [TokensService] returns
-// are in UTC. With encoding/json it marshals to and from the API's names; zero times are left out.
+// are in UTC. A token without a UserID belongs to an account instead of a user, as automation tokens
+// do. With encoding/json it marshals to and from the API's names; zero times are left out.
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/
 type TokenResponse struct {
 	ID            string    `json:"id"`                       // for calls such as [TokensService.RevokeToken]; not a secret
 	Name          string    `json:"name"`                     // need not be unique
-	UserID        string    `json:"user_id"`                  // the user it belongs to
+	UserID        string    `json:"user_id"`                  // the user it belongs to; empty: see above
 	CustomerID    string    `json:"customer_id"`              // the account it belongs to
 	Scopes        Scopes    `json:"scope"`                    // what it may do
-	Services      []string  `json:"services"`                 // IDs of its services; empty means all of the account
+	Services      []string  `json:"services"`                 // IDs of its services; empty means all, but for LimitServices
+	LimitServices bool      `json:"limit_services,omitzero"`  // to Services, even if there are none; false if not reported
 	CreatedAt     time.Time `json:"created_at,omitzero"`      // zero if not reported
 	UpdatedAt     time.Time `json:"updated_at,omitzero"`      // last change; zero means never, or not reported
 	DeletedAt     time.Time `json:"deleted_at,omitzero"`      // when it was revoked; zero means never, or not reported
@@ -34,11 +36,12 @@ func (t TokenResponse) Expired(at time.Time) bool {
 }
 
 // Allows reports whether the token's scopes and services include the scope on the service; an empty
-// serviceID means no particular service. [ScopeGlobal] covers every scope. Expiry, revocation and
-// the user's own rights are not considered.
+// serviceID means no particular service, so that the scopes alone decide. [ScopeGlobal] covers
+// every scope. Expiry, revocation and the user's own rights are not considered.
 func (t TokenResponse) Allows(scope Scope, serviceID string) bool {
+	limited := t.LimitServices || len(t.Services) > 0
 	return (t.Scopes.Has(scope) || t.Scopes.Has(ScopeGlobal)) &&
-		(serviceID == "" || len(t.Services) == 0 || slices.Contains(t.Services, serviceID))
+		(serviceID == "" || !limited || slices.Contains(t.Services, serviceID))
 }
 
 // TokenCreatedResponse is a new token with its access token. If it is returned with an error, it

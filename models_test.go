@@ -158,6 +158,28 @@ func TestTokenAllowsItsScopesOnItsServices(t *testing.T) {
 	}
 }
 
+// Of no service, an automation token may do nothing; of no particular one, its scopes decide.
+func TestTokenLimitedToNoServiceAllowsNone(t *testing.T) {
+	t.Parallel()
+	none := fastly.TokenResponse{Scopes: fastly.Scopes{fastly.ScopeGlobal}, LimitServices: true}
+	assert.False(t, none.Allows(fastly.ScopePurgeAll, someService))
+	assert.True(t, none.Allows(fastly.ScopePurgeAll, ""))
+	one := none
+	one.Services = []string{someService}
+	assert.True(t, one.Allows(fastly.ScopePurgeAll, someService))
+	assert.False(t, one.Allows(fastly.ScopePurgeAll, otherService))
+
+	text, err := json.Marshal(none)
+	require.NoError(t, err)
+	assert.Contains(t, string(text), `"limit_services":true`)
+	var back fastly.TokenResponse
+	require.NoError(t, json.Unmarshal(text, &back))
+	assert.Equal(t, none, back)
+	text, err = json.Marshal(fastly.TokenResponse{})
+	require.NoError(t, err)
+	assert.NotContains(t, string(text), "limit_services")
+}
+
 func TestScopesRoundTripThroughText(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {

@@ -1,8 +1,12 @@
 package fastly
 
 import (
+	"errors"
+	"mime"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -31,11 +35,13 @@ func parseRateLimit(h http.Header) (limit RateLimit, complete bool) {
 
 // retryAfter returns how long a response asks to wait: Retry-After, or for a 429 the reset of the
 // rate limit if that is later. Times are by the server's clock: the local one may be wrong.
-func retryAfter(status int, h http.Header, limit RateLimit, now time.Time) time.Duration {
+func retryAfter(status int, h http.Header, limit RateLimit, now time.Time) (wait time.Duration) {
 	if date, err := http.ParseTime(h.Get("Date")); err == nil {
 		now = date
 	}
-	wait := parseRetryAfter(h.Get("Retry-After"), now)
+	for _, value := range h.Values("Retry-After") {
+		wait = max(wait, parseRetryAfter(value, now))
+	}
 	if status == http.StatusTooManyRequests && !limit.Reset.IsZero() {
 		wait = max(wait, min(limit.Reset.Sub(now), maxRetryAfter))
 	}
@@ -44,12 +50,65 @@ func retryAfter(status int, h http.Header, limit RateLimit, now time.Time) time.
 
 const maxRetryAfter = 365 * 24 * time.Hour
 
-// parseRetryAfter reads a Retry-After header: seconds or an HTTP date (RFC 9110, section 10.2.3).
-// Zero means that there is none, or that it can't be read.
+// parseRetryAfter reads a Retry-After header: seconds or an HTTP date (RFC 9110, section 10.2.3),
+// or what servers send in their place: fractions, another form of date, a list. Zero means that it
+// can't be read, or is over.
 func parseRetryAfter(value string, now time.Time) time.Duration {
-	if seconds, err := strconv.ParseUint(value, 10, 64); err == nil {
-		return time.Duration(min(seconds, uint64(maxRetryAfter/time.Second))) * time.Second
+	value = strings.TrimSpace(value)
+	number, _, _ := strings.Cut(value, ",")
+	seconds, err := strconv.ParseFloat(number, 64)
+	if err == nil || errors.Is(err, strconv.ErrRange) { // then seconds is infinite
+		if seconds > 0 {
+			return time.Duration(min(seconds, maxRetryAfter.Seconds()) * float64(time.Second))
+		}
+		return 0
 	}
-	at, _ := http.ParseTime(value) // else the zero time, long past
+	at, err := http.ParseTime(value)
+	for _, layout := range []string{time.RFC1123, time.RFC1123Z} {
+		if err != nil {
+			at, err = time.Parse(layout, value)
+		}
+	}
+	if err != nil {
+		at, _ = parseTime(value) // else the zero time, long past
+	}
 	return min(max(at.Sub(now), 0), maxRetryAfter)
+}
+
+// parseTime reads a time of RFC 3339, or of what comes close to it: a space for the T or before the
+// zone, a zone without its colon or minutes, UTC for Z.
+func parseTime(text string) (t time.Time, err error) {
+	text = strings.ToUpper(text)
+	if len(text) > len(time.DateOnly) && text[len(time.DateOnly)] == ' ' {
+		text = strings.Replace(text, " ", "T", 1)
+	}
+	text = strings.Replace(text, " ", "", 1)
+	if local, ok := strings.CutSuffix(text, "UTC"); ok {
+		text = local + "Z"
+	}
+	for _, zone := range []string{"Z07:00", "Z0700", "Z07"} {
+		t, err = time.Parse("2006-01-02T15:04:05"+zone, text)
+		if err == nil {
+			break
+		}
+	}
+	return t, err
+}
+
+// hasNextPage reports whether a Link header has the relation "next" (RFC 8288, section 3). Fastly
+// has split other lists into pages.
+func hasNextPage(h http.Header) bool {
+	for _, value := range h.Values("Link") {
+		for link := range strings.SplitSeq(strings.ToLower(value), "<") {
+			_, text, _ := strings.Cut(link, ">")
+			_, params, err := mime.ParseMediaType("link/x" + strings.TrimRight(text, ", \t"))
+			if slices.Contains(strings.Fields(params["rel"]), "next") {
+				return true
+			}
+			if err != nil && strings.Contains(text, "next") { // it may be one
+				return true
+			}
+		}
+	}
+	return false
 }

@@ -3,6 +3,7 @@ package fastly_test
 import (
 	"net/http"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -16,25 +17,36 @@ func TestRetryAfterHeaderIsSecondsOrADate(t *testing.T) {
 	now := time.Date(2030, 5, 6, 7, 8, 9, 0, time.UTC)
 	const year = 365 * 24 * time.Hour
 	for value, want := range map[string]time.Duration{
-		"":                               0,
-		"0":                              0,
-		"1":                              time.Second,
-		"3600":                           time.Hour,
-		"-1":                             0,
-		"1.5":                            0,
-		" 1":                             0,
-		"soon":                           0,
-		"31536000":                       year,
-		"31536001":                       year,
-		"18446744073709551615":           year,
-		"18446744073709551616":           0, // beyond what can be read
-		"Mon, 06 May 2030 07:08:39 GMT":  30 * time.Second,
-		"Monday, 06-May-30 07:08:39 GMT": 30 * time.Second, // RFC 850
-		"Mon May  6 07:08:39 2030":       30 * time.Second, // asctime
-		"Mon, 06 May 2030 07:08:09 GMT":  0,
-		"Mon, 06 May 2019 07:08:09 GMT":  0,
-		"Tue, 06 May 9999 07:08:09 GMT":  year,
-		"2030-05-06T07:08:39Z":           0,
+		"":                                0,
+		"0":                               0,
+		"1":                               time.Second,
+		"3600":                            time.Hour,
+		"-1":                              0,
+		"-99999999999999999999999":        0,
+		"1.5":                             1500 * time.Millisecond,
+		".25":                             250 * time.Millisecond,
+		" 1\t":                            time.Second,
+		"1, 2":                            time.Second, // two headers that a proxy joined
+		"+3":                              3 * time.Second,
+		"1s":                              0,
+		"NaN":                             0,
+		"Mon, 06 May 2030 07:08:39 UTC":   30 * time.Second,
+		"Mon, 06 May 2030 09:08:39 +0200": 30 * time.Second,
+		" Mon, 06 May 2030 07:08:39 GMT ": 30 * time.Second,
+		"2030-05-06 07:08:39 UTC":         30 * time.Second,
+		"soon":                            0,
+		"31536000":                        year,
+		"31536001":                        year,
+		"18446744073709551615":            year,
+		"18446744073709551616":            year, // more than an integer holds
+		strings.Repeat("9", 400):          year, // more than a floating-point number holds
+		"Mon, 06 May 2030 07:08:39 GMT":   30 * time.Second,
+		"Monday, 06-May-30 07:08:39 GMT":  30 * time.Second, // RFC 850
+		"Mon May  6 07:08:39 2030":        30 * time.Second, // asctime
+		"Mon, 06 May 2030 07:08:09 GMT":   0,
+		"Mon, 06 May 2019 07:08:09 GMT":   0,
+		"Tue, 06 May 9999 07:08:09 GMT":   year,
+		"2030-05-06T07:08:39Z":            30 * time.Second,
 	} {
 		assert.Equal(t, want, fastly.RetryAfterHeader(value, now), "Retry-After: %s", value)
 	}

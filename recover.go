@@ -3,18 +3,74 @@ package fastly
 import (
 	"bytes"
 	"cmp"
+	"errors"
+	"fmt"
 	"html"
 	"io"
+	"mime"
 	"net/http"
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
+	// Go 1.26: the mirror of encoding/json/jsontext.
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/fastly-tokens/fastly/internal/terminal"
 )
 
 // lenient is for text whose faults are reported elsewhere, or don't matter.
 var lenient = []jsontext.Options{jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)}
+
+// foreignError is the error of a 2xx that is not the API's, even if it was not read to its end.
+type foreignError struct{ err error }
+
+func (e *foreignError) Error() string { return e.err.Error() }
+func (e *foreignError) Unwrap() error { return e.err }
+
+// decodeRevoked reads a 2xx to a revoke. It is the API's only if it is empty or JSON: a captive
+// portal, say, sends a page with a 200.
+func decodeRevoked(resp *http.Response) (none struct{}, err error) {
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxErrorBytes))
+	text = bytes.TrimSpace(text)
+	if len(text) == 0 && err == nil {
+		return none, nil
+	}
+	if len(text) > 0 && !jsontext.Value(text).IsValid(lenient...) {
+		_, syntax := jsontext.NewDecoder(bytes.NewReader(text), lenient...).ReadValue()
+		if !errors.Is(syntax, io.ErrUnexpectedEOF) {
+			return none, &foreignError{invalidResponse("it is not JSON%s", coding(resp))}
+		}
+		if err == nil {
+			return none, invalidResponse("it is not JSON")
+		}
+	}
+	mediaType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	if mediaType == "text/html" {
+		return none, &foreignError{invalidResponse("it is a page of HTML")}
+	}
+	if err != nil {
+		err = &truncatedError{err}
+	}
+	return none, err
+}
+
+// truncatedError is the error of a body that was cut off.
+type truncatedError struct{ err error }
+
+func (e *truncatedError) Error() string { return "the response was truncated: " + e.err.Error() }
+func (e *truncatedError) Unwrap() error { return e.err }
+
+// truncated returns the error of a body that was cut off by cause, in place of err, which says that
+// the rest is missing.
+func truncated(cause, err error) error {
+	recovered, ok := errors.AsType[*recoveredError](err)
+	if ok {
+		return &recoveredError{&truncatedError{cause}, recovered.unverified}
+	}
+	return &truncatedError{cause}
+}
 
 // recoveredError is the error of a create whose response could not be read whole, but held an
 // access token. An unverified one was not where it should be.
@@ -46,7 +102,7 @@ func recoverCreated(text []byte, err error) (*TokenCreatedResponse, error) {
 
 // scanString looks in any text for a name with a whole JSON string, not empty.
 func scanString(text []byte, name string) string {
-	const maxScanned = 4 << 10 // so that text of nothing but names is not slow
+	const maxScanned = 4 << 10 // bounds the time for text that repeats the name
 	for text != nil {
 		_, text, _ = bytes.Cut(text, []byte(`"`+name+`"`)) // nil if it is not there
 		value, isMember := bytes.CutPrefix(bytes.TrimLeft(text, " \t\r\n"), []byte{':'})
@@ -54,7 +110,8 @@ func scanString(text []byte, name string) string {
 			continue
 		}
 		d := jsontext.NewDecoder(bytes.NewBuffer(value[:min(len(value), maxScanned)]), lenient...)
-		if token, err := d.ReadToken(); err == nil && token.Kind() == '"' && token.String() != "" {
+		token, err := d.ReadToken()
+		if err == nil && token.Kind() == '"' && isUnicode(token.String()) && token.String() != "" {
 			return token.String()
 		}
 	}
@@ -67,77 +124,126 @@ func readError(resp *http.Response, op *operation, limit RateLimit, s secrets, n
 		resp.Body = http.NoBody // in place of the connection
 	}
 	text, err := io.ReadAll(io.LimitReader(resp.Body, maxErrorBytes))
+	if name := coding(resp); name != "" && !utf8.Valid(text) {
+		text = []byte("the body can't be read" + name)
+	}
+	e := &GenericTokenError{
+		StatusCode: resp.StatusCode,
+		Method:     op.method, Path: op.path,
+		RateLimit:  limit,
+		RetryAfter: retryAfter(resp.StatusCode, resp.Header, limit, now),
+		Body:       string(text),
+		received:   now,
+		login:      op.password != "",
+		cut:        err != nil || len(text) == maxErrorBytes,
+	}
+	form := e.parseBody(bytes.TrimSpace(bytes.Clone(text)))
+	if form != formForeign {
+		e.meaning = e.sentinel()
+	}
+	e.form = form
 	accessToken := scanString(text, "access_token")
-	holdsToken := op.kind == kindCreate && len(accessToken) >= accessTokenLength &&
+	e.holdsToken = op.kind == kindCreate && len(accessToken) >= accessTokenLength &&
 		!strings.ContainsFunc(accessToken, notInToken) && !slices.Contains(s.anywhere, accessToken)
 	if bytes.Contains(text, []byte("access_token")) { // perhaps encoded, or cut off
 		s = s.withTokens(string(text))
 	}
 	r := &redactor{secrets: s}
-	body := string(text)
-	if err != nil || len(text) == maxErrorBytes { // better than nothing
-		body = r.redactTruncated(body)
+	redact := r.redact
+	if e.cut {
+		redact = r.redactTruncated
 	}
-	msg, detail, code := parseErrorBody([]byte(body))
-	e := &GenericTokenError{
-		StatusCode: resp.StatusCode,
-		Msg:        r.redact(msg),
-		Detail:     r.redact(detail),
-		Code:       r.redact(code),
-		Method:     op.method, Path: op.path,
-		RateLimit:  limit,
-		RetryAfter: retryAfter(resp.StatusCode, resp.Header, limit, now),
-		Header:     r.redactHeader(resp.Header),
-		Body:       r.redact(body),
-		received:   now,
-		holdsToken: holdsToken,
-	}
-	if location, err := resp.Location(); err == nil && resp.StatusCode >= 300 && resp.StatusCode <= 399 {
+	e.Msg, e.Detail, e.Code, e.Body = redact(e.Msg), redact(e.Detail), redact(e.Code), redact(e.Body)
+	e.Header = r.redactHeader(resp.Header)
+	if location, err := resp.Location(); err == nil && resp.StatusCode/100 == 3 {
 		e.redirectTo = r.redact(location.Host)
 	}
 	return e
 }
 
-// parseErrorBody reads an error body of any form: the API's own, JSON:API, RFC 9457, HTML or text.
-func parseErrorBody(body []byte) (msg, detail, code string) {
-	text := bytes.TrimSpace(body)
+// parseBody fills in Msg, Detail and Code from a body of any form: the API's own, JSON:API,
+// RFC 9457, HTML or text.
+func (e *GenericTokenError) parseBody(text []byte) form {
 	switch {
 	case bytes.HasPrefix(text, []byte("{")):
-		return parseErrorObject(text)
+		return e.parseObject(text)
 	case bytes.HasPrefix(text, []byte("<")):
-		return htmlTitle(string(text)), "", ""
+		e.Msg = htmlTitle(string(text))
+	default:
+		e.Msg = string(text)
 	}
-	return string(text), "", ""
+	return formForeign
 }
 
-// parseErrorObject reads an error of the API or of RFC 9457, or the first one of JSON:API.
-func parseErrorObject(object []byte) (msg, detail, code string) {
-	fields := scalars(object)
-	var first map[string]string
-	d := newTokenDecoder(strings.NewReader(fields["errors"]), lenient...)
-	for d.begin('[', "an array"); first == nil && d.more(); {
-		if value := d.value(); value.Kind() == '{' {
-			first = scalars(value)
+// parseObject is parseBody for a JSON object. Without any text it is none of the API's forms.
+func (e *GenericTokenError) parseObject(object []byte) form {
+	fields := scalars(append(object, `"}`...)) // perhaps it was cut off in its message
+	e.Code, e.Msg = fields["code"], cmp.Or(fields["msg"], fields["title"])
+	details, shared := []string{cmp.Or(fields["detail"], fields["details"])}, fields["title"]
+	for _, item := range errorItems(fields["errors"]) {
+		e.Code = cmp.Or(e.Code, item["code"])
+		title := cmp.Or(item["msg"], item["title"])
+		shared += title + item["detail"]
+		if e.Msg == "" {
+			e.Msg, title = title, ""
+		}
+		details = append(details, title, item["detail"])
+	}
+	isEmpty := func(text string) bool { return text == "" }
+	e.Detail = strings.Join(slices.DeleteFunc(details, isEmpty), "; ")
+	switch {
+	case strings.TrimSpace(fields["msg"]) != "":
+		return formAPI
+	case strings.TrimSpace(shared) != "":
+		return formShared
+	}
+	return formForeign
+}
+
+// errorItems reads errors of JSON:API, or those of another API, which may be strings.
+func errorItems(text string) (items []map[string]string) {
+	const maxItems = 100
+	if !strings.HasPrefix(text, "[") {
+		text = "[" + text + "]" // there is but one, or none
+	}
+	d := newTokenDecoder(strings.NewReader(text), lenient...)
+	for d.begin('[', "an array"); d.more() && len(items) < maxItems; {
+		value := d.value()
+		switch value.Kind() {
+		case '"':
+			items = append(items, map[string]string{"title": string(d.unquote(value))})
+		case '{':
+			items = append(items, scalars(value))
 		}
 	}
-	msg = cmp.Or(fields["msg"], fields["title"], first["msg"], first["title"])
-	return msg, cmp.Or(fields["detail"], first["detail"]), cmp.Or(fields["code"], first["code"])
+	return items
 }
 
-// scalars returns the strings and numbers of an object, and its errors as they are.
+// scalars returns the strings of an object, its code if that is a number, and its errors as they are.
 func scalars(object []byte) map[string]string {
 	fields := map[string]string{}
 	d := newTokenDecoder(bytes.NewReader(object), lenient...)
 	for d.begin('{', "an object"); d.more(); {
 		name := string(d.unquote(d.value()))
-		switch value := d.value(); {
+		value := d.value()
+		switch {
+		case name == "errors", name == "code" && value.Kind() == '0':
+			fields[name] = string(value)
 		case value.Kind() == '"':
 			fields[name] = string(d.unquote(value))
-		case value.Kind() == '0', name == "errors":
-			fields[name] = string(value)
 		}
 	}
 	return fields
+}
+
+// coding says how a body is compressed, if that is a way that is not supported.
+func coding(resp *http.Response) string {
+	name := strings.ToLower(strings.Join(resp.Header.Values("Content-Encoding"), ", "))
+	switch name {
+	case "", "identity", "gzip", "x-gzip":
+		return ""
+	}
+	return fmt.Sprintf(": it is compressed as %q", terminal.Truncate(name, 100))
 }
 
 // htmlTitle returns the title of an HTML page; the page itself is no message.

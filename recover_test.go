@@ -41,7 +41,6 @@ var brokenCreated = map[string]string{
 	"access token, then empty":     `{"id":"` + someID + `","access_token":"` + someKey + `","access_token":""}`,
 	"access token, then a number":  `{"id":"` + someID + `","access_token":"` + someKey + `","access_token":7}`,
 	"invalid UTF-8":                createdWith(`"customer_id":"` + "\xff" + `"`),
-	"invalid UTF-8 later":          strings.TrimSuffix(createdJSON, "}") + `,"x":"` + "\xff\xfe" + `"}`,
 	"lone surrogate":               createdWith(`"customer_id":"\ud800"`),
 	"bad escape":                   createdWith(`"customer_id":"\q"`),
 	"line break in a string":       createdWith("\"customer_id\":\"a\nb\""),
@@ -49,7 +48,7 @@ var brokenCreated = map[string]string{
 	"missing comma":                createdWith(`"customer_id":"x" "x":1`),
 	"unquoted junk before":         "HTTP proxy says hello " + createdJSON,
 	"junk in braces before":        "{oops} " + createdJSON,
-	"byte order mark":              "\ufeff" + createdJSON,
+	"two byte order marks":         "\ufeff\ufeff" + createdJSON,
 	"XSSI prefix":                  ")]}',\n" + createdJSON,
 	"unquoted junk after":          createdJSON + " and goodbye",
 	"HTML after":                   createdJSON + "<script>track()</script>",
@@ -194,7 +193,7 @@ func TestCreatedTokenWithoutAccessTokenKeepsTheRest(t *testing.T) {
 	for _, accessToken := range []string{``, `,"access_token":""`, `,"access_token":null`, `,"access_token":7`, `,"access_token":["` + someKey + `"]`, `,"x":1,"x":2`} {
 		srv := newStub(t, http.StatusOK, nil, `{"id":"`+someID+`","scopes":["global"],"scope":"","expires_at":"2030-04-02T03:04:05Z"`+accessToken+`}`)
 		created, err := srv.client(t).Tokens.CreateToken(t.Context(), &fastly.CreateTokenRequest{})
-		assertMatches(t, err, fastly.ErrOutcomeUnknown)
+		assertMatches(t, err, fastly.ErrOutcomeUnknown, fastly.ErrInvalidResponse)
 		require.NotNil(t, created, accessToken)
 		assert.Equal(t, fastly.TokenCreatedResponse{
 			TokenResponse: fastly.TokenResponse{ID: someID, Scopes: fastly.Scopes{"global"}, ExpiresAt: date(4)},
@@ -235,7 +234,7 @@ func TestAccessTokenFromAnotherPlaceIsUnverified(t *testing.T) {
 	} {
 		srv := newStub(t, http.StatusOK, nil, body)
 		created, err := srv.client(t).Tokens.CreateToken(t.Context(), &fastly.CreateTokenRequest{})
-		assertMatches(t, err, fastly.ErrOutcomeUnknown)
+		assertMatches(t, err, fastly.ErrOutcomeUnknown, fastly.ErrInvalidResponse)
 		require.ErrorContains(t, err, "; a token was created, and what may be its access token is in the response: test it before you rely on it")
 		assert.Equal(t, "another", created.AccessToken.Reveal())
 		assert.Equal(t, "5Yo3XX", created.ID)
@@ -269,7 +268,7 @@ var errorBodies = map[string]errorCase{
 		status: 404, body: ` {"msg":"Record not found"}` + "\r\n", msg: "Record not found", text: "404 Record not found",
 	},
 	"text as JSON": {
-		status: 400, contentType: typeJSON, body: "Bad Request\n", msg: "Bad Request", text: "400 Bad Request",
+		status: 400, contentType: typeJSON, body: "Bad Request\n", msg: "Bad Request", text: "400 Bad Request", foreign: true,
 	},
 
 	// Other forms seen behind the same host.
@@ -278,29 +277,44 @@ var errorBodies = map[string]errorCase{
 	},
 	"JSON:API": {
 		status: 400, contentType: typeJSONAPI, body: `{"errors":[{"title":"Forbidden","detail":"No access to it","code":"forbidden"},{"title":"Second"}]}`,
-		msg: "Forbidden", detail: "No access to it", code: "forbidden", text: "400 Forbidden: No access to it (forbidden)",
+		msg: "Forbidden", detail: "No access to it; Second", code: "forbidden", text: "400 Forbidden: No access to it; Second (forbidden)",
 	},
 	"JSON:API with msg": {
 		status: 400, contentType: typeJSONAPI, body: `{"errors":[{"title":"First","detail":"of errors","code":"1"}],"msg":"Own"}`,
-		msg: "Own", detail: "of errors", code: "1", text: "400 Own: of errors (1)",
+		msg: "Own", detail: "First; of errors", code: "1", text: "400 Own: First; of errors (1)",
 	},
 	"JSON:API with null first": {
 		status: 400, contentType: typeJSONAPI, body: `{"errors":[null,null,{"title":"Third"}]}`, msg: "Third", text: "400 Third",
 	},
 	"JSON:API without errors": {
-		status: 400, contentType: typeJSONAPI, body: `{"errors":[]}`, text: `400 {"errors":[]}`,
+		status: 400, contentType: typeJSONAPI, body: `{"errors":[]}`, text: `400 {"errors":[]}`, foreign: true,
 	},
 	"JSON:API of nulls": {
-		status: 400, contentType: typeJSONAPI, body: `{"errors":[null]}`, text: `400 {"errors":[null]}`,
+		status: 400, contentType: typeJSONAPI, body: `{"errors":[null]}`, text: `400 {"errors":[null]}`, foreign: true,
 	},
 	"JSON:API with text": {
-		status: 400, contentType: typeJSONAPI, body: `{"errors":["no"]}`, text: `400 {"errors":["no"]}`,
+		status: 400, contentType: typeJSONAPI, body: `{"errors":["no","", 7,"never"]}`, msg: "no", detail: "never", text: "400 no: never",
+	},
+	"title and errors of text": {
+		status: 400, contentType: typeJSON, body: `{"title":"An error occurred","status":400,"errors":["role is invalid","so is name"]}`,
+		msg: "An error occurred", detail: "role is invalid; so is name", text: "400 An error occurred: role is invalid; so is name",
+	},
+	"details": {
+		status: 400, contentType: typeJSON, body: `{"msg":"Bad request","details":"expires_at is odd"}`,
+		msg: "Bad request", detail: "expires_at is odd", text: "400 Bad request: expires_at is odd",
+	},
+	"errors of text alone": {
+		status: 404, contentType: typeJSON, body: `{"errors":"no such thing"}`, msg: "no such thing", text: "404 no such thing",
+	},
+	"one-time password in errors": {
+		status: 400, contentType: typeJSON, body: `{"title":"Bad","errors":["Invalid One-Time Password: again"]}`, msg: "Bad", detail: "Invalid One-Time Password: again",
+		is: []error{fastly.ErrOTPRequired}, text: "400 Bad: Invalid One-Time Password: again" + hintOTP,
 	},
 	"JSON:API in JSON:API": { // to any depth, reading it would take seconds
-		status: 400, contentType: typeJSONAPI, body: `{"errors":[{"errors":[{"title":"no"}]}]}`, text: `400 {"errors":[{"errors":[{"title":"no"}]}]}`,
+		status: 400, contentType: typeJSONAPI, body: `{"errors":[{"errors":[{"title":"no"}]}]}`, text: `400 {"errors":[{"errors":[{"title":"no"}]}]}`, foreign: true,
 	},
 	"errors of an object": {
-		status: 400, contentType: typeJSON, body: `{"errors":{"title":"no"}}`, text: `400 {"errors":{"title":"no"}}`,
+		status: 400, contentType: typeJSON, body: `{"errors":{"title":"no"}}`, msg: "no", text: "400 no",
 	},
 	"RFC 9457": {
 		status: 400, contentType: typeProblem, body: `{"type":"about:blank","title":"Bad Request","detail":"expires_at is odd","status":400}`,
@@ -343,14 +357,14 @@ var errorBodies = map[string]errorCase{
 	},
 
 	// Nothing, and odd things.
-	"empty":       {status: 404, contentType: typeJSON, text: "404 Not Found"},
-	"white space": {status: 404, contentType: typeJSON, body: " \r\n\t", text: "404 Not Found"},
+	"empty":       {status: 404, contentType: typeJSON, text: "404 Not Found", foreign: true},
+	"white space": {status: 404, contentType: typeJSON, body: " \r\n\t", text: "404 Not Found", foreign: true},
 	"empty, of a status without a name": {
 		status: 599, text: "599 (no reason given)",
 	},
-	"empty object": {status: 400, contentType: typeJSON, body: `{}`, text: "400 {}"},
+	"empty object": {status: 400, contentType: typeJSON, body: `{}`, text: "400 {}", foreign: true},
 	"nulls": {
-		status: 400, contentType: typeJSON, body: `{"msg":null,"detail":null,"code":null}`, text: `400 {"msg":null,"detail":null,"code":null}`,
+		status: 400, contentType: typeJSON, body: `{"msg":null,"detail":null,"code":null}`, text: `400 {"msg":null,"detail":null,"code":null}`, foreign: true,
 	},
 	"empty strings": {
 		status: 404, contentType: typeJSON, body: `{"msg":"","detail":"","code":"","title":"Not here"}`, msg: "Not here", text: "404 Not here",
@@ -360,7 +374,7 @@ var errorBodies = map[string]errorCase{
 	},
 	"objects where text belongs": {
 		status: 400, contentType: typeJSON, body: `{"msg":{"en":"Bad"},"detail":["Bad request"],"code":true}`,
-		text: `400 {"msg":{"en":"Bad"},"detail":["Bad request"],"code":true}`,
+		text: `400 {"msg":{"en":"Bad"},"detail":["Bad request"],"code":true}`, foreign: true,
 	},
 	"escaped names": {
 		status: 400, contentType: typeJSON, body: `{"\u006dsg":"Bad request"}`, msg: "Bad request", text: "400 Bad request",
@@ -372,20 +386,46 @@ var errorBodies = map[string]errorCase{
 	"duplicate names": {
 		status: 404, contentType: typeJSON, body: `{"msg":"Record not found","msg":"Record not found"}`, msg: "Record not found", text: "404 Record not found",
 	},
+	"number for msg": {status: 404, contentType: typeJSON, body: `{"msg":404}`, text: `404 {"msg":404}`, foreign: true},
+	"empty msg":      {status: 401, contentType: typeJSON, body: `{"msg":"","detail":"no"}`, detail: "no", text: "401 no", foreign: true},
+	"other case":     {status: 404, contentType: typeJSON, body: `{"Msg":"no","Title":"no"}`, text: `404 {"Msg":"no","Title":"no"}`, foreign: true},
+	"message": {
+		status: 403, contentType: typeJSON, body: `{"message":"Forbidden"}`, text: `403 {"message":"Forbidden"}`, foreign: true,
+	},
+	"error of OAuth": {
+		status: 401, contentType: typeJSON, body: `{"error":"invalid_token","error_description":"no"}`,
+		text: `401 {"error":"invalid_token","error_description":"no"}`, foreign: true,
+	},
+	"default backend": {status: 404, contentType: typeText, body: "default backend - 404", msg: "default backend - 404", text: "404 default backend - 404", foreign: true},
+	"nginx": {
+		status: 401, contentType: typeHTML, body: "<html><head><title>401 Authorization Required</title></head></html>",
+		msg: "401 Authorization Required", text: "401 401 Authorization Required", foreign: true,
+	},
+	"page that speaks of sudo": {
+		status: 403, contentType: typeHTML, body: "<title>POST /sudo: credentials are missing or invalid, expired at, invalid one-time password</title>",
+		msg:  "POST /sudo: credentials are missing or invalid, expired at, invalid one-time password",
+		text: "403 POST /sudo: credentials are missing or invalid, expired at, invalid one-time password", foreign: true,
+	},
+	"page of a 503 that speaks of sudo": {status: 503, contentType: typeText, body: "POST /sudo", msg: "POST /sudo", text: "503 POST /sudo", foreign: true},
+	"code alone that looks known":       {status: 400, contentType: typeJSON, body: `{"code":"2fa.verify"}`, code: "2fa.verify", text: "400 Bad Request (2fa.verify)", foreign: true},
+	"JSON that ends in its message": {
+		status: 404, contentType: typeJSON, body: `{"msg":"Record not f`, msg: "Record not f", text: "404 Record not f",
+	},
 	"JSON that ends early": {
-		status: 404, contentType: typeJSON, body: `{"msg":"Record not found","detail":"Cannot lo`, msg: "Record not found", text: "404 Record not found",
+		status: 404, contentType: typeJSON, body: `{"msg":"Record not found","detail":"Cannot lo`, msg: "Record not found", detail: "Cannot lo",
+		text: "404 Record not found: Cannot lo",
 	},
 	"JSON that breaks": {
 		status: 404, contentType: typeJSON, body: `{"msg":"Record not found" "detail":"Cannot load token"}`, msg: "Record not found", text: "404 Record not found",
 	},
 	"array": {
-		status: 400, contentType: typeJSON, body: `["Bad request"]`, msg: `["Bad request"]`, text: `400 ["Bad request"]`,
+		status: 400, contentType: typeJSON, body: `["Bad request"]`, msg: `["Bad request"]`, text: `400 ["Bad request"]`, foreign: true,
 	},
 	"control characters": {
 		status: 400, contentType: typeJSON, body: `{"msg":"one\r\ntwo\u001b[31m\u202e"}`, msg: "one\r\ntwo\x1b[31m\u202e", text: `400 one\r\ntwo\x1b[31m\u202e`,
 	},
 	"not UTF-8": {
-		status: 400, contentType: typeText, body: "caf\xe9", msg: "caf\xe9", text: "400 caf\ufffd",
+		status: 400, contentType: typeText, body: "caf\xe9", msg: "caf\xe9", text: "400 caf\ufffd", foreign: true,
 	},
 	"not UTF-8, in JSON": {
 		status: 400, contentType: typeJSON, body: `{"msg":"caf` + "\xe9" + `"}`, msg: "caf\ufffd", text: "400 caf\ufffd",
@@ -394,7 +434,7 @@ var errorBodies = map[string]errorCase{
 		status: 400, contentType: typeJSON, body: `{"msg":" Bad request ","detail":" no\t"}`, msg: " Bad request ", detail: " no\t", text: "400 Bad request :  no",
 	},
 	"message of white space": {
-		status: 400, contentType: typeJSON, body: `{"msg":" \n"}`, msg: " \n", text: "400 Bad Request",
+		status: 400, contentType: typeJSON, body: `{"msg":" \n"}`, msg: " \n", text: "400 Bad Request", foreign: true,
 	},
 }
 
@@ -420,8 +460,12 @@ func TestErrorBodyIsBounded(t *testing.T) {
 			got := responseError(t, err)
 			assert.Equal(t, body[:64<<10], got.Body)
 			assert.LessOrEqual(t, len(got.Msg), 64<<10)
-			assertMatches(t, err, fastly.ErrBadRequest)
-			assert.Less(t, len(err.Error()), 1<<10+100)
+			want := fastly.ErrInvalidResponse
+			if name == "JSON" {
+				want = fastly.ErrBadRequest
+			}
+			assertMatches(t, err, want)
+			assert.Less(t, len(err.Error()), 1<<10+120)
 			assert.Contains(t, err.Error(), "…")
 			assertOneLine(t, err)
 		})

@@ -11,7 +11,7 @@ import (
 )
 
 // RetryPolicy bounds the number of retries and the waits before them. The package comment says
-// which requests are retried; the README lists every case. The zero value of a field means its
+// which requests are retried; docs/retries.md lists every case. The zero value of a field means its
 // default; a negative one is an error of [NewClient].
 //
 // An [http.Transport] may retry by itself, uncounted: a read over HTTP/2; over HTTP/1, a request of
@@ -65,12 +65,12 @@ const (
 	classDone        class = iota // 2xx, read and understood
 	classNotSent                  // a DNS, dial or TLS failure that may be temporary
 	classNoResponse               // sent, and then no response, or none in time
-	classServerError              // 500, 502, 503, 504
+	classServerError              // 408, 500, 502, 503, 504
 	classTruncated                // 2xx with part of its body
 	classRateLimited              // 429
-	classClientError              // any other 4xx
-	classAmbiguous                // a response that proves nothing
-	classPermanent                // not applied, and would fail again
+	classClientError              // any other 4xx with the API's msg, which alone proves anything
+	classAmbiguous                // a response that proves nothing, perhaps not the API's
+	classPermanent                // not processed, and would fail again
 )
 
 func (c class) String() string {
@@ -80,59 +80,68 @@ func (c class) String() string {
 	}[c]
 }
 
-// maybeProcessed reports whether the API may have processed a request that is worth a retry.
-func (c class) maybeProcessed() bool { return c == classNoResponse || c == classServerError }
+// maybeProcessed reports whether the API may have processed the request.
+func (c class) maybeProcessed() bool {
+	return c == classNoResponse || c == classServerError || c == classTruncated || c == classAmbiguous
+}
 
 type decision struct {
 	retry   bool // attempts and time permitting
 	done    bool // the operation is complete, whatever the response
-	unknown bool // the error matches ErrOutcomeUnknown
+	unknown bool // the error, if the call ends with one, matches ErrOutcomeUnknown
 }
 
-// decide is the retry policy; the table in the README documents it. key says when the credential
-// may become another one; maybeProcessed, that an earlier attempt may have been processed.
-func decide(k kind, key changes, c class, status int, maybeProcessed bool) decision {
-	create, read := k == kindCreate, k == kindRead
-	unpinned := k == kindRevokeCurrent && key == changesPerAttempt // "current" may become another token
+// decide is the retry policy; docs/retries.md has it as a table. key says when the credential may
+// become another one; earlier, that an earlier attempt may have been processed.
+func decide(k kind, key changes, c class, status int, earlier bool) (d decision) {
+	create, read, current := k == kindCreate, k == kindRead, k == kindRevokeCurrent
+	unpinned := current && key == changesPerAttempt
+	unauthorized, notFound := status == http.StatusUnauthorized, status == http.StatusNotFound
 	switch c {
 	case classDone:
-		return decision{done: true}
+		d.done = true
 	case classNotSent, classRateLimited:
-		return decision{retry: true}
+		d.retry = true
 	case classNoResponse, classServerError:
-		unknown := create || unpinned
-		return decision{retry: !unknown, unknown: unknown}
+		d.retry = !create && !unpinned
 	case classTruncated:
-		return decision{retry: read, unknown: create, done: !read && !create}
-	case classAmbiguous:
-		return decision{unknown: create}
+		d.retry, d.done = read, !read && !create
 	case classClientError: // the token, or the key, may be gone because an earlier attempt revoked it
-		unauthorized, notFound := status == http.StatusUnauthorized, status == http.StatusNotFound
 		switch {
-		case !maybeProcessed, unpinned:
+		case !earlier, unpinned:
 		case k == kindRevoke:
-			return decision{done: notFound, unknown: unauthorized}
-		case k == kindRevokeCurrent: // a key that may not revoke itself gets a 403 as well
-			return decision{done: notFound || unauthorized, unknown: status == http.StatusForbidden}
+			d.done, d.unknown = notFound, unauthorized
+		case current: // a key that may not revoke itself gets a 403 as well
+			d.done, d.unknown = notFound || unauthorized, status == http.StatusForbidden
 		case k == kindRevokeBulk:
-			return decision{unknown: notFound || unauthorized}
+			d.unknown = notFound || unauthorized
 		}
 	}
-	return decision{}
+	// Repeated, these would make another token, or revoke another one.
+	if create || current && key != changesNever {
+		d.unknown = !d.done && (earlier || c.maybeProcessed())
+	}
+	return d
 }
 
 // classifyStatus classifies a response that is not a 2xx.
 func classifyStatus(status int) class {
-	switch {
-	case status == http.StatusTooManyRequests:
+	switch status {
+	case http.StatusTooManyRequests:
 		return classRateLimited
-	case status == http.StatusInternalServerError, status == http.StatusBadGateway,
-		status == http.StatusServiceUnavailable, status == http.StatusGatewayTimeout:
+	case http.StatusRequestTimeout, http.StatusInternalServerError, http.StatusBadGateway,
+		http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		return classServerError
-	case status/100 == 4:
-		return classClientError
-	case status/100 == 3 && status != http.StatusSeeOther: // RFC 9110, section 15.4.4: processed
+	case http.StatusSeeOther: // RFC 9110, section 15.4.4: processed
+		return classAmbiguous
+	case http.StatusProxyAuthRequired: // the proxy has not passed it on
 		return classPermanent
+	}
+	switch status / 100 {
+	case 3:
+		return classPermanent
+	case 4:
+		return classClientError
 	}
 	return classAmbiguous
 }
@@ -145,7 +154,8 @@ func classifyDecoding(err error) class {
 	case isA[*truncatedError](err):
 		return classTruncated
 	}
-	if recovered, ok := errors.AsType[*recoveredError](err); ok && !recovered.unverified {
+	recovered, ok := errors.AsType[*recoveredError](err)
+	if ok && !recovered.unverified {
 		return classPermanent // the token is known to exist
 	}
 	return classAmbiguous
@@ -163,16 +173,24 @@ func classifyFailure(err error, sent bool) class {
 }
 
 // isPermanent reports whether err, of a request that was not sent, is likely to recur: the request
-// was rejected, the host does not exist, or its certificate or TLS is wrong.
+// was rejected, or the server's certificate or TLS is wrong.
 func isPermanent(err error) bool {
-	if dns, ok := errors.AsType[*net.DNSError](err); ok {
-		return dns.IsNotFound
-	}
 	// If a proxy refuses a CONNECT, net/http's error is the status text alone.
-	if text := err.Error(); text == http.StatusText(http.StatusProxyAuthRequired) || text == http.StatusText(http.StatusForbidden) {
-		return true
-	}
-	return isA[*rejectedError](err) || isA[*tls.CertificateVerificationError](err) || isA[tls.RecordHeaderError](err)
+	text := err.Error()
+	return text == http.StatusText(http.StatusProxyAuthRequired) ||
+		text == http.StatusText(http.StatusForbidden) ||
+		isA[*rejectedError](err) || isA[*tls.CertificateVerificationError](err) || isPlainHTTP(err)
+}
+
+// isPlainHTTP reports whether err says that the server does not speak TLS.
+func isPlainHTTP(err error) bool {
+	return isA[tls.RecordHeaderError](err) || errors.Is(err, http.ErrSchemeMismatch)
+}
+
+// isBeforeSending reports whether err comes from a transport that had not sent the request yet.
+func isBeforeSending(err error) bool {
+	dns, ok := errors.AsType[*net.DNSError](err)
+	return ok && dns.IsNotFound || isPermanent(err)
 }
 
 func isA[E error](err error) bool {

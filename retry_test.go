@@ -31,45 +31,53 @@ import (
 )
 
 // The columns of the retry table, in its order.
-var columns = []struct {
+var columns = [7]struct {
 	kind fastly.Kind
 	key  fastly.Changes
 }{
 	{fastly.KindRead, fastly.ChangesPerAttempt},
 	{fastly.KindRevoke, fastly.ChangesPerAttempt},
+	{fastly.KindRevokeBulk, fastly.ChangesPerAttempt},
+	{fastly.KindRevokeCurrent, fastly.ChangesNever},
 	{fastly.KindRevokeCurrent, fastly.ChangesPerCall},
 	{fastly.KindRevokeCurrent, fastly.ChangesPerAttempt},
-	{fastly.KindRevokeBulk, fastly.ChangesPerAttempt},
 	{fastly.KindCreate, fastly.ChangesPerAttempt},
 }
 
 func TestDecideEveryCell(t *testing.T) {
 	t.Parallel()
 	const (
-		first = 1 << iota // holds if no earlier attempt may have been applied
+		first = 1 << iota // holds if no earlier attempt may have been processed
 		later             // holds if one may have been
+		both  = first | later
+
+		done, fail, retry, unknown = "done", "fail", "retry", "unknown"
+		retryUnknown               = "retry, else unknown"
 	)
-	always := first | later
 	rows := []struct {
 		what   string
 		class  fastly.Class
 		status []int
 		when   int
-		want   [6]string // read, revoke, revoke current, revoke current under WithTransport, revoke bulk, create
+		// read, revoke, revoke bulk, revoke current: by WithAPIKey, WithAPIKeyFunc, WithTransport; create
+		want [7]string
 	}{
-		{"done", fastly.ClassDone, []int{200, 204}, always, [6]string{"done", "done", "done", "done", "done", "done"}},
-		{"not sent", fastly.ClassNotSent, []int{0}, always, [6]string{"retry", "retry", "retry", "retry", "retry", "retry"}},
-		{"no response", fastly.ClassNoResponse, []int{0}, always, [6]string{"retry", "retry", "retry", "unknown", "retry", "unknown"}},
-		{"server error", fastly.ClassServerError, []int{500, 502, 503, 504}, always, [6]string{"retry", "retry", "retry", "unknown", "retry", "unknown"}},
-		{"truncated", fastly.ClassTruncated, []int{200, 204}, always, [6]string{"retry", "done", "done", "done", "done", "unknown"}},
-		{"rate limited", fastly.ClassRateLimited, []int{429}, always, [6]string{"retry", "retry", "retry", "retry", "retry", "retry"}},
-		{"first client error", fastly.ClassClientError, []int{400, 401, 403, 404, 409, 410, 422, 451, 499}, first, [6]string{"fail", "fail", "fail", "fail", "fail", "fail"}},
-		{"later 404", fastly.ClassClientError, []int{404}, later, [6]string{"fail", "done", "done", "fail", "unknown", "fail"}},
-		{"later 401", fastly.ClassClientError, []int{401}, later, [6]string{"fail", "unknown", "done", "fail", "unknown", "fail"}},
-		{"later 403", fastly.ClassClientError, []int{403}, later, [6]string{"fail", "fail", "unknown", "fail", "fail", "fail"}},
-		{"later client error", fastly.ClassClientError, []int{400, 409, 410, 422, 451, 499}, later, [6]string{"fail", "fail", "fail", "fail", "fail", "fail"}},
-		{"ambiguous", fastly.ClassAmbiguous, []int{200, 204, 303, 501, 520}, always, [6]string{"fail", "fail", "fail", "fail", "fail", "unknown"}},
-		{"permanent", fastly.ClassPermanent, []int{0, 301, 302, 307, 308}, always, [6]string{"fail", "fail", "fail", "fail", "fail", "fail"}},
+		{"done", fastly.ClassDone, []int{200, 204}, both, [7]string{done, done, done, done, done, done, done}},
+		{"not sent", fastly.ClassNotSent, []int{0}, first, [7]string{retry, retry, retry, retry, retry, retry, retry}},
+		{"not sent", fastly.ClassNotSent, []int{0}, later, [7]string{retry, retry, retry, retry, retryUnknown, retryUnknown, retryUnknown}},
+		{"rate limited", fastly.ClassRateLimited, []int{429}, first, [7]string{retry, retry, retry, retry, retry, retry, retry}},
+		{"rate limited", fastly.ClassRateLimited, []int{429}, later, [7]string{retry, retry, retry, retry, retryUnknown, retryUnknown, retryUnknown}},
+		{"no response", fastly.ClassNoResponse, []int{0}, both, [7]string{retry, retry, retry, retry, retryUnknown, unknown, unknown}},
+		{"server error", fastly.ClassServerError, []int{408, 500, 502, 503, 504}, both, [7]string{retry, retry, retry, retry, retryUnknown, unknown, unknown}},
+		{"truncated", fastly.ClassTruncated, []int{200, 204}, both, [7]string{retry, done, done, done, done, done, unknown}},
+		{"first client error", fastly.ClassClientError, []int{400, 401, 403, 404, 409, 410, 422, 451, 499}, first, [7]string{fail, fail, fail, fail, fail, fail, fail}},
+		{"later 404", fastly.ClassClientError, []int{404}, later, [7]string{fail, done, unknown, done, done, unknown, unknown}},
+		{"later 401", fastly.ClassClientError, []int{401}, later, [7]string{fail, unknown, unknown, done, done, unknown, unknown}},
+		{"later 403", fastly.ClassClientError, []int{403}, later, [7]string{fail, fail, fail, unknown, unknown, unknown, unknown}},
+		{"later client error", fastly.ClassClientError, []int{400, 409, 410, 422, 451, 499}, later, [7]string{fail, fail, fail, fail, unknown, unknown, unknown}},
+		{"ambiguous", fastly.ClassAmbiguous, []int{101, 200, 204, 303, 400, 401, 403, 404, 501, 520}, both, [7]string{fail, fail, fail, fail, unknown, unknown, unknown}},
+		{"permanent", fastly.ClassPermanent, []int{0, 301, 302, 307, 308, 401, 403, 404, 407}, first, [7]string{fail, fail, fail, fail, fail, fail, fail}},
+		{"permanent", fastly.ClassPermanent, []int{0, 301, 302, 307, 308, 401, 403, 404, 407}, later, [7]string{fail, fail, fail, fail, unknown, unknown, unknown}},
 	}
 	covered := map[fastly.Class]bool{}
 	for _, row := range rows {
@@ -99,9 +107,10 @@ func TestClassifyStatusOfEveryStatus(t *testing.T) {
 		}
 		want := fastly.ClassPermanent
 		switch {
+		case status == 407:
 		case status == 429:
 			want = fastly.ClassRateLimited
-		case slices.Contains([]int{500, 502, 503, 504}, status):
+		case slices.Contains([]int{408, 500, 502, 503, 504}, status):
 			want = fastly.ClassServerError
 		case status >= 400 && status <= 499:
 			want = fastly.ClassClientError
@@ -214,7 +223,7 @@ func assertTokenMayExist(t *testing.T, err error) {
 	require.ErrorIs(t, err, fastly.ErrOutcomeUnknown)
 	assert.ErrorContains(t, err, "a token may have been created")
 	assert.ErrorContains(t, err, strconv.Quote(someName))
-	assert.ErrorContains(t, err, "ListTokensUser")
+	assert.ErrorContains(t, err, "in a list of the user's tokens")
 	assertOneLine(t, err)
 }
 
@@ -326,7 +335,7 @@ func TestClientErrorAfterARevokeWithoutAResponse(t *testing.T) {
 					"403 RevokeTokenCurrent": "an earlier attempt may have revoked the token: check it with another key",
 					"404 BulkRevokeTokens":   "an earlier attempt may have revoked some or all of the tokens: list them to see",
 				}[fmt.Sprint(status, " ", name)]
-				assert.ErrorContains(t, err, cmp.Or(hint, "the revoke may have been applied nevertheless; revoking again is safe"))
+				assert.ErrorContains(t, err, cmp.Or(hint, hintRevoked))
 				assert.ErrorContains(t, err, "(after 2 attempts)")
 			})
 		}
@@ -342,6 +351,116 @@ func TestSudoAfterARevokeWithoutAResponseIsAnError(t *testing.T) {
 	assertMatches(t, r.do(), fastly.ErrForbidden, fastly.ErrSudoRequired)
 	r.assertRequests(2)
 	r.assertApplied(false)
+}
+
+// Whatever stands in the way says nothing about the token.
+func TestForeignClientErrorAfterARevokeWithoutAResponse(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{401, 403, 404} {
+		for _, name := range []string{"RevokeTokenCurrent", "RevokeToken", "BulkRevokeTokens"} {
+			for _, body := range []string{"default backend - 404", `{"message":"Forbidden"}`, `{"title":"Not Found","status":404}`, `{"errors":[{"title":"gone"}]}`} {
+				r := newRig(t, operationNamed(name))
+				r.srv.Inject(fastlytest.Fault{Kind: fastlytest.CutBefore})
+				r.srv.Inject(fastlytest.Fault{Kind: fastlytest.Status, Status: status, Body: body})
+				err := r.do()
+				want := fastly.ErrInvalidResponse
+				if strings.Contains(body, "title") {
+					want = statusSentinel(status)
+				}
+				assertMatches(t, err, want)
+				require.ErrorContains(t, err, hintRevoked)
+				require.ErrorContains(t, err, "(after 2 attempts)")
+				r.assertRequests(2)
+				r.assertApplied(false)
+			}
+		}
+	}
+}
+
+// The next call would revoke the next token.
+func TestRevokeCurrentOfAKeyThatChangesIsNotToBeRepeated(t *testing.T) {
+	t.Parallel()
+	foreign := fastlytest.Fault{Kind: fastlytest.StatusAfter, Status: 404, Body: "default backend - 404"}
+	cut := fastlytest.Fault{Kind: fastlytest.CutAfter}
+	status := func(status int) fastlytest.Fault { return fastlytest.Fault{Kind: fastlytest.Status, Status: status} }
+	for name, test := range map[string]struct {
+		faults []fastlytest.Fault
+		want   []error // nil: success
+	}{
+		"401 at once":             {[]fastlytest.Fault{status(401)}, []error{fastly.ErrUnauthorized, fastly.ErrInvalidCredentials}},
+		"403 at once":             {[]fastlytest.Fault{status(403)}, []error{fastly.ErrForbidden}},
+		"407 at once":             {[]fastlytest.Fault{{Kind: fastlytest.Status, Status: 407, Body: "proxy"}}, []error{fastly.ErrInvalidResponse}},
+		"no response":             {[]fastlytest.Fault{cut}, nil}, // and then a 401
+		"no response, and no end": {[]fastlytest.Fault{{Kind: fastlytest.CutAfter, Times: -1}}, []error{fastly.ErrOutcomeUnknown}},
+		"500, and no end":         {[]fastlytest.Fault{{Kind: fastlytest.StatusAfter, Status: 500, Times: -1}}, []error{fastly.ErrOutcomeUnknown, fastly.ErrServer}},
+		"501":                     {[]fastlytest.Fault{status(501)}, []error{fastly.ErrOutcomeUnknown, fastly.ErrServer}},
+		"foreign at once":         {[]fastlytest.Fault{foreign}, []error{fastly.ErrOutcomeUnknown, fastly.ErrInvalidResponse}},
+		"foreign later":           {[]fastlytest.Fault{cut, foreign}, []error{fastly.ErrOutcomeUnknown, fastly.ErrInvalidResponse}},
+		"page of a portal":        {[]fastlytest.Fault{{Kind: fastlytest.Garbage}}, []error{fastly.ErrOutcomeUnknown, fastly.ErrInvalidResponse}},
+		"403 later":               {[]fastlytest.Fault{cut, status(403)}, []error{fastly.ErrOutcomeUnknown, fastly.ErrForbidden}},
+		"400 later":               {[]fastlytest.Fault{cut, status(400)}, []error{fastly.ErrOutcomeUnknown, fastly.ErrBadRequest}},
+		"429 later, too long":     {[]fastlytest.Fault{cut, rateLimited("3600")}, []error{fastly.ErrOutcomeUnknown, fastly.ErrRateLimited}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, operationNamed("RevokeTokenCurrent"))
+			next := addToken(r.srv, r.victim.UserID)
+			keys := []fastly.Secret{r.victim.AccessToken, next.AccessToken}
+			r.client = mustClient(t, fastly.WithBaseURL(r.srv.URL), fastly.WithAPIKeyFunc(func(context.Context) (fastly.Secret, error) {
+				key := keys[0]
+				keys = keys[1:]
+				return key, nil
+			}))
+			skipWaits(r.client)
+			for _, fault := range test.faults {
+				r.srv.Inject(fault)
+			}
+			err := r.do()
+			if test.want == nil {
+				require.NoError(t, err)
+				return
+			}
+			assertMatches(t, err, test.want...)
+			assert.NotContains(t, err.Error(), "again")
+			assert.Equal(t, isUnknown(err), strings.HasSuffix(err.Error(), "; the token may have been revoked: check it with another key"), err)
+			assert.Len(t, keys, 1, "one key for all attempts")
+		})
+	}
+}
+
+func TestRequestTimeoutIsTreatedAsA503(t *testing.T) {
+	t.Parallel()
+	for _, body := range []string{"", `{"msg":"no"}`, "<title>408 Request Time-out</title>", `{"message":"no"}`} {
+		for _, op := range operations {
+			r := newRig(t, op)
+			r.srv.Inject(fastlytest.Fault{Kind: fastlytest.Status, Status: 408, Body: body, Header: http.Header{"Retry-After": {"3"}}})
+			err := r.do()
+			if op.kind == fastly.KindCreate {
+				assertTokenMayExist(t, err)
+				assertMatches(t, err, fastly.ErrServer, fastly.ErrOutcomeUnknown)
+				assert.Equal(t, 408, responseError(t, err).StatusCode)
+				continue
+			}
+			require.NoError(t, err)
+			r.assertRequests(2)
+			assert.Equal(t, []time.Duration{3 * time.Second}, r.waits.all())
+		}
+	}
+}
+
+// A number that no integer holds is no reason to retry at once.
+func TestWaitThatIsTooLongFailsImmediately(t *testing.T) {
+	t.Parallel()
+	for _, wait := range []string{"31", "30.5", "18446744073709551616", strings.Repeat("9", 500), testTime.Add(time.Hour).Format(time.RFC3339)} {
+		for _, status := range []int{408, 429, 503} {
+			r := newRig(t, operationNamed("GetToken"))
+			r.srv.Inject(fastlytest.Fault{Kind: fastlytest.Status, Status: status, Body: `{"msg":"no"}`, Header: http.Header{"Retry-After": {wait}}})
+			err := r.do()
+			assert.Equal(t, status, responseError(t, err).StatusCode)
+			assert.Greater(t, responseError(t, err).RetryAfter, 30*time.Second, wait)
+			r.assertRequests(1)
+		}
+	}
 }
 
 func TestRevokeTokenAfterNoResponseAndARateLimit(t *testing.T) {
@@ -398,7 +517,8 @@ func TestRevokeCurrentUnderATransportIsNotRetriedOnceItMayBeApplied(t *testing.T
 		{"429, then 500", []fastlytest.Fault{rateLimited("1"), {Kind: fastlytest.Status, Status: 500}}, 2, false, []error{fastly.ErrOutcomeUnknown, fastly.ErrServer}},
 		{"401", []fastlytest.Fault{{Kind: fastlytest.Status, Status: 401}}, 1, false, []error{fastly.ErrUnauthorized, fastly.ErrInvalidCredentials}},
 		{"404", []fastlytest.Fault{{Kind: fastlytest.Status, Status: 404}}, 1, false, []error{fastly.ErrNotFound}},
-		{"501", []fastlytest.Fault{{Kind: fastlytest.Status, Status: 501}}, 1, false, []error{fastly.ErrServer}},
+		{"501", []fastlytest.Fault{{Kind: fastlytest.Status, Status: 501}}, 1, false, []error{fastly.ErrOutcomeUnknown, fastly.ErrServer}},
+		{"foreign 404", []fastlytest.Fault{{Kind: fastlytest.Status, Status: 404, Body: "default backend - 404"}}, 1, false, []error{fastly.ErrOutcomeUnknown, fastly.ErrInvalidResponse}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -551,6 +671,9 @@ func TestRequestsThatWereNotSentAreRetried(t *testing.T) {
 				Err: "i/o timeout", Name: "api.fastly.com", IsTimeout: true, IsTemporary: true,
 			}}
 		},
+		"name not found": func() (net.Conn, error) {
+			return nil, &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: "api.fastly.com", IsNotFound: true}}
+		},
 		"name server out of order": func() (net.Conn, error) {
 			return nil, &net.DNSError{Err: "server misbehaving", Name: "api.fastly.com", IsTemporary: true}
 		},
@@ -580,22 +703,19 @@ func TestRequestsThatWereNotSentAreRetried(t *testing.T) {
 
 func TestPermanentFailuresAreNotRetried(t *testing.T) {
 	t.Parallel()
-	noHost := &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: "api.fastly.invalid", IsNotFound: true}}
 	for name, test := range map[string]struct {
-		dial  error
 		spoil func(*tls.Config)
 		text  string
 	}{
-		"no such host":      {noHost, func(*tls.Config) {}, "no such host"},
-		"unknown authority": {nil, func(c *tls.Config) { c.RootCAs = x509.NewCertPool() }, "certificate"},
+		"unknown authority": {func(c *tls.Config) { c.RootCAs = x509.NewCertPool() }, "certificate"},
 		// The test certificate is for example.com and addresses.
-		"another name": {nil, func(c *tls.Config) { c.ServerName = "api.fastly.com" }, "not api.fastly.com"},
-		"expired":      {nil, func(c *tls.Config) { c.Time = func() time.Time { return time.Now().AddDate(200, 0, 0) } }, "certificate has expired"},
+		"another name": {func(c *tls.Config) { c.ServerName = "api.fastly.com" }, "not api.fastly.com"},
+		"expired":      {func(c *tls.Config) { c.Time = func() time.Time { return time.Now().AddDate(200, 0, 0) } }, "certificate has expired"},
 	} {
 		for _, op := range operations {
 			t.Run(name+"/"+op.name, func(t *testing.T) {
 				t.Parallel()
-				d := failingDialer(test.dial, 1<<30)
+				d := failingDialer(nil, 0)
 				r := newTLSRig(t, op, d, test.spoil)
 				err := r.do()
 				require.ErrorContains(t, err, test.text)

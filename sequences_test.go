@@ -38,6 +38,7 @@ const (
 	viewComplete   = "complete"  // the API's own 2xx
 	viewTruncated  = "truncated" // a 2xx whose JSON is cut off
 	viewNotAPI     = "not API"   // a 2xx that is not the API's
+	viewForeign    = "foreign"   // a 4xx that shows none of the API's forms
 )
 
 // step is what happens to one request.
@@ -67,6 +68,7 @@ var endlessStep = step{fastlytest.Fault{Kind: fastlytest.Endless}, true, viewNot
 // class. Stalls end by themselves, so that no outcome depends on time.
 var faultySteps = func() []step {
 	const pause = time.Millisecond
+	const keep = 50 // bytes, of a 4xx enough to see that it is the API's
 	// Without processing: what a captive portal sends, and a 2xx that is cut off
 	// before the first byte of JSON.
 	page := fastlytest.Fault{Kind: fastlytest.Status, Status: 200, Body: "<html><title>Sign in</title></html>"}
@@ -77,13 +79,15 @@ var faultySteps = func() []step {
 	steps := []step{
 		{fastlytest.Fault{Kind: fastlytest.CutBefore}, false, viewNoResponse},
 		{fastlytest.Fault{Kind: fastlytest.CutAfter}, true, viewNoResponse},
-		{fastlytest.Fault{Kind: fastlytest.CutMiddle}, true, viewTruncated},
+		{fastlytest.Fault{Kind: fastlytest.CutMiddle, Keep: keep}, true, viewTruncated},
 		{fastlytest.Fault{Kind: fastlytest.Stall, Delay: pause}, false, viewNoResponse},
 		{fastlytest.Fault{Kind: fastlytest.StallAfter, Delay: pause}, true, viewNoResponse},
-		{fastlytest.Fault{Kind: fastlytest.StallMiddle, Delay: pause}, true, viewTruncated},
+		{fastlytest.Fault{Kind: fastlytest.StallMiddle, Delay: pause, Keep: keep}, true, viewTruncated},
 		{part, false, viewTruncated},
 		{fastlytest.Fault{Kind: fastlytest.Garbage}, true, viewNotAPI},
 		{page, false, viewNotAPI},
+		{fastlytest.Fault{Kind: fastlytest.Status, Status: 404, Body: "default backend - 404"}, false, viewForeign},
+		{fastlytest.Fault{Kind: fastlytest.StatusAfter, Status: 403, Body: "<html><title>Blocked</title>"}, true, viewForeign},
 		{fastlytest.Fault{Kind: fastlytest.Redirect, Status: 301, Location: "/elsewhere"}, false, "301"},
 		{fastlytest.Fault{Kind: fastlytest.Redirect, Location: "/elsewhere"}, false, "307"},
 		{fastlytest.Fault{Kind: fastlytest.Delay, Delay: pause}, true, viewComplete},
@@ -177,7 +181,7 @@ func claimOf(k fastly.Kind, err error) claim {
 		return claimUnknown
 	case k == fastly.KindCreate:
 		return claimRejected
-	case errors.As(err, &response) && response.StatusCode/100 == 4 && !strings.Contains(err.Error(), "may have been applied"):
+	case errors.As(err, &response) && response.StatusCode/100 == 4 && !strings.Contains(err.Error(), "may be revoked"):
 		return claimRejected
 	}
 	return claimNone

@@ -11,9 +11,9 @@ import (
 // fails every call with [ErrInvalidArgument]. It is safe for concurrent use.
 //
 // A call with an invalid argument sends nothing; its error matches [ErrInvalidArgument]. A response
-// that is not a 2xx is a [*GenericTokenError]. A list of more than 64 MiB or 500,000 tokens is an
-// error, and so is a token of more than 1 MiB. Temporary failures are retried where that is safe:
-// see [RetryPolicy].
+// that is not a 2xx is a [*GenericTokenError]; a 2xx that can't be what it should be matches
+// [ErrInvalidResponse]. A list of more than 64 MiB or 500,000 tokens is an error, and so is a token
+// of more than 1 MiB. Temporary failures are retried where that is safe: see [RetryPolicy].
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/
 type TokensService struct {
 	client *Client
@@ -71,8 +71,9 @@ func (s *TokensService) GetTokenCurrent(ctx context.Context) (*TokenResponse, er
 }
 
 // ListTokensCustomer returns the tokens of a customer: GET /customer/{customer_id}/tokens. It needs
-// the key of a superuser. The list is complete, in no particular order, and empty but not nil if
-// there are none.
+// the key of a superuser. The list is in no particular order, and without an error it is complete,
+// and empty but not nil if there are none. With an error it holds the tokens that could be read, or
+// is nil if none could: that one is missing from it proves nothing.
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/customer/#list-tokens-customer
 func (s *TokensService) ListTokensCustomer(ctx context.Context, customerID string) ([]TokenResponse, error) {
 	if err := checkID("the customer ID", customerID); err != nil {
@@ -81,8 +82,10 @@ func (s *TokensService) ListTokensCustomer(ctx context.Context, customerID strin
 	return do(ctx, s, operation{kind: kindRead, method: http.MethodGet, path: "/customer/" + customerID + "/tokens"}, decodeTokens)
 }
 
-// ListTokensUser returns the tokens of the client's user: GET /tokens. The list is complete, in no
-// particular order, and empty but not nil if there are none.
+// ListTokensUser returns the tokens of the client's user: GET /tokens. The list is in no particular
+// order, and without an error it is complete, and empty but not nil if there are none. With an
+// error it holds the tokens that could be read, or is nil if none could: that one is missing from
+// it proves nothing.
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/user/#list-tokens-user
 func (s *TokensService) ListTokensUser(ctx context.Context) ([]TokenResponse, error) {
 	return do(ctx, s, operation{kind: kindRead, method: http.MethodGet, path: "/tokens"}, decodeTokens)
@@ -101,8 +104,9 @@ func (s *TokensService) RevokeToken(ctx context.Context, tokenID string) error {
 
 // RevokeTokenCurrent revokes the token that the client authenticates with: DELETE /tokens/self. All
 // attempts use the same key. If an earlier attempt may have been processed, a 401 or 404 is
-// success, and a 403 matches [ErrOutcomeUnknown]. With [WithTransport], an attempt that may have
-// been processed is not retried; the error then matches [ErrOutcomeUnknown].
+// success, and a 403 matches [ErrOutcomeUnknown]. With [WithAPIKeyFunc] and [WithTransport], so does
+// any error after an attempt that may have been processed, as the next call may revoke the next
+// token; with WithTransport, such an attempt is not retried either.
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/user/#revoke-token-current
 func (s *TokensService) RevokeTokenCurrent(ctx context.Context) error {
 	_, err := do(ctx, s, operation{kind: kindRevokeCurrent, method: http.MethodDelete, path: "/tokens/self"}, decodeRevoked)

@@ -178,7 +178,7 @@ func (w *watch) send(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	w.ReadCloser, resp.Body = resp.Body, w
+	w.ReadCloser, resp.Body = resp.Body, &plainBody{ReadCloser: w}
 	return resp, nil
 }
 
@@ -193,7 +193,7 @@ func (w *watch) sent(err error) bool {
 		return true // the header may have been sent without being reported as written
 	}
 	// What reports nothing counts as having sent, unless err comes from before that.
-	return !w.asked.Load() && (!w.standard || w.wrapped) && !isPermanent(err)
+	return !w.asked.Load() && (!w.standard || w.wrapped) && !isBeforeSending(err)
 }
 
 // ended returns why the attempt or its response body ended early, or nil.
