@@ -23,8 +23,9 @@ type wireToken struct {
 	Services      []string `json:"services"`
 	ServiceID     *string  `json:"service_id"`
 	// Of automation tokens only.
-	Role      string `json:"role,omitempty"`
-	TLSAccess *bool  `json:"tls_access,omitempty"`
+	LimitServices bool   `json:"limit_services,omitempty"`
+	Role          string `json:"role,omitempty"`
+	TLSAccess     *bool  `json:"tls_access,omitempty"`
 }
 
 func tokenJSON(t fastly.TokenResponse) wireToken {
@@ -47,6 +48,7 @@ func tokenJSON(t fastly.TokenResponse) wireToken {
 		Scope:         t.Scopes.String(),
 		Services:      notNil(t.Services),
 		ServiceID:     lastOrNull(t.Services),
+		LimitServices: t.LimitServices,
 	}
 	if t.UserID == "" {
 		w.asAutomationToken()

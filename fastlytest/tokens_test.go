@@ -204,6 +204,16 @@ func TestAutomationTokenBelongsToNoUser(t *testing.T) {
 	assertProblem(t, a.send("GET", "/tokens/self", key(k)), 401, "missing or invalid")
 }
 
+func TestTokenCanBeLimitedToNoService(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t)
+	k := a.AddToken("", fastly.TokenCreatedResponse{TokenResponse: fastly.TokenResponse{LimitServices: true}}).AccessToken
+	own := decode[map[string]any](t, a.send("GET", "/tokens/self", key(k)))
+	assert.Equal(t, true, own["limit_services"])
+	assert.Equal(t, []any{}, own["services"])
+	assert.NotContains(t, decode[map[string]any](t, a.send("GET", "/tokens/self", key(a.Key()))), "limit_services")
+}
+
 func TestAutomationTokenIsRevokedBySuperusersOfItsCustomer(t *testing.T) {
 	t.Parallel()
 	a, keys := people(t)
