@@ -70,7 +70,7 @@ func basicCredential(username string, password Secret) (credential, error) {
 	pair := base64.StdEncoding.EncodeToString([]byte(username + ":" + password.Reveal()))
 	return credential{
 		header:  http.Header{"Authorization": {"Basic " + pair}},
-		secrets: secrets{}.with(minToken, Secret(pair)).with(minPassword, password),
+		secrets: secrets{}.withAuthorization(pair).with(minPassword, password),
 	}, nil
 }
 
@@ -81,7 +81,7 @@ func (s secrets) withSent(resp *http.Response) secrets {
 	}
 	_, value, _ := strings.Cut(resp.Request.Header.Get("Authorization"), " ")
 	_, password, _ := resp.Request.BasicAuth()
-	return s.with(minToken, Secret(resp.Request.Header.Get("Fastly-Key"))).with(minToken, Secret(value)).with(minPassword, Secret(password))
+	return s.with(minToken, Secret(resp.Request.Header.Get("Fastly-Key"))).withAuthorization(value).with(minPassword, Secret(password))
 }
 
 // APIKeyTransport is an [http.RoundTripper], for any [http.Client], that adds an API key to

@@ -177,7 +177,7 @@ func attempt[T any](ctx context.Context, c *Client, op *operation, decode func(*
 	if err != nil {
 		class := classifyFailure(err, w.sent(err))
 		if class == classNoResponse {
-			secrets = secrets.withTokens(err.Error()) // net/http quotes a response that is not HTTP
+			secrets.tokens = true // net/http quotes a response that is not HTTP
 		}
 		return value, outcome{class: class, err: redactError(cmp.Or(w.ended(), err), secrets)}
 	}
@@ -195,7 +195,8 @@ func attempt[T any](ctx context.Context, c *Client, op *operation, decode func(*
 		if ended := w.ended(); ended != nil && !isA[*foreignError](err) {
 			err = truncated(ended, err) // even if the server noticed, and ended the body properly
 		}
-		err = redactError(err, secrets.withTokens(err.Error()))
+		secrets.tokens = true
+		err = redactError(err, secrets)
 		_, _ = io.CopyN(io.Discard, resp.Body, maxErrorBytes) // to its end, so that the connection can be reused
 	}
 	return value, outcome{class: classifyDecoding(err), status: resp.StatusCode, err: err}

@@ -238,7 +238,7 @@ func TestErrorOfOTPFuncEndsTheCall(t *testing.T) {
 		want string
 	}{
 		"error":           {"", errPhone, errPhone, "fastly: POST /tokens: the OTP function failed: the phone is off"},
-		"error and code":  {"314159", fmt.Errorf("code 314159: %w", errPhone), errPhone, "fastly: POST /tokens: the OTP function failed: code [REDACTED]: the phone is off"},
+		"error and code":  {"314159", fmt.Errorf("code 314159: %w", errPhone), errPhone, "fastly: POST /tokens: the OTP function failed: [REDACTED]"},
 		"line break":      {"314159\n", nil, fastly.ErrInvalidArgument, "fastly: POST /tokens: invalid argument: the OTP holds white space or a line break"},
 		"space in a code": {"314 159", nil, fastly.ErrInvalidArgument, "fastly: POST /tokens: invalid argument: the OTP holds white space or a line break"},
 	} {

@@ -64,8 +64,9 @@ var ErrInvalidArgument = errors.New("invalid argument")
 var ErrOutcomeUnknown = errors.New("fastly: outcome unknown")
 
 // GenericTokenError is a response that is not a 2xx. Msg, Detail, Code, Header and Body are
-// untrusted text: escape them before showing them, as Error does. Where they hold an access token
-// or a secret of the request, they are [REDACTED].
+// untrusted text: escape them before showing them, as Error does. A field, or a value of Header,
+// that holds an access token or a secret of the request is [REDACTED] as a whole, so a password
+// that is an ordinary word of 8 characters or more can withhold a message.
 //
 // One that a program makes, for a mock, matches sentinels by StatusCode, Code, Msg and Detail.
 type GenericTokenError struct {

@@ -484,7 +484,7 @@ func TestHeaderOfAnErrorIsRedactedInEachEncoding(t *testing.T) {
 					assert.Contains(t, got.Get(name), "[REDACTED]", name)
 					assertNoSecretIn(t, name, got.Get(name))
 				}
-				assert.Regexp(t, "^before .* after$", got.Get("X-Echo-0"))
+				assert.Equal(t, "[REDACTED]", got.Get("X-Echo-0"))
 			}
 		})
 	}

@@ -145,16 +145,13 @@ func readError(resp *http.Response, op *operation, limit RateLimit, s secrets, n
 	accessToken := scanString(text, "access_token")
 	e.holdsToken = op.kind == kindCreate && len(accessToken) >= accessTokenLength &&
 		!strings.ContainsFunc(accessToken, notInToken) && !slices.Contains(s.anywhere, accessToken)
-	if bytes.Contains(text, []byte("access_token")) { // perhaps encoded, or cut off
-		s = s.withTokens(string(text))
-	}
-	r := &redactor{secrets: s}
-	redact := r.redact
-	if e.cut {
-		redact = r.redactTruncated
-	}
-	e.Msg, e.Detail, e.Code, e.Body = redact(e.Msg), redact(e.Detail), redact(e.Code), redact(e.Body)
+	s.tokens = slices.ContainsFunc(forms(e.Body), func(form string) bool { // perhaps cut off
+		return strings.Contains(form, "access_token")
+	})
+	r := newRedactor(s)
 	e.Header = r.redactHeader(resp.Header)
+	r.truncated = e.cut
+	e.Msg, e.Detail, e.Code, e.Body = r.redact(e.Msg), r.redact(e.Detail), r.redact(e.Code), r.redact(e.Body)
 	if location, err := resp.Location(); err == nil && resp.StatusCode/100 == 3 {
 		e.redirectTo = r.redact(location.Host)
 	}

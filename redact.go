@@ -1,16 +1,16 @@
 package fastly
 
 import (
+	"bytes"
 	"errors"
-	"fmt"
 	"html"
 	"maps"
 	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/fastly-tokens/fastly/internal/terminal"
 )
@@ -21,14 +21,17 @@ const (
 	minPassword       = 8 // a shorter password may be a common word
 	accessTokenLength = 32
 	maxHeaderFields   = 64
-	maxHeaderValue    = 1 << 10
+	maxHeaderValue    = 1 << 10 // bytes
 )
 
-// secrets are texts to be redacted. A short one is likely to be part of a word, so it is redacted
-// only where it is a whole value.
-type secrets struct{ anywhere, whole []string }
+// secrets are what no text may show. A short one is likely to be part of a word, so it counts only
+// where it is a whole value.
+type secrets struct {
+	anywhere, whole []string
+	tokens          bool // words that may be access tokens count as well
+}
 
-// with adds a secret, to be redacted only as a whole value if it is shorter than length.
+// with adds a secret, which counts only as a whole value if it is shorter than length.
 func (s secrets) with(length int, secret Secret) secrets {
 	switch {
 	case secret == "":
@@ -40,170 +43,72 @@ func (s secrets) with(length int, secret Secret) secrets {
 	return s
 }
 
-// withTokens returns s and the words in text that may be an access token.
-func (s secrets) withTokens(text string) secrets {
-	for word := range strings.FieldsFuncSeq(text, notInToken) {
-		if len(word) >= accessTokenLength {
-			s = s.with(minToken, Secret(word))
+// withAuthorization adds the credentials of an Authorization header. In base64, they can be
+// repeated without padding and in the alphabet of URLs (RFC 4648, section 5).
+func (s secrets) withAuthorization(credentials string) secrets {
+	credentials = strings.TrimRight(credentials, "=")
+	inURLs := strings.NewReplacer("+", "-", "/", "_").Replace(credentials)
+	return s.with(minToken, Secret(credentials)).with(minToken, Secret(inURLs))
+}
+
+// redactor withholds untrusted text in which it finds a secret, however it is escaped there.
+type redactor struct {
+	secrets        // in each of their forms
+	truncated bool // texts were cut off, perhaps within a secret
+}
+
+func newRedactor(s secrets) *redactor {
+	return &redactor{secrets: secrets{forms(s.anywhere...), forms(s.whole...), s.tokens}}
+}
+
+// redact returns text, or [REDACTED] if there is a secret in it.
+func (r *redactor) redact(text string) string {
+	if slices.ContainsFunc(forms(text), r.holds) {
+		return redacted
+	}
+	return text
+}
+
+// holds reports whether there is a secret in one form of a text.
+func (r *redactor) holds(text string) bool {
+	for _, secret := range r.anywhere {
+		if strings.Contains(text, secret) || r.truncated && endsWithin(text, secret) {
+			return true
 		}
 	}
-	return s
+	for _, secret := range r.whole {
+		if strings.TrimSpace(text) == secret || strings.Contains(text, `"`+secret+`"`) {
+			return true
+		}
+	}
+	return r.tokens && r.holdsToken(text)
+}
+
+// endsWithin reports whether text ends with the beginning of a secret, and perhaps with a part of
+// an escape after it.
+func endsWithin(text, secret string) bool {
+	const maxEscape = 12
+	for n := minToken; n <= min(len(secret), len(text)); n++ {
+		if strings.Contains(text[max(0, len(text)-n-maxEscape):], secret[:n]) {
+			return true
+		}
+	}
+	return false
+}
+
+// holdsToken reports whether a word may be an access token, or is cut off and may begin one.
+func (r *redactor) holdsToken(text string) bool {
+	for word := range strings.FieldsFuncSeq(text, notInToken) {
+		isCut := r.truncated && len(word) >= minToken && strings.HasSuffix(text, word)
+		if isCut || len(word) >= accessTokenLength {
+			return true
+		}
+	}
+	return false
 }
 
 // notInToken reports whether r is no letter, digit, - or _, as all of an access token are.
 func notInToken(r rune) bool { return notAlphanumeric(r) && r != '-' && r != '_' }
-
-// redactor replaces secrets in untrusted text, however they are encoded there.
-type redactor struct {
-	secrets
-	encoded []string // every encoding of the secrets to be redacted anywhere, once needed
-}
-
-// redact is for one text; a redactor is for several.
-func redact(text string, s secrets) string { return (&redactor{secrets: s}).redact(text) }
-
-// forms returns what to look for in a text.
-func (r *redactor) forms(text string) []string {
-	if !strings.ContainsAny(text, `%&\+`) { // no encoding is in use
-		return r.anywhere
-	}
-	if r.encoded == nil {
-		for _, secret := range r.anywhere {
-			r.encoded = append(r.encoded, encodings(secret)...)
-		}
-	}
-	return r.encoded
-}
-
-func (r *redactor) redact(text string) string {
-	if slices.Contains(r.whole, text) {
-		return redacted
-	}
-	found := find(text, r.forms(text), 0)
-	for _, form := range encode(r.whole, jsonEncoders) { // as a value of a JSON body
-		found = append(found, find(text, []string{`"` + form + `"`}, 1)...)
-	}
-	return replace(text, found)
-}
-
-// redactTruncated is redact for text that was cut off, perhaps within a secret.
-func (r *redactor) redactTruncated(text string) string {
-	text = r.redact(text)
-	var found []span
-	for _, form := range r.forms(text) {
-		for n := min(len(form), len(text)); n >= minToken; n-- {
-			if strings.HasSuffix(text, form[:n]) {
-				found = append(found, span{len(text) - n, len(text)})
-			}
-		}
-	}
-	return replace(text, found)
-}
-
-type span struct{ start, end int }
-
-// find returns where the forms stand in text, less the margin on both sides.
-func find(text string, forms []string, margin int) (found []span) {
-	for _, form := range forms {
-		for from := 0; ; {
-			i := strings.Index(text[from:], form)
-			if i < 0 {
-				break
-			}
-			start := from + i
-			from = start + len(form)
-			found = append(found, span{start + margin, from - margin})
-		}
-	}
-	return found
-}
-
-func replace(text string, found []span) string {
-	slices.SortFunc(found, func(a, b span) int { return a.start - b.start })
-	var b strings.Builder
-	done := 0
-	for _, s := range found {
-		if s.start >= done {
-			b.WriteString(text[done:s.start])
-			b.WriteString(redacted)
-		}
-		done = max(done, s.end)
-	}
-	return b.String() + text[done:]
-}
-
-// encoders encode one character in the ways that servers and proxies do.
-var (
-	jsonEncoders = []func(string) string{
-		strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace,
-		strings.NewReplacer(`\`, `\\`, `"`, `\"`, `/`, `\/`).Replace,
-		strings.NewReplacer(`\`, `\\`, `"`, `\"`, "<", `\u003c`, ">", `\u003e`, "&", `\u0026`).Replace, // encoding/json
-		strings.NewReplacer(`\`, `\\`, `"`, `\"`, "<", `\u003c`, ">", `\u003e`, "&", `\u0026`, "/", `\/`).Replace,
-		quoteASCII, // Python
-		func(c string) string { return strings.ReplaceAll(quoteASCII(c), "/", `\/`) }, // PHP
-		func(c string) string { return eachUnit(c, `\u%04x`) },
-		func(c string) string { return eachUnit(c, `\u%04X`) },
-	}
-	htmlEncoders = []func(string) string{
-		html.EscapeString,
-		strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;", "'", "&apos;", "/", "&sol;").Replace,
-	}
-	otherEncoders = []func(string) string{
-		func(c string) string { return eachUnit(c, "&#%d;") },
-		func(c string) string { return eachUnit(c, "&#x%x;") },
-		url.QueryEscape,
-		url.PathEscape,
-		func(c string) string { return lowerEscape(url.QueryEscape(c)) },
-		func(c string) string { return lowerEscape(url.PathEscape(c)) },
-		func(c string) string { return strings.ReplaceAll(url.QueryEscape(c), "+", "%20") },
-		func(c string) string { return "%" + strings.ReplaceAll(fmt.Sprintf("% x", c), " ", "%") },
-		func(c string) string { return "%" + strings.ReplaceAll(fmt.Sprintf("% X", c), " ", "%") },
-	}
-)
-
-func quoteASCII(c string) string {
-	q := strconv.QuoteToASCII(c)
-	return q[1 : len(q)-1]
-}
-
-// eachUnit formats the UTF-16 units of a character.
-func eachUnit(c, format string) string {
-	var text []byte
-	for _, unit := range utf16.Encode([]rune(c)) {
-		text = fmt.Appendf(text, format, unit)
-	}
-	return string(text)
-}
-
-func lowerEscape(c string) string {
-	if strings.HasPrefix(c, "%") {
-		return strings.ToLower(c)
-	}
-	return c
-}
-
-// encodings returns a text in each way that it may be repeated, JSON in JSON and in HTML included.
-func encodings(text string) []string {
-	inJSON := encode([]string{text}, jsonEncoders)
-	nested := encode(inJSON, slices.Concat(jsonEncoders, htmlEncoders))
-	others := encode([]string{text}, slices.Concat(htmlEncoders, otherEncoders))
-	return slices.Concat(inJSON, nested, others, []string{text})
-}
-
-// encode returns each text by each encoder, without duplicates.
-func encode(texts []string, encoders []func(string) string) (forms []string) {
-	for _, text := range texts {
-		for _, encoder := range encoders {
-			var b strings.Builder
-			for _, r := range text {
-				b.WriteString(encoder(string(r)))
-			}
-			forms = append(forms, b.String())
-		}
-	}
-	slices.Sort(forms)
-	return slices.Compact(forms)
-}
 
 // redactHeader returns a bounded copy of a response header, without cookies and without the query
 // of a Location.
@@ -213,14 +118,14 @@ func (r *redactor) redactHeader(h http.Header) http.Header {
 		if len(clean) == maxHeaderFields {
 			break
 		}
-		// net/http changes the case of names.
-		inName := func(secret string) bool { return strings.Contains(strings.ToLower(name), strings.ToLower(secret)) }
-		if strings.EqualFold(name, "Set-Cookie") || len(name) > maxHeaderValue || slices.ContainsFunc(r.anywhere, inName) {
+		lower := strings.ToLower(name) // net/http changes the case
+		inName := func(secret string) bool { return strings.Contains(lower, strings.ToLower(secret)) }
+		if lower == "set-cookie" || len(name) > maxHeaderValue || slices.ContainsFunc(r.anywhere, inName) {
 			continue
 		}
 		values := slices.Clone(h[name])
 		for i, value := range values {
-			if strings.EqualFold(name, "Location") {
+			if lower == "location" {
 				value, _, _ = strings.Cut(value, "?")
 			}
 			values[i] = r.redact(value)
@@ -233,12 +138,9 @@ func (r *redactor) redactHeader(h http.Header) http.Header {
 // redactedError replaces an error whose text held a secret, and matches the same. It has no Unwrap,
 // since code that prints each error of a chain would print the secret. It holds the error in a
 // function, since package fmt prints fields for a verb that doesn't fit.
-type redactedError struct {
-	text string
-	err  func() error
-}
+type redactedError struct{ err func() error }
 
-func (e *redactedError) Error() string { return e.text }
+func (e *redactedError) Error() string { return redacted }
 
 // Is makes [errors.Is] look at the error itself.
 func (e *redactedError) Is(target error) bool { return errors.Is(e.err(), target) }
@@ -248,16 +150,111 @@ func (e *redactedError) As(target any) bool { return errors.As(e.err(), target) 
 
 // redactError returns err, or if its text holds a secret, a redacted error that matches the same.
 func redactError(err error, s secrets) error {
-	text := err.Error()
-	clean := redact(text, s)
 	for _, secret := range slices.Concat(s.anywhere, s.whole) {
-		// net/http quotes single words of a line that is not HTTP.
-		for word := range strings.FieldsSeq(secret) {
-			clean = redact(clean, secrets{}.with(minPassword, Secret(word)))
+		for word := range strings.FieldsSeq(secret) { // net/http quotes words of what is not HTTP
+			s = s.with(minPassword, Secret(word))
 		}
 	}
-	if clean == text {
+	if text := err.Error(); newRedactor(s).redact(text) == text {
 		return err
 	}
-	return &redactedError{clean, func() error { return err }}
+	return &redactedError{func() error { return err }}
+}
+
+// forms returns each text as it is, in its plain form, and in that without what it may lose in
+// another character set and without quotation marks, which some languages double.
+func forms(texts ...string) (all []string) {
+	for _, text := range texts {
+		form := plain(text)
+		all = append(all, text, form)
+		bare := strings.Map(func(r rune) rune {
+			if r >= utf8.RuneSelf || strings.ContainsRune("?\"'`", r) {
+				return -1
+			}
+			return r
+		}, form)
+		if len(bare) >= minToken {
+			all = append(all, bare)
+		}
+	}
+	return slices.Compact(all)
+}
+
+var spaces = strings.NewReplacer("+", " ", "\xA0", " ") // a no-break space, in Latin-1
+
+// plain undoes the escapes of URLs, HTML, JSON and programming languages, however often and in
+// whatever mixture they were applied: from right to left, so that what follows the beginning of an
+// escape is plain already. It leaves out other backslashes and characters beyond U+FFFF, and brings
+// Latin-1, UTF-8 and UTF-8 that was read as Latin-1 to Latin-1.
+func plain(text string) string {
+	buf := []byte(strings.ReplaceAll(text, `\\`, `\`)) // two may be the escape of one
+	start := len(buf)
+	for i := start - 1; i >= 0; i-- {
+		start--
+		buf[start] = buf[i]
+		for start < len(buf) {
+			length, decoded := unescape(buf[start:])
+			if length == 0 {
+				break
+			}
+			start += length - len(decoded)
+			copy(buf[start:], decoded)
+		}
+	}
+	return spaces.Replace(string(buf[start:]))
+}
+
+// unescape returns the length of the escape that text begins with, or zero, and what it stands for.
+func unescape(text []byte) (length int, decoded string) {
+	switch text[0] {
+	case '%':
+		return unescapeNumber(text)
+	case '\\':
+		length, decoded = unescapeNumber(text)
+		return max(length, 1), decoded
+	case '&':
+		name, _, _ := bytes.Cut(text[1:min(len(text), 40)], []byte("&"))
+		entity := "&" + string(name)
+		if decoded = html.UnescapeString(entity); decoded != entity {
+			return len(entity), decoded
+		}
+	default:
+		if r, size := utf8.DecodeRune(text); size > 1 && (r <= 0xFF || r > 0xFFFF) {
+			return size, latin1(r)
+		}
+	}
+	return 0, ""
+}
+
+// unescapeNumber is unescape for %41, \101, \x41, \u0041, %u0041, \U00000041, \x{41} and \u{41}.
+func unescapeNumber(text []byte) (length int, decoded string) {
+	next := string(text[:min(len(text), 12)]) + "            " // which are no digits
+	number, base, length := next[1:3], 16, 3
+	size := strings.IndexByte("xuU", next[1])
+	switch {
+	case size >= 0 && next[2] == '{':
+		number, _, _ = strings.Cut(next[3:], "}")
+		length = len(number) + len(`\u{}`)
+	case size >= 0:
+		length = 2 + 2<<size
+		number = next[2:length]
+	case next[0] == '\\':
+		number, base, length = next[1:4], 8, 4
+	}
+	n, err := strconv.ParseUint(number, base, 31)
+	if err != nil || base == 8 && n > 0xFF {
+		return 0, ""
+	}
+	return length, latin1(rune(n))
+}
+
+// latin1 returns a character in Latin-1 if that has it, otherwise in UTF-8, or not at all.
+func latin1(r rune) string {
+	if r <= 0xFF {
+		return string([]byte{byte(r)})
+	}
+	if r > 0xFFFF || utf16.IsSurrogate(r) {
+		return ""
+	}
+	return string(r)
 }
