@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -80,14 +81,20 @@ func (t object) texts(name string) (all []string, ok bool) {
 	return all, ok
 }
 
-// show describes fields.
+// show describes fields: of those that may be private, the form of the value.
 func (t object) show(names []string) string {
 	var shown []string
 	for _, name := range names {
-		shown = append(shown, fmt.Sprintf("%s is %.100q", name, fmt.Sprint(t[name])))
+		value := fmt.Sprintf("%.100q", fmt.Sprint(t[name]))
+		if !slices.Contains(public, name) {
+			value = "like " + regexp.MustCompile(`[\p{L}]`).ReplaceAllString(regexp.MustCompile(`\d`).ReplaceAllString(value, "9"), "x")
+		}
+		shown = append(shown, name+" is "+value)
 	}
 	return strings.Join(shown, ", ")
 }
+
+var public = append([]string{"scope", "scopes", "msg", "detail", "expiry_time"}, tokenTimes...)
 
 // step takes a step: most send one request.
 type step func(context.Context, *Probe) *response

@@ -33,9 +33,9 @@ Each fact has a check, over plain HTTP and without this library (package [intern
 check all of them on ` + "`fastlytest`" + `, which is as strict as this list, and no stricter. Anyone with an account can check them on
 the real API:
 
-    FASTLY_API_TOKEN=... go run ./verify-api     # in the folder tools
+    cd tools && GOWORK=off go run ./verify-api     # with a key in FASTLY_API_TOKEN
 
-That only reads. With ` + "`-write`" + ` it creates tokens for ten minutes and revokes them; ` + "`-help`" + ` says more. What it prints
+That only reads. With ` + "`--write`" + ` it creates tokens for ten minutes and revokes them; ` + "`--help`" + ` says more. What it prints
 at the end, with everything private replaced, is welcome in an issue: it moves facts up in this list, or out of it.
 
 "Needs" is what a check can't do without; "writes" means that it makes, confirms or revokes a token, or tries to, and

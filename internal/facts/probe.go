@@ -90,7 +90,7 @@ func (p *Probe) send(ctx context.Context, method, path, body string, header ...s
 	}
 	resp, err := client.Do(req)
 	if err != nil {
-		return &response{err: cantTell("no response: %v", err)}
+		return &response{err: cantTell("no response: %v", errors.Unwrap(err))} // without the URL
 	}
 	received, err := io.ReadAll(io.LimitReader(resp.Body, 16<<20))
 	if err := errors.Join(err, resp.Body.Close()); err != nil {
@@ -247,6 +247,9 @@ func (p *Probe) mark(r *response, ids ...string) {
 		}
 	}
 }
+
+// Live returns how many tokens of checks may not be revoked yet.
+func (p *Probe) Live() int { return len(p.made) - len(p.gone) }
 
 // CleanUp revokes the tokens that checks made, even if the response was lost, and
 // returns the names by ID of those that are left. sure reports whether the list of
