@@ -146,14 +146,15 @@ func (l lineWriter) Write(line []byte) (int, error) {
 
 // needs are the credentials of a command.
 type needs struct {
-	key   bool
-	login *login // nil: none
+	key    bool
+	unless *bool  // a flag with which the key is not needed
+	login  *login // nil: none
 }
 
 // check returns an error that names what is missing. It does not prompt.
 func (a *app) check(n needs) error {
 	var missing []string
-	if n.key || n.login != nil && n.login.byKey {
+	if n.key && (n.unless == nil || !*n.unless) || n.login != nil && n.login.byKey {
 		switch {
 		case a.key.err != nil:
 			return a.key.err

@@ -4,15 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/fastly-tokens/fastly"
-	"github.com/fastly-tokens/fastly/rotate"
+	"github.com/fastly-tokens/fastly/internal/atomicfile"
 )
 
 // cleanUpTime bounds a revoke that runs although the program is interrupted.
@@ -71,7 +69,7 @@ response is lost, the error says which name to look for.`,
 			err = errors.Join(err, &leftError{fmt.Errorf("token %s is not what was requested: %s", created.ID, more)})
 		}
 		// The token exists, whatever else went wrong, so keep it.
-		return errors.Join(err, a.keep(cmd.Context(), created, d, *asJSON))
+		return errors.Join(err, a.keep(created, d, *asJSON))
 	}
 	return a.prepared(needs{login: &l}, cmd)
 }
@@ -80,6 +78,7 @@ response is lost, the error says which name to look for.`,
 type destination struct {
 	out          string
 	force, print bool
+	note         string // what a new file will not have of the one that it replaces
 }
 
 // check makes sure, before a token is created, that it can be stored.
@@ -98,17 +97,11 @@ func (d *destination) check(a *app, asJSON bool) error {
 	case d.print:
 		return nil
 	}
-	info, err := os.Lstat(d.out)
-	switch {
-	case err == nil && !info.Mode().IsRegular():
-		err = fmt.Errorf("%q is not a regular file", d.out)
-	case err == nil && !d.force:
+	_, err := os.Lstat(d.out)
+	if err == nil && !d.force {
 		err = fmt.Errorf("%q exists: choose another file, or replace it with --force", d.out)
-	case errors.Is(err, fs.ErrNotExist):
-		err = nil
-	}
-	if err == nil {
-		err = checkWritable(filepath.Dir(d.out))
+	} else {
+		d.note, err = atomicfile.Disk{}.Check(d.out)
 	}
 	if err != nil {
 		return &usageError{err: fmt.Errorf("--out: %w", err)}
@@ -116,17 +109,8 @@ func (d *destination) check(a *app, asJSON bool) error {
 	return nil
 }
 
-// checkWritable checks that files can be created in the directory.
-func checkWritable(dir string) error {
-	f, err := os.CreateTemp(dir, ".fastly-token-*")
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Close(), os.Remove(f.Name()))
-}
-
 // keep stores the access token at its destination, or revokes it.
-func (a *app) keep(ctx context.Context, created *fastly.TokenCreatedResponse, d destination, asJSON bool) error {
+func (a *app) keep(created *fastly.TokenCreatedResponse, d destination, asJSON bool) error {
 	if d.print {
 		if err := a.print(created.AccessToken.Reveal() + "\n"); err != nil {
 			return a.giveBack(created, err)
@@ -134,28 +118,30 @@ func (a *app) keep(ctx context.Context, created *fastly.TokenCreatedResponse, d 
 		a.say("created token %s, named %q", escape(created.ID), escape(created.Name))
 		return nil
 	}
-	if !d.force { // the file may have been created meanwhile
-		f, err := os.OpenFile(d.out, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-		if err != nil {
-			return a.giveBack(created, err)
-		}
-		_ = f.Close() // empty, and about to be replaced
-	}
 	// Write the token to disk even if the program is being interrupted.
-	if err := rotate.WriteFile(d.out).Put(context.WithoutCancel(ctx), created); err != nil {
-		if !errors.Is(err, rotate.ErrMaybeHandedOver) {
-			if !d.force {
-				_ = os.Remove(d.out)
-			}
-			return a.giveBack(created, err)
-		}
-		return &leftError{err}
+	write := atomicfile.Disk{}.Create // the file may have been created meanwhile
+	if d.force {
+		write = atomicfile.Disk{}.Replace
 	}
-	text := a.describe(&created.TokenResponse) + fmt.Sprintf("\nThe access token is in %q, which only you can read.\n", d.out)
+	written, err := write(d.out, []byte(created.AccessToken.Reveal()))
+	switch {
+	case err != nil && !written:
+		return a.giveBack(created, err)
+	case err != nil:
+		return &leftError{fmt.Errorf("token %s is in %q, but a crash of this machine may undo that: %w", created.ID, d.out, err)}
+	}
+	if d.note != "" {
+		a.say("%s", escape(d.note))
+	}
+	where := fmt.Sprintf("The access token is in %q.", d.out)
+	if !d.force {
+		where = fmt.Sprintf("The access token is in %q, which only you can read.", d.out)
+	}
+	text := a.describe(&created.TokenResponse) + "\n" + where + "\n"
 	if asJSON {
 		text = toJSON(created.TokenResponse)
 	}
-	return a.printDone(text, fmt.Sprintf("created token %s, named %q: it is in %q", escape(created.ID), created.Name, d.out))
+	return a.printDone(text, fmt.Sprintf("created token %s, named %q: it is in %q", created.ID, created.Name, d.out))
 }
 
 // giveBack revokes a token that could not be kept.

@@ -60,7 +60,7 @@ func TestDocsShowWhatTheProgramDoes(t *testing.T) {
 	d.session([]string{"get", oldID}, []string{"get", "0000000000000000000000"})
 
 	d.section("audit")
-	d.session([]string{"audit"}, []string{"audit", "--customer", "self", "--ignore", "global,all-services,expiring", "--revoke-unused", "--yes"}, []string{"audit", "--metrics"})
+	d.session([]string{"audit"}, []string{"audit", "--customer", "self", "--ignore", "global,all-services,expiring", "--revoke-unused", "--yes"})
 	d.text.WriteString("\nIn a terminal of 40 columns:\n")
 	d.set("COLUMNS", "40")
 	d.session([]string{"audit", "--customer", "self", "--ignore", "all-services,expiring,never-expires"})

@@ -13,38 +13,42 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fastly-tokens/fastly"
+	"github.com/fastly-tokens/fastly/internal/atomicfile"
 	"github.com/fastly-tokens/fastly/rotate"
 )
 
 func (a *app) rotateCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "rotate [ID] (--out FILE | -- COMMAND [ARGUMENT...])",
+		Use:   "rotate [ID | --current] (--out FILE | -- COMMAND [ARGUMENT...])",
 		Short: "Replace a token with a new one like it",
 		Long: `Replaces a token with a new one of the same name, scopes, services and lifetime:
 creates the new one, checks that it works, hands it over, and only then revokes
-the old one. The token is that of the environment, or the one with the given ID,
-which must belong to the same user. The name ends in random letters, which make
-it unique.
+the old one. Which token: that of the environment, the one with the given ID, or
+with --current the one that the file of --out holds, for a job that runs again
+and again. It must belong to the user of the token of the environment, which
+--current does not need if the old token has the scope global.
 
-The new token goes to a file (--out), which is replaced atomically and which
-only you can read, or to the standard input of a command. No line break follows
-it. A command must end with exit code 0 if and only if it has taken the token.
-Its environment has no credentials, as with exec.
+The new token goes to a file (--out), which is replaced atomically and keeps its
+owner and mode, but for access by others; or to the standard input of a command,
+without a line break. A command must end with exit code 0 if and only if it has
+taken the token, and read all of it. It gets no credentials in its environment.
 
 The new token is created by login. With --by-key it is created with the token of
 the environment, which the API accepts for five minutes after a POST to /sudo.
+Random letters at the end of its name make that unique.
 
 With --grace the old token still works for a while after the handover. The
 program waits for the end of that period, or with --no-wait leaves the revoke to
 the next run.
 
 If a step fails, the earlier ones are undone. After a crash or an interruption,
-run the same command again to finish the rotation. A state file records its
-progress. It holds no secret, and prevents a second run with the same file while
-the first one, or its command, still runs. It is beside the file of --out, or
-where --state says. For a command it is in the user's configuration directory:
+run the same command again, on the same machine, to finish the rotation: a state
+file records how far it got. It holds no secret, and keeps a second run from
+starting while the first one, or its command, still runs. If two machines rotate
+the same token, they must share one state file. It is beside the file of --out,
+or where --state says; for a command it is in the user's configuration directory,
 one file for each ID, and another one for runs without an ID.`,
-		Example: `  fastly-token rotate --out /etc/deploy/fastly-token --grace 10m
+		Example: `  fastly-token rotate --current --out /etc/purger/fastly-token --grace 10m
   fastly-token rotate 5sNpEx2UkYf9WdTa6mJv4G -- vault kv put kv/fastly token=-`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if n := cmd.ArgsLenAtDash(); n >= 0 {
@@ -58,6 +62,7 @@ one file for each ID, and another one for runs without an ID.`,
 	}
 	r := rotation{app: a}
 	fs := cmd.Flags()
+	fs.BoolVar(&r.current, "current", false, "rotate the token that the file of --out holds")
 	fs.StringVar(&r.out, "out", "", "`file` that gets the access token")
 	fs.Var(&r.ttl, "ttl", "`time` for which the new token works, such as 90d (default as long as the old one)")
 	fs.Var(&r.grace, "grace", "`time` for which the old token works after the handover")
@@ -76,7 +81,7 @@ one file for each ID, and another one for runs without an ID.`,
 		}
 		return r.run(cmd.Context(), *asJSON)
 	}
-	return a.prepared(needs{key: true, login: &r.login}, cmd)
+	return a.prepared(needs{key: true, unless: &r.current, login: &r.login}, cmd)
 }
 
 // rotation is one run of the command.
@@ -85,6 +90,7 @@ type rotation struct {
 	login          login
 	id, out, state string
 	ttl, grace     duration
+	current        bool
 	noWait         bool
 	command        []string
 }
@@ -93,14 +99,14 @@ func (r *rotation) run(ctx context.Context, asJSON bool) error {
 	if err := r.check(); err != nil {
 		return err
 	}
-	client, err := r.client()
+	client, err := r.clients(ctx)
 	if err != nil {
 		return err
 	}
 	engine := &rotate.Rotation{
 		Client: client, TokenID: r.id, Lifetime: time.Duration(r.ttl),
 		Connect: r.clientOf, Grace: time.Duration(r.grace), NoWait: true,
-		Journal: rotate.FileJournal(r.state),
+		Journal: rotate.FileJournal(r.state), Logger: r.logger(),
 	}
 	if r.out != "" {
 		engine.Handover = rotate.WriteFile(r.out)
@@ -113,23 +119,62 @@ func (r *rotation) run(ctx context.Context, asJSON bool) error {
 		engine.NoWait = false
 		result, err = engine.Run(ctx)
 	}
-	err = rotationError(err)
-	if asJSON {
-		return errors.Join(err, r.printJSON(rotated{
-			State: result.State.String(), Old: result.Old, New: result.New,
-			RevokeAt: result.RevokeAt, Revoked: append([]string{}, result.Revoked...), Left: append([]string{}, result.Left...),
-		}))
+	return r.report(result, rotationError(err), asJSON)
+}
+
+// clients returns the client that reads and revokes. With --current it finds the ID
+// of the token to rotate.
+func (r *rotation) clients(ctx context.Context) (client *fastly.Client, err error) {
+	if r.key.token != "" {
+		client, err = r.client()
 	}
+	if err != nil || !r.current {
+		return client, err
+	}
+	key, err := fastly.KeyFile(r.out)(ctx)
 	if err != nil {
+		return nil, fmt.Errorf("--current: %w", err)
+	}
+	holder, err := r.newClient("the token in "+r.out, fastly.WithAPIKey(key.Reveal()))
+	if err != nil {
+		return nil, err
+	}
+	token, err := holder.Tokens.GetTokenCurrent(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("--current: the token in %q: %w", r.out, err)
+	}
+	r.id = token.ID
+	if client == nil {
+		client = holder
+	}
+	return client, nil
+}
+
+// report prints the result. If stdout can't be written, stderr says what was done.
+func (r *rotation) report(result rotate.Result, err error, asJSON bool) error {
+	done := fmt.Sprintf("Token %s is revoked.", escape(result.Old.ID))
+	left := result.State == rotate.StateHandedOver
+	if left {
+		done = fmt.Sprintf("Token %s works until %s: run this again then, on this machine, to revoke it. The state is in %q.", escape(result.Old.ID), stamp(result.RevokeAt), r.state)
+	}
+	short := fmt.Sprintf("handed over token %s\n%s", escape(result.New.ID), done)
+	switch {
+	case asJSON:
+		view := rotated{
+			State: result.State.String(), Old: result.Old, New: result.New, RevokeAt: result.RevokeAt,
+			Revoked: append([]string{}, result.Revoked...), Left: append([]string{}, result.Left...),
+		}
+		if left {
+			view.StateFile = r.state
+		}
+		if err != nil {
+			return errors.Join(err, r.printJSON(view))
+		}
+		return r.printDone(toJSON(view), short)
+	case err != nil:
 		return err
 	}
-	text := r.describe(&result.New)
-	if result.State == rotate.StateHandedOver {
-		text += fmt.Sprintf("\nToken %s works until %s: run this again then, to revoke it.\n", escape(result.Old.ID), stamp(result.RevokeAt))
-	} else {
-		text += fmt.Sprintf("\nToken %s is revoked.\n", escape(result.Old.ID))
-	}
-	return r.print(text)
+	return r.printDone(r.describe(&result.New)+"\n"+done+"\n", short)
 }
 
 // runEngine runs the engine, with one-time passwords if the API wants them.
@@ -149,12 +194,13 @@ func (r *rotation) runEngine(ctx context.Context, engine *rotate.Rotation) (resu
 
 // rotated is the result as JSON.
 type rotated struct {
-	State    string               `json:"state"`
-	Old      fastly.TokenResponse `json:"old,omitzero"`
-	New      fastly.TokenResponse `json:"new,omitzero"`
-	RevokeAt time.Time            `json:"revoke_at,omitzero"`
-	Revoked  []string             `json:"revoked"`
-	Left     []string             `json:"left"`
+	State     string               `json:"state"`
+	Old       fastly.TokenResponse `json:"old,omitzero"`
+	New       fastly.TokenResponse `json:"new,omitzero"`
+	RevokeAt  time.Time            `json:"revoke_at,omitzero"`
+	Revoked   []string             `json:"revoked"`
+	Left      []string             `json:"left"`
+	StateFile string               `json:"state_file,omitempty"`
 }
 
 // rotationError makes an error a leftError if the rotation left something behind.
@@ -178,10 +224,15 @@ func (r *rotation) check() (err error) {
 		return usagef("--out and a command are two ways to hand the token over: use one")
 	case r.out == "" && len(r.command) == 0:
 		return usagef("say where the token goes: --out FILE, or a command after --")
-	case r.id != "" && !idForm.MatchString(r.id):
-		return usagef("%q is not the ID of a token", r.id)
+	case r.current && (r.out == "" || r.id != ""):
+		return usagef("--current is for --out, instead of an ID")
 	case r.ttl > 0 && time.Duration(r.ttl) < time.Second:
 		return usagef("--ttl is shorter than a second")
+	}
+	if r.id != "" {
+		if err := checkID("the argument", r.id); err != nil {
+			return err
+		}
 	}
 	if len(r.command) > 0 {
 		// Find a mistyped command before a token is created.
@@ -190,32 +241,37 @@ func (r *rotation) check() (err error) {
 		}
 	}
 	if r.out != "" {
-		if r.out, err = writable(r.out); err != nil {
+		var note string
+		if r.out, note, err = replaceable(r.out); err != nil {
 			return usagef("--out: %w", err)
+		}
+		if note != "" {
+			r.say("%s", escape(note))
 		}
 	}
 	return r.setState()
 }
 
-// writable returns the absolute path without symbolic links in its directory, in
-// which files can be created.
-func writable(path string) (string, error) {
-	path, err := filepath.Abs(path)
-	if err != nil {
-		return "", err
+// replaceable returns the absolute path without symbolic links in its directory, in
+// which a file can be created or replaced, and what a new one will not keep.
+func replaceable(path string) (whole, note string, err error) {
+	if path, err = filepath.Abs(path); err != nil {
+		return "", "", err
 	}
 	dir, err := filepath.EvalSymlinks(filepath.Dir(path))
-	if err == nil {
-		err = checkWritable(dir)
+	if err != nil {
+		return "", "", err
 	}
-	return filepath.Join(dir, filepath.Base(path)), err
+	whole = filepath.Join(dir, filepath.Base(path))
+	note, err = atomicfile.Disk{}.Check(whole)
+	return whole, note, err
 }
 
 // setState sets the path of the state file unless the user has.
 func (r *rotation) setState() (err error) {
 	switch {
 	case r.state != "":
-		if r.state, err = writable(r.state); err != nil {
+		if r.state, _, err = replaceable(r.state); err != nil {
 			return usagef("--state: %w", err)
 		}
 		if strings.EqualFold(r.state, r.out) || strings.EqualFold(r.state+".lock", r.out) { // as some file systems have it
@@ -235,5 +291,5 @@ func (r *rotation) setState() (err error) {
 		name = "current"
 	}
 	r.state = filepath.Join(dir, "fastly-token", name+".rotation")
-	return os.MkdirAll(filepath.Dir(r.state), 0o700)
+	return atomicfile.Disk{}.MkdirAll(filepath.Dir(r.state))
 }

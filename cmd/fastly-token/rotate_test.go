@@ -172,7 +172,7 @@ func TestGracePeriodIsWaitedForOrLeftToTheNextRun(t *testing.T) {
 
 	o := s.run("rotate", oldID, "--out", path, "--grace", "1h", "--no-wait")
 	require.Equal(t, 0, o.code, o.err)
-	assert.Regexp(t, `Token `+oldID+` works until \S+: run this again then`, o.out)
+	assert.Regexp(t, `Token `+oldID+` works until \S+: run this again then, on this machine, to revoke it. The state is in "`+filepath.Join(s.dir, ".token.rotation")+`"`, o.out)
 	assert.False(t, isRevoked(t, s, oldID))
 
 	// The next run waits for the end, unless it is interrupted.
@@ -258,6 +258,8 @@ func TestRotateRejectsWrongUsage(t *testing.T) {
 		{"--", "no-such-command-anywhere"},
 		{"--out", "x", "--state", "./x"},
 		{"--out", "x.lock", "--state", "x"},
+		{"--current", "--", "cat"},
+		{"--current", oldID, "--out", "x"},
 	} {
 		o := s.run(append([]string{"rotate"}, args...)...)
 		assert.Equal(t, exitUsage, o.code, "%v: %s", args, o.err)
@@ -267,6 +269,35 @@ func TestRotateRejectsWrongUsage(t *testing.T) {
 	assert.NotEqual(t, 0, o.code)
 	assert.Contains(t, o.err, "not a regular file")
 	assert.Empty(t, s.made())
+}
+
+func TestRotateTheTokenOfAFileAgainAndAgain(t *testing.T) {
+	t.Parallel()
+	for name, withKey := range map[string]bool{"a purge token, with a key": true, "a global token, without one": false} {
+		s := newRotateSite(t)
+		token := s.AddToken(s.User().ID, fastly.TokenCreatedResponse{TokenResponse: fastly.TokenResponse{Name: "mine"}})
+		if withKey {
+			token, _ = s.Token(oldID)
+		} else {
+			s.set(varToken, "")
+		}
+		path := s.file("token", token.AccessToken.Reveal())
+		require.NoError(t, os.Chmod(path, 0o644))
+		for n := range 3 {
+			o := s.run("rotate", "--current", "--out", path)
+			require.Equal(t, 0, o.code, "%s: %s", name, o.err)
+			assert.Equal(t, n == 0, strings.Contains(o.err, "without access by others"), o.err)
+			assert.Len(t, s.made(), n+1)
+			assert.Equal(t, s.made()[n].AccessToken.Reveal(), s.read(path))
+		}
+		assert.True(t, isRevoked(t, s, token.ID), name)
+		assert.Len(t, active(s.made()), 1, name)
+
+		s.file("token", strings.Repeat("x", 32))
+		o := s.run("rotate", "--current", "--out", path)
+		assert.Equal(t, exitFailed, o.code)
+		assert.Contains(t, o.err, "--current: the token in ")
+	}
 }
 
 func TestRotateChecksItsPlacesFirst(t *testing.T) {
