@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode/utf16"
 	"unicode/utf8"
 
 	"github.com/fastly-tokens/fastly/internal/terminal"
@@ -182,10 +181,9 @@ func forms(texts ...string) (all []string) {
 
 var spaces = strings.NewReplacer("+", " ", "\xA0", " ") // a no-break space, in Latin-1
 
-// plain undoes the escapes of URLs, HTML, JSON and programming languages, however often and in
-// whatever mixture they were applied: from right to left, so that what follows the beginning of an
-// escape is plain already. It leaves out other backslashes and characters beyond U+FFFF, and brings
-// Latin-1, UTF-8 and UTF-8 that was read as Latin-1 to Latin-1.
+// plain undoes the escapes of URLs, HTML, JSON and programming languages, in whatever mixture: from
+// right to left, so that what follows the beginning of an escape is plain already. Backslashes that
+// are left go, and Latin-1, UTF-8 and UTF-8 that was read as Latin-1 become Latin-1.
 func plain(text string) string {
 	buf := []byte(strings.ReplaceAll(text, `\\`, `\`)) // two may be the escape of one
 	start := len(buf)
@@ -248,13 +246,15 @@ func unescapeNumber(text []byte) (length int, decoded string) {
 	return length, latin1(rune(n))
 }
 
-// latin1 returns a character in Latin-1 if that has it, otherwise in UTF-8, or not at all.
+// latin1 returns a character in Latin-1, or in UTF-8 up to U+FFFF, or as the byte 0xFF.
 func latin1(r rune) string {
-	if r <= 0xFF {
+	switch {
+	case r <= 0xFF:
 		return string([]byte{byte(r)})
-	}
-	if r > 0xFFFF || utf16.IsSurrogate(r) {
+	case r>>10 == 0xD800>>10: // half of a surrogate pair; the other half stands for both
 		return ""
+	case r>>10 == 0xDC00>>10, r > 0xFFFF:
+		return "\xFF"
 	}
 	return string(r)
 }

@@ -344,6 +344,7 @@ func TestErrorsWithholdWhatAnotherCharacterSetRepeats(t *testing.T) {
 		"éàüöß":    {"éàüöß", "\xe9\xe0\xfc\xf6\xdf", "Ã©Ã\u00a0Ã¼Ã¶Ã\u009f", "%E9%E0%FC%F6%DF", `\u00e9\u00e0\u00fc\u00f6\u00df`, "&eacute;&agrave;&uuml;&ouml;&szlig;"},
 		"пароль":   {"пароль", `\u043f\u0430\u0440\u043e\u043b\u044c`, "%u043F%u0430%u0440%u043E%u043B%u044C", "&#1087;&#1072;&#1088;&#1086;&#1083;&#1100;", url.QueryEscape("пароль")},
 		"größe😀12": {"größe😀12", "gr\xf6\xdfe?12", "gr??e??12", "gr\ufffd\ufffde\ufffd12", "gre12", "grÃ¶ÃŸeðŸ˜€12", `gr\u00f6\u00dfe\ud83d\ude0012`, "gr%F6%DFe%uD83D%uDE0012"},
+		"😀🚀":       {"😀🚀", `\ud83d\ude00\ud83d\ude80`, "&#128512;&#x1F680;", "%uD83D%uDE00%uD83D%uDE80", `\U0001f600\u{1f680}`, url.QueryEscape("😀🚀")},
 	} {
 		for _, echo := range echoes {
 			assert.Equal(t, "[REDACTED]", fastly.RedactTokens("it is "+echo+"!", password), "%q", echo)
@@ -384,6 +385,7 @@ func TestErrorsMeanTheSameIfTheirTextIsWithheld(t *testing.T) {
 		want           []error
 	}{
 		{403, `{"msg":"You must POST /sudo to access this endpoint"}`, "POST /sudo", []error{fastly.ErrForbidden, fastly.ErrSudoRequired}},
+		{400, `{"msg":"Invalid one-time password"}`, "password", []error{fastly.ErrBadRequest, fastly.ErrOTPRequired}},
 		{400, `{"msg":"2fa.verify"}`, "2fa.verify", []error{fastly.ErrBadRequest, fastly.ErrOTPRequired}},
 		{400, `{"msg":"locked","code":"account_locked"}`, "account_locked", []error{fastly.ErrBadRequest, fastly.ErrAccountLocked}},
 		{401, `{"msg":"Token 3Riw expired at 2019-05-01T09:00:00Z"}`, "expired at", []error{fastly.ErrUnauthorized, fastly.ErrTokenExpired}},
