@@ -3,9 +3,7 @@ package fastly
 import (
 	"bytes"
 	"cmp"
-	"compress/gzip"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"slices"
@@ -17,54 +15,6 @@ import (
 	// Go 1.26: the mirror of encoding/json/jsontext.
 	"github.com/go-json-experiment/json/jsontext"
 )
-
-// Bounds on what is read and kept of a response. More is an error.
-const (
-	maxListBytes  = 64 << 20
-	maxTokenBytes = 1 << 20 // in a list, too: the Decoder keeps all names of an object
-	maxErrorBytes = 64 << 10
-	maxTokens     = 500_000
-	maxElements   = 4_000_000 // scopes and services of a whole list
-	maxShared     = 100_000   // strings that recur
-)
-
-// plainBody is the body of a response without compression and byte order mark, which something on
-// the way may have added, whatever was asked for and whatever the header says.
-type plainBody struct {
-	io.ReadCloser
-	reader io.Reader // nil until the first read
-}
-
-func (b *plainBody) Read(p []byte) (n int, err error) {
-	if b.reader != nil {
-		return b.reader.Read(p)
-	}
-	b.reader = b.ReadCloser
-	n, err = readStart(b.reader, p)
-	if bytes.HasPrefix(p[:n], []byte("\x1f\x8b")) { // RFC 1952, section 2.3.1
-		start := bytes.NewReader(bytes.Clone(p[:n]))
-		unzipped, broken := gzip.NewReader(io.MultiReader(start, b.ReadCloser))
-		if broken != nil {
-			return 0, broken
-		}
-		b.reader = unzipped
-		n, err = readStart(b.reader, p)
-	}
-	if bytes.HasPrefix(p[:n], []byte("\ufeff")) {
-		n = copy(p, p[len("\ufeff"):n])
-	}
-	return n, err
-}
-
-// readStart reads enough to tell what a body begins with.
-func readStart(r io.Reader, p []byte) (n int, err error) {
-	for n < min(len("\ufeff"), len(p)) && err == nil {
-		var more int
-		more, err = r.Read(p[n:])
-		n += more
-	}
-	return n, err
-}
 
 // tokenDecoder reads tokens from JSON text. Its Decoder rejects duplicate names.
 type tokenDecoder struct {
@@ -277,23 +227,24 @@ func (d *tokenDecoder) services() []string {
 	if d.PeekKind() == '[' {
 		return d.array()
 	}
-	if len(d.unquote(d.value())) > 0 {
-		d.fail("its field %s has an unexpected type", d.StackPointer())
-	}
+	d.empty(d.value())
 	return nil
 }
 
-// bool reads a boolean; null and an empty string mean false.
 func (d *tokenDecoder) bool() bool {
-	kind := d.PeekKind()
-	if kind != 't' && kind != 'f' {
-		if len(d.unquote(d.value())) > 0 {
-			d.fail("its field %s has an unexpected type", d.StackPointer())
-		}
-		return false
+	value := d.value()
+	if value.Kind() == 't' || value.Kind() == 'f' {
+		return value.Kind() == 't'
 	}
-	d.value()
-	return kind == 't'
+	d.empty(value)
+	return false
+}
+
+// empty rejects a value but for null and an empty string, which stand for any type.
+func (d *tokenDecoder) empty(value jsontext.Value) {
+	if len(d.unquote(value)) > 0 {
+		d.fail("its field %s has an unexpected type", d.StackPointer())
+	}
 }
 
 // time reads a time as UTC.
@@ -314,125 +265,78 @@ func (d *tokenDecoder) time() (t time.Time) {
 	return t
 }
 
-// end returns an error unless the text was one valid value.
-func (d *tokenDecoder) end() error {
+// decoders keep their buffers from one response to the next.
+var decoders = sync.Pool{New: func() any { return newTokenDecoder(http.NoBody) }}
+
+func startDecoding(text io.Reader) *tokenDecoder {
+	d := decoders.Get().(*tokenDecoder)
+	d.Reset(text, jsontext.AllowInvalidUTF8(true))
+	d.err, d.odd, d.shared, d.elements = nil, nil, nil, 0
+	return d
+}
+
+// finish returns an error unless the text of resp was one value, and as it should be.
+func (d *tokenDecoder) finish(resp *http.Response) error {
 	if d.err != nil {
-		return d.err
+		return explain(resp, d.err)
 	}
 	_, err := d.ReadToken()
 	switch {
 	case d.odd != nil:
 		return d.odd
-	case errors.Is(err, io.EOF):
-		return nil
 	case err == nil, isA[*jsontext.SyntacticError](err):
 		return invalidResponse("there is more after its end")
-	}
-	return err
-}
-
-// explain returns why reading failed. It never quotes the text, which may hold an access token.
-func explain(resp *http.Response, err error) error {
-	tooLong, isTooLong := errors.AsType[*http.MaxBytesError](err)
-	syntactic, isSyntactic := errors.AsType[*jsontext.SyntacticError](err)
-	switch {
-	case isTooLong:
-		return invalidResponse("it is longer than %d MiB", tooLong.Limit>>20)
-	case errors.Is(err, errLongToken):
-		return errLongToken
-	case errors.Is(err, ErrInvalidResponse):
-		return err
-	case errors.Is(err, io.EOF):
-		return invalidResponse("it is empty")
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		return invalidResponse("its JSON ends too early")
-	case isSyntactic:
-		return invalidResponse("it is not valid JSON at byte %d%s", syntactic.ByteOffset, coding(resp))
-	}
-	return &truncatedError{err}
-}
-
-// decoders keep their buffers from one response to the next.
-var decoders = sync.Pool{New: func() any { return newTokenDecoder(http.NoBody) }}
-
-// decodeText reads one value, and makes sure that nothing follows it. With an error it returns what
-// could be read.
-func decodeText[T any](resp *http.Response, text io.Reader, read func(*tokenDecoder) T) (T, error) {
-	d := decoders.Get().(*tokenDecoder)
-	d.Reset(text, jsontext.AllowInvalidUTF8(true))
-	d.err, d.odd, d.shared, d.elements = nil, nil, nil, 0
-	value := read(d)
-	err := d.end()
-	if err != nil {
-		return value, explain(resp, err)
+	case !errors.Is(err, io.EOF):
+		return explain(resp, err)
 	}
 	decoders.Put(d)
-	return value, nil
+	return nil
 }
 
 func decodeToken(resp *http.Response) (*TokenResponse, error) {
-	body := http.MaxBytesReader(nil, resp.Body, maxTokenBytes)
-	t, err := decodeText(resp, body, func(d *tokenDecoder) *TokenResponse {
-		t := new(TokenResponse)
-		d.token(t, nil)
-		return t
-	})
+	d, t := startDecoding(http.MaxBytesReader(nil, resp.Body, maxTokenBytes)), new(TokenResponse)
+	d.token(t, nil)
+	err := d.finish(resp)
 	if err != nil {
 		return nil, err
 	}
 	return t, nil
 }
 
-// longToken bounds what is read for one token of a list.
-type longToken struct {
-	io.Reader
-	left int
-}
-
-var errLongToken = invalidResponse("one of its tokens is longer than %d MiB", maxTokenBytes>>20)
-
-func (r *longToken) Read(p []byte) (int, error) {
-	if r.left <= 0 {
-		return 0, errLongToken
-	}
-	n, err := r.Reader.Read(p)
-	r.left -= n
-	return n, err
-}
-
 // decodeTokens returns the tokens that can be read, together with the error if that may not be all;
 // nil if there are none.
 func decodeTokens(resp *http.Response) ([]TokenResponse, error) {
-	body := &longToken{http.MaxBytesReader(nil, resp.Body, maxListBytes), maxTokenBytes}
-	list, err := decodeText(resp, body, func(d *tokenDecoder) []TokenResponse {
-		d.shared = map[string]string{}
-		list := []TokenResponse{}
-		var odd error
-		for ok := d.begin('[', "a JSON array"); ok && d.more(); {
-			if len(list) == maxTokens {
-				d.err = invalidResponse("it holds more than %d tokens", maxTokens)
-				break
-			}
-			if len(list) == cap(list) {
-				list = slices.Grow(list, max(len(list), 16))
-			}
-			body.left = maxTokenBytes
-			list = append(list, TokenResponse{})
-			d.token(&list[len(list)-1], nil)
-			if d.err != nil || d.odd != nil { // what is left of it may mislead
-				list = list[:len(list)-1]
-				odd, d.odd = cmp.Or(odd, d.odd), nil
-			}
+	whole := http.MaxBytesReader(nil, resp.Body, maxListBytes)
+	body := &io.LimitedReader{R: whole, N: maxTokenBytes}
+	d, list := startDecoding(body), []TokenResponse{}
+	d.shared = map[string]string{}
+	var odd error
+	for ok := d.begin('[', "a JSON array"); ok && d.more(); {
+		if len(list) == maxTokens {
+			d.err = invalidResponse("it holds more than %d tokens", maxTokens)
+			break
 		}
-		d.odd = cmp.Or(odd, d.odd)
-		return list
-	})
-	switch {
-	case err == nil && hasNextPage(resp.Header):
-		err = errors.New("the list is not complete: the response has a Link to a next page, " +
-			"which is not read")
-	case err != nil && len(list) == 0:
+		if len(list) == cap(list) {
+			list = slices.Grow(list, max(len(list), 16))
+		}
+		body.N = maxTokenBytes
+		list = append(list, TokenResponse{})
+		d.token(&list[len(list)-1], nil)
+		if d.err != nil || d.odd != nil { // what is left of it may mislead
+			list = list[:len(list)-1]
+			odd, d.odd = cmp.Or(odd, d.odd), nil
+		}
+	}
+	d.odd = cmp.Or(odd, d.odd)
+	if d.err != nil && body.N == 0 {
+		d.err = invalidResponse("one of its tokens is longer than %d MiB", maxTokenBytes>>20)
+	}
+	err := d.finish(resp)
+	if err != nil && len(list) == 0 {
 		return nil, err
+	}
+	if err == nil && hasNextPage(resp.Header) {
+		err = errors.New("the list is not complete: its Link to a next page is not followed")
 	}
 	return list, err
 }
@@ -440,25 +344,18 @@ func decodeTokens(resp *http.Response) ([]TokenResponse, error) {
 // decodeCreated returns what can be read of a created token, together with the error if that is not
 // all: the access token is shown only once.
 func decodeCreated(resp *http.Response) (*TokenCreatedResponse, error) {
-	text, err := io.ReadAll(http.MaxBytesReader(nil, resp.Body, maxTokenBytes))
-	created, broken := decodeText(resp, bytes.NewReader(text), func(d *tokenDecoder) *TokenCreatedResponse {
-		created := new(TokenCreatedResponse)
-		d.token(&created.TokenResponse, &created.AccessToken)
-		if created.AccessToken == "" {
-			d.fail("it has no access token")
-		}
-		return created
-	})
-	if err != nil {
-		return recoverCreated(text, explain(resp, err))
+	text, broken := io.ReadAll(http.MaxBytesReader(nil, resp.Body, maxTokenBytes))
+	d, created := startDecoding(bytes.NewReader(text)), new(TokenCreatedResponse)
+	d.token(&created.TokenResponse, &created.AccessToken)
+	if created.AccessToken == "" {
+		d.fail("it has no access token")
 	}
+	err := d.finish(resp)
 	if broken != nil {
-		return recoverCreated(text, broken)
+		err = explain(resp, broken)
+	}
+	if err != nil {
+		return recoverCreated(text, err)
 	}
 	return created, nil
-}
-
-// invalidResponse says why a 2xx is not the response it should be.
-func invalidResponse(format string, args ...any) error {
-	return fmt.Errorf("%w: %s", ErrInvalidResponse, fmt.Sprintf(format, args...))
 }

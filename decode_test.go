@@ -936,7 +936,7 @@ func TestListWithANextPageIsNotComplete(t *testing.T) {
 				continue
 			}
 			assertMatches(t, err) // not ErrInvalidResponse
-			require.EqualError(t, err, "fastly: GET /tokens: the list is not complete: the response has a Link to a next page, which is not read")
+			require.EqualError(t, err, "fastly: GET /tokens: the list is not complete: its Link to a next page is not followed")
 			srv.request(t)
 		}
 	}

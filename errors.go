@@ -27,31 +27,28 @@ var (
 	ErrServer        = errors.New("fastly: server error")          // 5xx, and 408
 )
 
-// Sentinels by the code or text of a response in one of the API's forms. The error also matches the
-// one of its status.
+// Sentinels by what a response in one of the API's forms says. The error also matches the one of its
+// status.
 var (
-	// ErrOTPRequired says that the one-time password is missing or wrong: Code or Msg is
-	// "2fa.verify", or the text says "invalid one-time password". Set OTP or OTPFunc of the
-	// [CreateTokenRequest].
+	// Code or Msg is "2fa.verify", or the text says "invalid one-time password": it is missing or
+	// wrong. See OTP and OTPFunc of [CreateTokenRequest].
 	ErrOTPRequired = errors.New("fastly: one-time password required")
-	// ErrInvalidCredentials says that the user name, password or API key is wrong: Code or Msg is
-	// "invalid_grant", or the text says "credentials are missing or invalid".
+	// Code or Msg is "invalid_grant", or the text says "credentials are missing or invalid".
 	ErrInvalidCredentials = errors.New("fastly: invalid credentials")
-	// ErrInvalidScope says that the API does not know the scope: Code or Msg is "invalid_scope".
-	// Use [ScopeGlobal], [ScopePurgeSelect], [ScopePurgeAll] or [ScopeGlobalRead].
+	// Code or Msg is "invalid_scope": the API does not know it. See [ScopeGlobal].
 	ErrInvalidScope = errors.New("fastly: invalid scope")
-	// ErrAccountLocked usually follows failed logins: Code or Msg is "account_locked".
+	// Code or Msg is "account_locked", usually after failed logins.
 	ErrAccountLocked = errors.New("fastly: account locked")
-	// ErrSudoRequired says that a password must confirm the API key: the text says "POST /sudo". A
-	// create with the Username and Password of a [CreateTokenRequest] does without.
+	// The text says "POST /sudo", which must confirm the API key. A create with Username and
+	// Password of [CreateTokenRequest] needs none.
 	ErrSudoRequired = errors.New("fastly: password confirmation required")
-	// ErrTokenExpired says that the API key has expired: a 401 whose text says "expired at".
+	// A 401 whose text says "expired at": the API key has expired.
 	ErrTokenExpired = errors.New("fastly: token expired")
 )
 
-// ErrInvalidResponse is matched by the error of a response that is not the API's: a page of a
-// proxy, firewall or portal, which says nothing about a token, or a 2xx that can't be what it
-// should be. A response that was cut off does not match, nor does a 408, 429 or 5xx.
+// ErrInvalidResponse is matched by a response that is not the API's, such as a page of a proxy,
+// firewall or portal, which says nothing about a token; and by a 2xx that can't be what it should
+// be. A response that was cut off does not match, nor does a 408, 429 or 5xx.
 var ErrInvalidResponse = errors.New("the response is not what the API sends")
 
 // ErrInvalidArgument is matched by errors about an option or argument. No request was sent with it.
@@ -265,28 +262,6 @@ func (e *GenericTokenError) sentinel() error {
 		return ErrInvalidCredentials
 	}
 	return nil
-}
-
-func (e *GenericTokenError) classify() class {
-	c := classifyStatus(e.StatusCode)
-	switch {
-	case e.holdsToken:
-		return classAmbiguous // the token may have been created
-	case c == classClientError && e.form == formForeign:
-		return classAmbiguous // it may have come in place of the API's response
-	case c == classClientError && (e.form == formShared || errors.Is(e.meaning, ErrSudoRequired)):
-		return classPermanent // no sign that an earlier attempt revoked the token or the key
-	}
-	return c
-}
-
-// serverDelay is the wait before a retry that the API asks for.
-func (e *GenericTokenError) serverDelay() time.Duration {
-	switch e.StatusCode {
-	case http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusServiceUnavailable:
-		return e.RetryAfter
-	}
-	return 0
 }
 
 // failure builds the error of a call from the outcome of its last attempt.

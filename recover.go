@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"errors"
-	"fmt"
 	"html"
 	"io"
 	"mime"
@@ -16,18 +15,10 @@ import (
 
 	// Go 1.26: the mirror of encoding/json/jsontext.
 	"github.com/go-json-experiment/json/jsontext"
-
-	"github.com/fastly-tokens/fastly/internal/terminal"
 )
 
 // lenient is for text whose faults are reported elsewhere, or don't matter.
 var lenient = []jsontext.Options{jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)}
-
-// foreignError is the error of a 2xx that is not the API's, even if it was not read to its end.
-type foreignError struct{ err error }
-
-func (e *foreignError) Error() string { return e.err.Error() }
-func (e *foreignError) Unwrap() error { return e.err }
 
 // decodeRevoked reads a 2xx to a revoke. It is the API's only if it is empty or JSON: a captive
 // portal, say, sends a page with a 200.
@@ -54,22 +45,6 @@ func decodeRevoked(resp *http.Response) (none struct{}, err error) {
 		err = &truncatedError{err}
 	}
 	return none, err
-}
-
-// truncatedError is the error of a body that was cut off.
-type truncatedError struct{ err error }
-
-func (e *truncatedError) Error() string { return "the response was truncated: " + e.err.Error() }
-func (e *truncatedError) Unwrap() error { return e.err }
-
-// truncated returns the error of a body that was cut off by cause, in place of err, which says that
-// the rest is missing.
-func truncated(cause, err error) error {
-	recovered, ok := errors.AsType[*recoveredError](err)
-	if ok {
-		return &recoveredError{&truncatedError{cause}, recovered.unverified}
-	}
-	return &truncatedError{cause}
 }
 
 // recoveredError is the error of a create whose response could not be read whole, but held an
@@ -231,16 +206,6 @@ func scalars(object []byte) map[string]string {
 		}
 	}
 	return fields
-}
-
-// coding says how a body is compressed, if that is a way that is not supported.
-func coding(resp *http.Response) string {
-	name := strings.ToLower(strings.Join(resp.Header.Values("Content-Encoding"), ", "))
-	switch name {
-	case "", "identity", "gzip", "x-gzip":
-		return ""
-	}
-	return fmt.Sprintf(": it is compressed as %q", terminal.Truncate(name, 100))
 }
 
 // htmlTitle returns the title of an HTML page; the page itself is no message.
