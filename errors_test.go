@@ -794,6 +794,8 @@ func TestForeignTextThatWasCutSaysSo(t *testing.T) {
 		`{"message":"Forb`:           `: 403 {"message":"Forb…` + hintForeign,
 		`{"msg":"You are not auth`:   ": 403 You are not auth…" + hintForbidden,
 		"<title>Blocked</title><p>":  ": 403 Blocked" + hintForeign,
+		"<html><title>Attention Req": ": 403 Attention Req…" + hintForeign,
+		"<html><title":               ": 403 Forbidden" + hintForeign,
 	} {
 		srv := newStub(t, http.StatusForbidden, http.Header{"Content-Length": {"1000"}}, body)
 		_, err := srv.client(t).Tokens.GetToken(t.Context(), someID)

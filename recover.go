@@ -140,7 +140,7 @@ func (e *GenericTokenError) parseBody(text []byte) form {
 	case bytes.HasPrefix(text, []byte("{")):
 		return e.parseObject(text)
 	case bytes.HasPrefix(text, []byte("<")):
-		e.Msg = htmlTitle(string(text))
+		e.Msg = htmlTitle(string(text), e.cut)
 	default:
 		e.Msg = string(text)
 	}
@@ -208,13 +208,16 @@ func scalars(object []byte) map[string]string {
 	return fields
 }
 
-// htmlTitle returns the title of an HTML page; the page itself is no message.
-func htmlTitle(page string) string {
+// htmlTitle returns the title of an HTML page, or what there is of it if the page was cut off; the
+// page itself is no message.
+func htmlTitle(page string, cut bool) string {
 	for _, tag := range []string{"title", "TITLE"} {
 		_, rest, _ := strings.Cut(page, "<"+tag)
 		_, rest, _ = strings.Cut(rest, ">")
-		if title, _, ok := strings.Cut(rest, "</"+tag); ok {
-			return strings.Join(strings.Fields(html.UnescapeString(strings.ToValidUTF8(title, ""))), " ")
+		title, _, whole := strings.Cut(rest, "</"+tag)
+		if whole || cut && rest != "" {
+			title = html.UnescapeString(strings.ToValidUTF8(title, ""))
+			return strings.Join(strings.Fields(title), " ")
 		}
 	}
 	return ""
