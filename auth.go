@@ -32,11 +32,8 @@ const (
 )
 
 func keyCredential(key Secret) (credential, error) {
-	if key == "" {
-		return credential{}, invalid("the API key is empty")
-	}
-	if flaw := flawOfKey(key.Reveal()); flaw != "" {
-		return credential{}, invalid("the API key %s", flaw)
+	if err := checkKey("the API key", key.Reveal()); err != nil {
+		return credential{}, err
 	}
 	return credential{header: http.Header{"Fastly-Key": {key.Reveal()}}, secrets: secrets{}.with(minToken, key)}, nil
 }
@@ -111,20 +108,17 @@ func (t *APIKeyTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	})
 }
 
-// CloseIdleConnections closes the idle connections of Base, as an [http.Client] wants to.
+// CloseIdleConnections closes those of Base; an [http.Client] calls it.
 func (t *APIKeyTransport) CloseIdleConnections() { closeIdle(cmp.Or(t.Base, http.DefaultTransport)) }
 
 // BasicAuthTransport is like [APIKeyTransport], but adds a user name and password as HTTP Basic
 // authentication (RFC 7617). The API accepts these for [TokensService.CreateToken] only.
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/user/#create-token
 type BasicAuthTransport struct {
-	// Username and Password are those of a Fastly user. The request fails if either is empty or
-	// Username contains a colon.
-	Username string
-	Password Secret
-	// Host and Base are as in [APIKeyTransport].
-	Host string
-	Base http.RoundTripper
+	Username string            // of a Fastly user; not empty, and without a colon
+	Password Secret            // not empty
+	Host     string            // as in [APIKeyTransport]
+	Base     http.RoundTripper // as in [APIKeyTransport]
 }
 
 // RoundTrip implements [http.RoundTripper]. An error about a user name or password that can't be
@@ -135,16 +129,21 @@ func (t *BasicAuthTransport) RoundTrip(req *http.Request) (*http.Response, error
 	})
 }
 
-// CloseIdleConnections closes the idle connections of Base, as an [http.Client] wants to.
-func (t *BasicAuthTransport) CloseIdleConnections() {
-	closeIdle(cmp.Or(t.Base, http.DefaultTransport))
-}
+// CloseIdleConnections closes those of Base; an [http.Client] calls it.
+func (t *BasicAuthTransport) CloseIdleConnections() { closeIdle(cmp.Or(t.Base, http.DefaultTransport)) }
 
-// sendAuthenticated sends a copy of req with a credential through base. As an http.RoundTripper must, it
-// does not modify req and closes its body on any error.
+// sendAuthenticated sends a copy of req with a credential through base. As an http.RoundTripper must,
+// it does not modify req and closes its body on any error.
 func sendAuthenticated(req *http.Request, host string, base http.RoundTripper, obtain func(context.Context) (credential, error)) (*http.Response, error) {
 	base = cmp.Or(base, http.DefaultTransport)
-	cred, err := obtainFor(req, cmp.Or(host, defaultHost), base, obtain)
+	err := checkOrigin(req, cmp.Or(host, defaultHost))
+	if err == nil {
+		err = checkTLS(base)
+	}
+	var cred credential
+	if err == nil {
+		cred, err = obtain(req.Context())
+	}
 	if err != nil {
 		if req.Body != nil {
 			_ = req.Body.Close()
@@ -152,7 +151,8 @@ func sendAuthenticated(req *http.Request, host string, base http.RoundTripper, o
 		return nil, &rejectedError{err}
 	}
 	sent := req.WithContext(req.Context())
-	if sent.Header = req.Header.Clone(); sent.Header == nil {
+	sent.Header = req.Header.Clone()
+	if sent.Header == nil {
 		sent.Header = http.Header{}
 	}
 	maps.Copy(sent.Header, cred.header)
@@ -160,20 +160,8 @@ func sendAuthenticated(req *http.Request, host string, base http.RoundTripper, o
 	if err != nil {
 		return nil, redactError(err, cred.secrets)
 	}
-	// As net/http does. A Client reads the credential from here to redact it.
-	resp.Request = sent
+	resp.Request = sent // as net/http does; a Client reads the credential from here to redact it
 	return resp, nil
-}
-
-// obtainFor obtains a credential for req, if it may be sent with it.
-func obtainFor(req *http.Request, host string, base http.RoundTripper, obtain func(context.Context) (credential, error)) (credential, error) {
-	if err := checkOrigin(req, host); err != nil {
-		return credential{}, err
-	}
-	if err := checkTLS(base); err != nil {
-		return credential{}, err
-	}
-	return obtain(req.Context())
 }
 
 // rejectedError is the error of a request that a transport rejects before it is sent.
@@ -184,8 +172,7 @@ func (e *rejectedError) Unwrap() error { return e.err }
 
 // checkOrigin returns an error if req goes anywhere but to host.
 func checkOrigin(req *http.Request, host string) error {
-	var reason string
-	u := req.URL
+	u, reason := req.URL, ""
 	switch {
 	case u == nil:
 		return fmt.Errorf("fastly: the request has no URL")
@@ -225,63 +212,38 @@ func isLoopback(hostname string) bool {
 	return strings.EqualFold(hostname, "localhost") || err == nil && addr.Unmap().IsLoopback()
 }
 
-// flawOfKey says why a value can't be an API key or a one-time password; "" if it can.
-func flawOfKey(value string) string {
-	flaw := flawOf(value)
-	if flaw == "" && !isVisible(value) {
-		return "holds a character that an HTTP header can't carry"
-	}
-	return flaw
-}
-
-// flawOf says what a value brought along from a file, a variable or a clipboard.
-func flawOf(value string) string {
-	const quotes = "\"'`"
+// checkKey rejects what can't be an API key, a one-time password or a base URL.
+func checkKey(what, value string) error {
+	err := checkText(what, value)
 	switch {
-	case strings.Contains(value, redacted):
-		return "is " + redacted + ", as a hidden secret prints: reveal the secret"
-	case hasByteOrderMark(value):
-		return "begins with a byte order mark: save it as UTF-8 without one"
-	case strings.ContainsFunc(value, unicode.IsSpace):
-		return "holds white space or a line break"
-	case value != strings.Trim(value, quotes):
-		return "has quotes around it: leave them out"
-	}
-	return ""
-}
-
-// hasByteOrderMark finds those of UTF-8 and UTF-16.
-func hasByteOrderMark(value string) bool {
-	return strings.HasPrefix(value, "\ufeff") || strings.HasPrefix(value, "\xff\xfe") || strings.HasPrefix(value, "\xfe\xff")
-}
-
-// checkOTP accepts an empty one: none is sent.
-func checkOTP(otp Secret) error {
-	if flaw := flawOfKey(otp.Reveal()); flaw != "" {
-		return invalid("the OTP %s", flaw)
+	case err != nil:
+		return err
+	case !isVisible(value):
+		return invalid("%s holds white space or another character that does not belong there", what)
+	case value != strings.Trim(value, "\"'`"):
+		return invalid("%s has quotes around it: leave them out", what)
 	}
 	return nil
 }
 
-// checkLogin rejects what neither a form nor HTTP Basic should carry.
 func checkLogin(username string, password Secret) error {
-	if err := checkLoginPart("user name", username); err != nil {
+	if err := checkText("the user name", username); err != nil {
 		return err
 	}
-	return checkLoginPart("password", password.Reveal())
+	return checkText("the password", password.Reveal())
 }
 
-// checkLoginPart allows quotes and spaces, which are legal.
-func checkLoginPart(what, value string) error {
+// checkText rejects what can't be a user name or a password. Quotes and spaces are legal there.
+func checkText(what, value string) error {
 	switch {
 	case value == "":
-		return invalid("the %s is empty", what)
+		return invalid("%s is empty", what)
 	case value == redacted:
-		return invalid("the %s is %s, as a hidden secret prints: reveal the secret", what, redacted)
-	case hasByteOrderMark(value):
-		return invalid("the %s begins with a byte order mark: save it as UTF-8 without one", what)
+		return invalid("%s is %s, as a hidden secret prints: reveal the secret", what, redacted)
+	case strings.HasPrefix(value, "\ufeff"), strings.HasPrefix(value, "\xff\xfe"), strings.HasPrefix(value, "\xfe\xff"):
+		return invalid("%s begins with a byte order mark: save it as UTF-8 without one", what)
 	case strings.ContainsFunc(value, unicode.IsControl):
-		return invalid("the %s holds a control character (a line break at its end?)", what)
+		return invalid("%s holds a control character (a line break at its end?)", what)
 	}
 	return nil
 }

@@ -256,9 +256,9 @@ func TestTransportsRejectWhatTheyCannotSend(t *testing.T) {
 		says      string
 	}{
 		"no key":                      {&fastly.APIKeyTransport{}, fastly.ErrInvalidArgument, "the API key is empty"},
-		"bad key":                     {&fastly.APIKeyTransport{Key: "hunter22\n"}, fastly.ErrInvalidArgument, "the API key holds white space or a line break"},
+		"bad key":                     {&fastly.APIKeyTransport{Key: "hunter22\n"}, fastly.ErrInvalidArgument, "the API key holds a control character (a line break at its end?)"},
 		"no key from the function":    {&fastly.APIKeyTransport{Key: someKey, KeyFunc: keyFunc("", nil)}, fastly.ErrInvalidArgument, "the API key is empty"},
-		"bad key from the function":   {&fastly.APIKeyTransport{KeyFunc: keyFunc("hunter22\x7f", nil)}, fastly.ErrInvalidArgument, "the API key holds a character"},
+		"bad key from the function":   {&fastly.APIKeyTransport{KeyFunc: keyFunc("hunter22\x7f", nil)}, fastly.ErrInvalidArgument, "the API key holds a control character"},
 		"error of the function":       {&fastly.APIKeyTransport{Key: someKey, KeyFunc: keyFunc("hunter22", errVault)}, errVault, "the key function failed: vault is sealed"},
 		"old TLS under a key":         {&fastly.APIKeyTransport{Key: "hunter22", Base: oldTLS}, fastly.ErrInvalidArgument, "set TLSClientConfig.MinVersion"},
 		"low TLS under a key":         {&fastly.APIKeyTransport{Key: "hunter22", Base: lowTLS}, fastly.ErrInvalidArgument, "set TLSClientConfig.MaxVersion"},

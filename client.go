@@ -36,6 +36,7 @@ type Client struct {
 // seen is what responses have shown. The clients of one base URL that [Client.With] made share it.
 type seen struct {
 	rateLimit atomic.Pointer[RateLimit]
+	clock     atomic.Pointer[apiClock]
 	http1     atomic.Bool // Go 1.26: the last response came over HTTP/1
 }
 
@@ -90,14 +91,10 @@ func (c *Client) with(opts []Option) (*Client, error) {
 
 // RateLimit returns the rate limit of the last response that had one, and whether there was one.
 func (c *Client) RateLimit() (rl RateLimit, ok bool) {
-	if c.seen == nil {
+	if c.seen == nil || c.seen.rateLimit.Load() == nil {
 		return rl, false
 	}
-	last := c.seen.rateLimit.Load()
-	if last == nil {
-		return rl, false
-	}
-	return *last, true
+	return *c.seen.rateLimit.Load(), true
 }
 
 // CloseIdleConnections closes connections that are kept for later calls, as
@@ -154,7 +151,7 @@ func (s *TokensService) ready(ctx context.Context, op *operation) error {
 		return invalid("the TokensService belongs to no client: make one with NewClient")
 	case ctx == nil:
 		return invalid("the context is nil")
-	case s.client.obtain == nil && op.password == "":
+	case s.client.obtain == nil && !op.login:
 		return invalid("the client has no credentials: use WithAPIKey, or create a token with Username and Password")
 	case ctx.Err() != nil:
 		return op.newError("not sent: "+ctx.Err().Error(), contextError(ctx), callContext{})
@@ -166,11 +163,10 @@ func (s *TokensService) ready(ctx context.Context, op *operation) error {
 // decode. Key and one-time password functions get the context of the call, not of the attempt: a
 // person may be typing.
 func attempt[T any](ctx context.Context, c *Client, op *operation, decode func(*http.Response) (T, error)) (value T, out outcome) {
-	otp, err := c.credentials(ctx, op)
+	otp, secrets, err := c.credentials(ctx, op)
 	if err != nil {
 		return value, outcome{class: classPermanent, err: err}
 	}
-	secrets := op.cred.secrets.with(minToken, otp).with(minPassword, op.password)
 	w := c.watch(ctx, op.kind)
 	defer w.stop()
 	resp, err := w.send(c.newRequest(w.ctx, op, otp))
@@ -185,44 +181,30 @@ func attempt[T any](ctx context.Context, c *Client, op *operation, decode func(*
 	if c.own != nil {
 		secrets = secrets.withSent(resp)
 	}
-	limit := c.remember(resp)
+	received, limit := c.now(), c.note(resp)
 	if resp.StatusCode/100 != 2 {
-		e := readError(resp, op, limit, secrets, c.now())
+		e := readError(resp, op, limit, secrets, received)
+		if e.form != formForeign {
+			c.readClock(resp.Header, received)
+		}
 		return value, outcome{class: e.classify(), status: e.StatusCode, response: e, delay: e.serverDelay()}
 	}
 	value, err = decode(resp)
-	if err != nil {
-		if ended := w.ended(); ended != nil && !isA[*foreignError](err) {
-			err = truncated(ended, err) // even if the server noticed, and ended the body properly
-		}
-		secrets.tokens = true
-		err = redactError(err, secrets)
-		_, _ = io.CopyN(io.Discard, resp.Body, maxErrorBytes) // to its end, so that the connection can be reused
+	if err == nil {
+		c.readClock(resp.Header, received)
+		return value, outcome{class: classDone, status: resp.StatusCode}
 	}
+	if ended := w.ended(); ended != nil && !isA[*foreignError](err) {
+		err = truncated(ended, err) // even if the server noticed, and ended the body properly
+	}
+	secrets.tokens = true
+	err = redactError(err, secrets)
+	_, _ = io.CopyN(io.Discard, resp.Body, maxErrorBytes) // to its end, so that the connection can be reused
 	return value, outcome{class: classifyDecoding(err), status: resp.StatusCode, err: err}
 }
 
-// credentials obtains what authenticates an attempt: op.cred, and a one-time password.
-func (c *Client) credentials(ctx context.Context, op *operation) (otp Secret, err error) {
-	pinned := op.kind == kindRevokeCurrent && op.cred.header != nil // for another key, "current" is another token
-	if c.obtain != nil && op.password == "" && !pinned {
-		op.cred, err = c.obtain(ctx)
-		if err != nil {
-			return "", err
-		}
-	}
-	if op.otpFunc == nil {
-		return op.otp, nil
-	}
-	otp, err = ask(ctx, "OTP", op.otpFunc)
-	if err != nil {
-		return "", err
-	}
-	return otp, checkOTP(otp)
-}
-
-// remember keeps what later attempts and [Client.RateLimit] need to know of a response.
-func (c *Client) remember(resp *http.Response) RateLimit {
+// note keeps the protocol and the rate limit of a response for later calls.
+func (c *Client) note(resp *http.Response) RateLimit {
 	c.seen.http1.Store(resp.ProtoMajor == 1)
 	limit, complete := parseRateLimit(resp.Header)
 	if complete {
@@ -230,6 +212,36 @@ func (c *Client) remember(resp *http.Response) RateLimit {
 		c.seen.rateLimit.Store(&last)
 	}
 	return limit
+}
+
+// readClock notes the API's clock from the header of a response that is the API's.
+func (c *Client) readClock(h http.Header, received time.Time) {
+	if clock := readClock(h, received); clock != nil {
+		c.seen.clock.Store(clock)
+	}
+}
+
+// credentials obtains what authenticates an attempt: op.cred, and a one-time password. secrets are
+// all that the request holds.
+func (c *Client) credentials(ctx context.Context, op *operation) (otp Secret, secrets secrets, err error) {
+	pinned := op.kind == kindRevokeCurrent && op.cred.header != nil // for another key, "current" is another token
+	if c.obtain != nil && !op.login && !pinned {
+		op.cred, err = c.obtain(ctx)
+		if err != nil {
+			return "", secrets, err
+		}
+	}
+	if op.create == nil {
+		return "", op.cred.secrets, nil
+	}
+	otp = op.create.OTP
+	if op.create.OTPFunc != nil {
+		otp, err = ask(ctx, "OTP", op.create.OTPFunc)
+	}
+	if err == nil && otp != "" {
+		err = checkKey("the OTP", otp.Reveal())
+	}
+	return otp, op.cred.secrets.with(minToken, otp).with(minPassword, op.create.Password), err
 }
 
 func (c *Client) log(ctx context.Context, op *operation, out outcome, n int, took, wait time.Duration) {

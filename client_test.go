@@ -763,7 +763,7 @@ func TestKeyFunctionErrorEndsTheCall(t *testing.T) {
 	}{
 		"error":   {"", errVault, errVault, "fastly: GET /tokens/self: the key function failed: vault is sealed"},
 		"no key":  {"", nil, fastly.ErrInvalidArgument, "fastly: GET /tokens/self: invalid argument: the API key is empty"},
-		"bad key": {"hunter22\n", nil, fastly.ErrInvalidArgument, "fastly: GET /tokens/self: invalid argument: the API key holds white space or a line break"},
+		"bad key": {"hunter22\n", nil, fastly.ErrInvalidArgument, "fastly: GET /tokens/self: invalid argument: the API key holds a control character (a line break at its end?)"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -13,15 +13,13 @@ import (
 
 // operation is one call, as its method describes it.
 type operation struct {
-	kind     kind
-	method   string
-	path     string
-	body     []byte
-	name     string // of the token to create: how to find it again
-	password Secret // in body, with a user name: the request then authenticates itself
-	otp      Secret
-	otpFunc  func(context.Context) (Secret, error)
-	cred     credential // of the last attempt
+	kind   kind
+	method string
+	path   string
+	body   []byte              // of a bulk revoke
+	create *CreateTokenRequest // nil for any other kind
+	login  bool                // create authenticates itself
+	cred   credential          // of the last attempt
 }
 
 var (
@@ -41,12 +39,13 @@ var (
 func (c *Client) newRequest(ctx context.Context, op *operation, otp Secret) *http.Request {
 	u := *c.base
 	u.Path, u.RawPath = u.Path+op.path, u.RawPath+op.path
-	header := http.Header{"Accept": acceptJSON, "User-Agent": c.userAgent}
+	header, body := http.Header{"Accept": acceptJSON, "User-Agent": c.userAgent}, op.body
 	switch op.kind {
 	case kindRevokeBulk:
 		header["Accept"], header["Content-Type"] = typeBulk, typeBulk
 	case kindCreate: // what is left of a compressed response that was cut off can't be read
 		header["Content-Type"], header["Accept-Encoding"] = typeForm, uncoded
+		body = encodeCreate(op.create, c.seen.clock.Load().at(c.now()))
 	}
 	if otp != "" {
 		header["Fastly-Otp"] = []string{otp.Reveal()}
@@ -56,11 +55,11 @@ func (c *Client) newRequest(ctx context.Context, op *operation, otp Secret) *htt
 		Method: op.method, URL: &u, Host: u.Host, Header: header,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}).WithContext(ctx)
-	if op.kind == kindRead || len(op.body) == 0 && (op.kind == kindCreate || c.seen.http1.Load()) {
+	if op.kind == kindRead || len(body) == 0 && (op.kind == kindCreate || c.seen.http1.Load()) {
 		return req
 	}
-	getBody := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(op.body)), nil }
-	req.ContentLength = int64(len(op.body))
+	getBody := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
+	req.ContentLength = int64(len(body))
 	req.Body, _ = getBody()
 	if c.seen.http1.Load() {
 		req.GetBody = getBody
@@ -77,13 +76,18 @@ type createForm struct {
 	Password  string   `url:"password,omitempty"`
 }
 
-func encodeCreate(req *CreateTokenRequest) []byte {
+// encodeCreate encodes the form of a create. now is the API's time.
+func encodeCreate(req *CreateTokenRequest, now time.Time) []byte {
 	form := createForm{
 		Name: req.Name, Scope: req.Scopes.String(), Services: req.Services,
 		Username: req.Username, Password: req.Password.Reveal(),
 	}
-	if !req.ExpiresAt.IsZero() {
-		form.ExpiresAt = req.ExpiresAt.UTC().Format(time.RFC3339)
+	expiresAt := req.ExpiresAt
+	if req.Lifetime > 0 {
+		expiresAt = now.Add(req.Lifetime + time.Second - 1)
+	}
+	if !expiresAt.IsZero() {
+		form.ExpiresAt = expiresAt.UTC().Format(time.RFC3339)
 	}
 	values, _ := query.Values(form) // fails only for what is not a struct
 	return []byte(values.Encode())

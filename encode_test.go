@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -239,8 +240,8 @@ func TestErrorOfOTPFuncEndsTheCall(t *testing.T) {
 	}{
 		"error":           {"", errPhone, errPhone, "fastly: POST /tokens: the OTP function failed: the phone is off"},
 		"error and code":  {"314159", fmt.Errorf("code 314159: %w", errPhone), errPhone, "fastly: POST /tokens: the OTP function failed: [REDACTED]"},
-		"line break":      {"314159\n", nil, fastly.ErrInvalidArgument, "fastly: POST /tokens: invalid argument: the OTP holds white space or a line break"},
-		"space in a code": {"314 159", nil, fastly.ErrInvalidArgument, "fastly: POST /tokens: invalid argument: the OTP holds white space or a line break"},
+		"line break":      {"314159\n", nil, fastly.ErrInvalidArgument, "fastly: POST /tokens: invalid argument: the OTP holds a control character (a line break at its end?)"},
+		"space in a code": {"314 159", nil, fastly.ErrInvalidArgument, "fastly: POST /tokens: invalid argument: the OTP holds white space or another character that does not belong there"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -310,4 +311,159 @@ func TestBulkRevokeAllocatesOnceForManyIDs(t *testing.T) {
 		})
 	}
 	assert.Less(t, allocations(1000), allocations(1)+50)
+}
+
+// clocked is a stub whose responses carry a Date, and a client whose clock stands still.
+type clocked struct {
+	*stub
+	client *fastly.Client
+	header http.Header
+	status int
+	body   string
+	local  time.Time
+}
+
+func newClocked(t *testing.T, opts ...fastly.Option) *clocked {
+	t.Helper()
+	c := &clocked{status: http.StatusOK, body: createdJSON, header: http.Header{}, local: testTime}
+	c.stub = newStubFunc(t, func(w http.ResponseWriter, _ *http.Request) {
+		for name, values := range c.header {
+			w.Header()[name] = values
+		}
+		w.WriteHeader(c.status)
+		_, _ = io.WriteString(w, c.body)
+	})
+	c.client = c.stub.client(t, opts...)
+	skipWaits(c.client)
+	fastly.HookNow(c.client, func() time.Time { return c.local })
+	return c
+}
+
+// create creates a token that lives for an hour, and returns the expiry that was sent.
+func (c *clocked) create(t *testing.T) string {
+	t.Helper()
+	_, _ = c.client.Tokens.CreateToken(t.Context(), &fastly.CreateTokenRequest{Lifetime: time.Hour})
+	requests := c.requests()
+	form, err := url.ParseQuery(requests[len(requests)-1].body)
+	require.NoError(t, err)
+	return form.Get("expires_at")
+}
+
+func dateHeader(at time.Time) []string { return []string{at.UTC().Format(http.TimeFormat)} }
+
+func TestLifetimeCountsByTheAPIsClock(t *testing.T) {
+	t.Parallel()
+	c := newClocked(t)
+	c.header["Date"] = dateHeader(testTime.Add(45 * time.Minute))
+	assert.Equal(t, "2030-05-06T08:30:00Z", c.create(t), "the local clock, as long as there was no response")
+	assert.Equal(t, "2030-05-06T09:15:00Z", c.create(t), "the API's clock")
+	c.local = c.local.Add(90 * time.Second)
+	assert.Equal(t, "2030-05-06T09:16:30Z", c.create(t), "and the time since")
+	c.header["Date"] = dateHeader(testTime.Add(-45 * time.Minute))
+	_ = c.create(t)
+	assert.Equal(t, "2030-05-06T07:45:00Z", c.create(t), "the last response counts")
+	c.local = c.local.Add(time.Nanosecond)
+	assert.Equal(t, "2030-05-06T07:45:01Z", c.create(t), "rounded up")
+
+	child, err := c.client.With(fastly.WithAPIKey("child"))
+	require.NoError(t, err)
+	c.client = child
+	assert.Equal(t, "2030-05-06T07:45:00Z", c.create(t), "a child shares it")
+	child, err = c.client.With(fastly.WithAPIKey("child"), fastly.WithBaseURL(c.URL+"/other"))
+	require.NoError(t, err)
+	c.client = child
+	assert.Equal(t, "2030-05-06T08:31:31Z", c.create(t), "but not for another base URL")
+}
+
+func TestLifetimeCountsFromEachAttempt(t *testing.T) {
+	t.Parallel()
+	c := newClocked(t, fastly.WithRetryPolicy(fastly.RetryPolicy{MaxAttempts: 2}))
+	c.status, c.body = http.StatusTooManyRequests, `{"msg":"You have exceeded your hourly rate limit."}`
+	c.header["Date"] = dateHeader(testTime.Add(45 * time.Minute))
+	assert.Equal(t, "2030-05-06T09:15:00Z", c.create(t))
+	assert.Len(t, c.requests(), 2)
+}
+
+// A proxy, a cache or a portal has another clock.
+func TestOnlyAResponseOfTheAPIShowsItsClock(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		status int
+		body   string
+		header http.Header
+		counts bool
+	}{
+		"created":            {http.StatusOK, createdJSON, nil, true},
+		"refused":            {http.StatusBadRequest, `{"msg":"no"}`, nil, true},
+		"failed":             {http.StatusServiceUnavailable, `{"msg":"busy"}`, nil, true},
+		"no Date":            {http.StatusOK, createdJSON, http.Header{"Date": nil}, false},
+		"a Date of no form":  {http.StatusOK, createdJSON, http.Header{"Date": {"yesterday"}}, false},
+		"kept by a cache":    {http.StatusOK, createdJSON, http.Header{"Age": {"7"}}, false},
+		"of another form":    {http.StatusOK, `{"hello":"world"}`, nil, false},
+		"a firewall's page":  {http.StatusForbidden, "<title>Blocked</title>", nil, false},
+		"nothing":            {http.StatusNotFound, "", nil, false},
+		"a balancer's error": {http.StatusServiceUnavailable, "no backend", nil, false},
+	} {
+		c := newClocked(t)
+		c.status, c.body = test.status, test.body
+		c.header["Date"] = dateHeader(testTime.Add(45 * time.Minute))
+		for name, values := range test.header {
+			c.header[name] = values
+		}
+		_ = c.create(t)
+		want := "2030-05-06T08:30:00Z"
+		if test.counts {
+			want = "2030-05-06T09:15:00Z"
+		}
+		assert.Equal(t, want, c.create(t), name)
+	}
+}
+
+// Some systems stop the monotonic clock meanwhile.
+func TestClockOfTheAPIIsForgottenWhenTheMachineSlept(t *testing.T) {
+	t.Parallel()
+	c := newClocked(t)
+	c.local = time.Now()
+	require.Contains(t, c.local.String(), "m=", "a monotonic reading")
+	c.header["Date"] = dateHeader(c.local.Add(45 * time.Minute))
+	_ = c.create(t)
+	slept := c.local.Add(8 * time.Hour)
+	ext := (*int64)(unsafe.Add(unsafe.Pointer(&slept), 8)) //nolint:gosec // time.Time has no way to set its monotonic reading
+	*ext -= int64(8 * time.Hour)
+	require.Zero(t, slept.Sub(c.local))
+	c.local = slept
+	c.header = http.Header{"Date": nil}
+	assert.Equal(t, slept.Add(time.Hour+time.Second-1).UTC().Format(time.RFC3339), c.create(t))
+}
+
+func TestRefusedExpiryNamesAClockThatIsFarOff(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		status int
+		msg    string
+		ahead  time.Duration
+		age    string
+		want   string
+	}{
+		"ahead":         {http.StatusUnprocessableEntity, "Invalid value for expires_at", 5 * time.Minute, "", "this machine's clock is 5m0s ahead of the API's: correct it"},
+		"behind":        {http.StatusBadRequest, "expires_at must be in the future", -25 * time.Hour, "", "this machine's clock is 25h0m0s behind the API's: correct it"},
+		"right":         {http.StatusUnprocessableEntity, "Invalid value for expires_at", 2 * time.Minute, "", ""},
+		"from a cache":  {http.StatusUnprocessableEntity, "Invalid value for expires_at", time.Hour, "1", ""},
+		"another error": {http.StatusUnprocessableEntity, "Invalid value for name", time.Hour, "", ""},
+		"not refused":   {http.StatusForbidden, "Your password has expired", time.Hour, "", ""},
+	} {
+		c := newClocked(t)
+		c.status, c.body = test.status, `{"msg":"`+test.msg+`"}`
+		c.header["Date"] = dateHeader(testTime.Add(-test.ahead))
+		if test.age != "" {
+			c.header["Age"] = []string{test.age}
+		}
+		_, err := c.client.Tokens.CreateToken(t.Context(), &fastly.CreateTokenRequest{ExpiresAt: testTime.Add(time.Minute)})
+		require.ErrorContains(t, err, test.msg, name)
+		if test.want != "" {
+			assert.ErrorContains(t, err, test.want, name)
+		} else {
+			assert.NotContains(t, err.Error(), "clock", name)
+		}
+	}
 }

@@ -115,7 +115,7 @@ type callContext struct {
 // next if that is known.
 func (e *GenericTokenError) Error() string {
 	text := fmt.Sprintf("fastly: %s %s: %d %s", e.Method, e.Path, e.StatusCode, sanitize(e.message()))
-	return e.call.describe(text, e.statusHint(), e.retryHint())
+	return e.call.describe(text, e.statusHint(), e.clockHint(), e.retryHint())
 }
 
 // describe adds the number of attempts and the hints to the text of an error.
@@ -189,6 +189,15 @@ func (e *GenericTokenError) statusHint() string {
 		return "use a token whose scope and user may do this"
 	}
 	return ""
+}
+
+// clockHint names a wrong clock as the cause of a refused expiry.
+func (e *GenericTokenError) clockHint() string {
+	refused := e.StatusCode == http.StatusUnprocessableEntity || e.StatusCode == http.StatusBadRequest
+	if !refused || e.received.IsZero() || !strings.Contains(e.message(), "expires_at") {
+		return ""
+	}
+	return clockHint(e.Header, e.received)
 }
 
 // retryHint says when a retry makes sense, if the API said so.
@@ -303,7 +312,7 @@ func (op *operation) recoveryHint(out outcome, unknown, maybeProcessed bool) str
 	case op.kind == kindCreate && unknown:
 		return fmt.Sprintf("a token may have been created: before you create it again, look for "+
 			"the name %q in a list of the user's tokens, and revoke what you find and don't hold",
-			terminal.Truncate(op.name, 100))
+			terminal.Truncate(op.create.Name, 100))
 	case op.kind == kindCreate:
 		return ""
 	case op.kind == kindRevokeCurrent && op.cred.changes != changesNever && unknown:

@@ -99,10 +99,7 @@ func readKeyFile(path string) (Secret, error) {
 	if key == "" {
 		return "", errKeyFileEmpty
 	}
-	if flaw := flawOfKey(key); flaw != "" {
-		return "", invalid("the API key in the file %.1024q %s", path, flaw)
-	}
-	return Secret(key), nil
+	return Secret(key), checkKey(fmt.Sprintf("the API key in the file %.1024q", path), key)
 }
 
 func checkRegular(info fs.FileInfo, err error) error {

@@ -69,19 +69,19 @@ func TestKeyFileTrimsOneLineBreak(t *testing.T) {
 func TestKeyFileWithoutAKeyInItNamesTheFile(t *testing.T) {
 	t.Parallel()
 	for text, says := range map[string]string{
-		someKey + "\n\n":               "holds white space or a line break",
-		someKey + "\r\n\r\n":           "holds white space or a line break",
-		someKey + "\r":                 "holds white space or a line break",
-		"\n" + someKey:                 "holds white space or a line break",
-		" " + someKey + " ":            "holds white space or a line break",
-		"FASTLY_API_TOKEN= " + someKey: "holds white space or a line break",
+		someKey + "\n\n":               "holds a control character",
+		someKey + "\r\n\r\n":           "holds a control character",
+		someKey + "\r":                 "holds a control character",
+		"\n" + someKey:                 "holds a control character",
+		" " + someKey + " ":            "holds white space or another character that does not belong there",
+		"FASTLY_API_TOKEN= " + someKey: "holds white space or another character that does not belong there",
 		`"` + someKey + `"`:            "has quotes around it: leave them out",
 		"'" + someKey + "'\n":          "has quotes around it: leave them out",
 		"\ufeff" + someKey:             "begins with a byte order mark",
 		"\xff\xfe" + someKey:           "begins with a byte order mark",
 		"[REDACTED]\n":                 "is [REDACTED], as a hidden secret prints: reveal the secret",
-		someKey + "\x00":               "holds a character that an HTTP header can't carry",
-		"\u201c" + someKey + "\u201d":  "holds a character that an HTTP header can't carry",
+		someKey + "\x00":               "holds a control character",
+		"\u201c" + someKey + "\u201d":  "holds white space or another character that does not belong there",
 	} {
 		path := writeKey(t, someKey)
 		key := fastly.KeyFile(path)

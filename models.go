@@ -60,9 +60,12 @@ type CreateTokenRequest struct {
 	Scopes    Scopes    // what the token may do; empty means [ScopeGlobal]
 	Services  []string  // IDs of the services it is limited to; empty means all of the account
 	ExpiresAt time.Time // when it stops working, sent in UTC, truncated to the second; zero means never
-	Username  string    // of a Fastly user; both Username and Password, or neither
-	Password  Secret    // with Username, sent instead of the client's own credentials
-	OTP       Secret    // one-time password, for two-factor authentication: the Fastly-OTP header
+	// Lifetime, if not zero, replaces ExpiresAt. It counts from each attempt by the API's clock, as
+	// far as responses have shown it, else by the local one, and is rounded up to the second.
+	Lifetime time.Duration
+	Username string // of a Fastly user; both Username and Password, or neither
+	Password Secret // with Username, sent instead of the client's own credentials
+	OTP      Secret // one-time password, for two-factor authentication: the Fastly-OTP header
 	// OTPFunc, if not nil, replaces OTP. It is called for each attempt, with the context of the call:
 	// a code may expire while a retry waits. Its time does not count towards a timeout of the client.
 	// Its error ends the call; an empty result sends no header.

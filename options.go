@@ -274,8 +274,8 @@ func (c *config) wrap(parent *config) error {
 }
 
 func parseBaseURL(rawURL string) (*url.URL, error) {
-	if flaw := flawOf(rawURL); flaw != "" {
-		return nil, invalid("the base URL %s", flaw)
+	if err := checkKey("the base URL", rawURL); err != nil {
+		return nil, err
 	}
 	u, err := url.Parse(rawURL)
 	switch {

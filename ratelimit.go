@@ -2,6 +2,7 @@ package fastly
 
 import (
 	"errors"
+	"fmt"
 	"mime"
 	"net/http"
 	"slices"
@@ -111,4 +112,48 @@ func hasNextPage(h http.Header) bool {
 		}
 	}
 	return false
+}
+
+const maxClockError = 2 * time.Minute
+
+// apiClock is the API's clock, as a response showed it; nil is the local clock.
+type apiClock struct {
+	date     time.Time
+	received time.Time // by the local clock
+}
+
+// readClock reads the Date of a response, unless a cache may have kept it.
+func readClock(h http.Header, received time.Time) *apiClock {
+	date, err := http.ParseTime(h.Get("Date"))
+	if err != nil || h.Get("Age") != "" {
+		return nil
+	}
+	return &apiClock{date, received}
+}
+
+// at returns the API's time, given the local one. Both local times have a monotonic reading, which
+// counts how much time has passed even if the clock is set meanwhile. Some systems stop the
+// monotonic clock while the machine sleeps: if it disagrees with the wall clock, what was read
+// before is no better than the local time.
+func (c *apiClock) at(now time.Time) time.Time {
+	if c == nil {
+		return now
+	}
+	elapsed, byWallClock := now.Sub(c.received), now.Round(0).Sub(c.received.Round(0))
+	if (byWallClock - elapsed).Abs() > time.Minute {
+		return now
+	}
+	return c.date.Add(elapsed)
+}
+
+// clockHint names a local clock that is far from the API's, which makes it refuse expiries.
+func clockHint(h http.Header, received time.Time) string {
+	ahead := received.Sub(readClock(h, received).at(received)).Round(time.Second)
+	switch {
+	case ahead > maxClockError:
+		return fmt.Sprintf("this machine's clock is %s ahead of the API's: correct it", ahead)
+	case ahead < -maxClockError:
+		return fmt.Sprintf("this machine's clock is %s behind the API's: correct it", -ahead)
+	}
+	return ""
 }

@@ -109,7 +109,7 @@ func readError(resp *http.Response, op *operation, limit RateLimit, s secrets, n
 		RetryAfter: retryAfter(resp.StatusCode, resp.Header, limit, now),
 		Body:       string(text),
 		received:   now,
-		login:      op.password != "",
+		login:      op.login,
 		cut:        err != nil || len(text) == maxErrorBytes,
 	}
 	form := e.parseBody(bytes.TrimSpace(bytes.Clone(text)))

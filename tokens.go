@@ -14,6 +14,9 @@ import (
 // that is not a 2xx is a [*GenericTokenError]; a 2xx that can't be what it should be matches
 // [ErrInvalidResponse]. A list of more than 64 MiB or 500,000 tokens is an error, and so is a token
 // of more than 1 MiB. Temporary failures are retried where that is safe: see [RetryPolicy].
+//
+// What a method needs of the API key is said with how well it is known: documented by Fastly,
+// recorded from the API, relied on by other clients, or assumed. See docs/api.md.
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/
 type TokensService struct {
 	client *Client
@@ -22,6 +25,11 @@ type TokensService struct {
 // BulkRevokeTokens revokes tokens by their IDs: DELETE /tokens. The list must not be empty; an ID
 // that occurs twice is sent once. A 401 or 404 after an attempt that may have been processed also
 // matches [ErrOutcomeUnknown].
+//
+// The key needs what [TokensService.RevokeToken] needs. All tokens are revoked or none, and a 404
+// means that one of them does not exist (both assumed). The call takes one off the rate limit, as
+// any that changes something (recorded), however many IDs it has (assumed); how many it may have is
+// not known.
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/user/#bulk-revoke-tokens
 func (s *TokensService) BulkRevokeTokens(ctx context.Context, tokenIDs []string) error {
 	if len(tokenIDs) == 0 {
@@ -38,8 +46,9 @@ func (s *TokensService) BulkRevokeTokens(ctx context.Context, tokenIDs []string)
 }
 
 // CreateToken creates a token: POST /tokens. With a Username and a Password the request
-// authenticates itself, and the client's own credentials are not sent. An API key creates tokens
-// only after POST /sudo, which this library never sends; otherwise it gets [ErrSudoRequired].
+// authenticates itself, and the client's own credentials are not sent (documented). An API key must
+// be of scope global and creates tokens only after POST /sudo, which this library never sends;
+// otherwise it gets [ErrSudoRequired] (relied on).
 //
 // A create is never retried once the API may have processed it: the error then matches
 // [ErrOutcomeUnknown]. With an error, the response is nil, or holds what could be read of a broken
@@ -49,13 +58,13 @@ func (s *TokensService) CreateToken(ctx context.Context, req *CreateTokenRequest
 	if err := checkCreate(req); err != nil {
 		return nil, err
 	}
-	return do(ctx, s, operation{
-		kind: kindCreate, method: http.MethodPost, path: "/tokens", body: encodeCreate(req),
-		name: req.Name, password: req.Password, otp: req.OTP, otpFunc: req.OTPFunc,
-	}, decodeCreated)
+	create := *req
+	op := operation{kind: kindCreate, method: http.MethodPost, path: "/tokens", create: &create, login: req.Username != ""}
+	return do(ctx, s, op, decodeCreated)
 }
 
-// GetToken returns a token by its ID: GET /tokens/{token_id}.
+// GetToken returns a token by its ID: GET /tokens/{token_id}. The key needs the scope global or
+// global:read, and its user must own the token or be a superuser of the same customer (assumed).
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/user/#get-token
 func (s *TokensService) GetToken(ctx context.Context, tokenID string) (*TokenResponse, error) {
 	if err := checkTokenID(tokenID, "GetTokenCurrent"); err != nil {
@@ -64,16 +73,16 @@ func (s *TokensService) GetToken(ctx context.Context, tokenID string) (*TokenRes
 	return do(ctx, s, operation{kind: kindRead, method: http.MethodGet, path: "/tokens/" + tokenID}, decodeToken)
 }
 
-// GetTokenCurrent returns the token that the client authenticates with: GET /tokens/self.
+// GetTokenCurrent returns the token that the client authenticates with: GET /tokens/self. Any scope
+// is enough (assumed).
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/user/#get-token-current
 func (s *TokensService) GetTokenCurrent(ctx context.Context) (*TokenResponse, error) {
 	return do(ctx, s, operation{kind: kindRead, method: http.MethodGet, path: "/tokens/self"}, decodeToken)
 }
 
-// ListTokensCustomer returns the tokens of a customer: GET /customer/{customer_id}/tokens. It needs
-// the key of a superuser. The list is in no particular order, and without an error it is complete,
-// and empty but not nil if there are none. With an error it holds the tokens that could be read, or
-// is nil if none could: that one is missing from it proves nothing.
+// ListTokensCustomer returns the tokens of a customer: GET /customer/{customer_id}/tokens. The key
+// must be that of a superuser (documented), of scope global or global:read (assumed). For the rest
+// it is as [TokensService.ListTokensUser].
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/customer/#list-tokens-customer
 func (s *TokensService) ListTokensCustomer(ctx context.Context, customerID string) ([]TokenResponse, error) {
 	if err := checkID("the customer ID", customerID); err != nil {
@@ -82,17 +91,21 @@ func (s *TokensService) ListTokensCustomer(ctx context.Context, customerID strin
 	return do(ctx, s, operation{kind: kindRead, method: http.MethodGet, path: "/customer/" + customerID + "/tokens"}, decodeTokens)
 }
 
-// ListTokensUser returns the tokens of the client's user: GET /tokens. The list is in no particular
-// order, and without an error it is complete, and empty but not nil if there are none. With an
-// error it holds the tokens that could be read, or is nil if none could: that one is missing from
-// it proves nothing.
+// ListTokensUser returns the tokens of the client's user: GET /tokens. The key needs the scope
+// global or global:read (documented); one that may only purge gets a 403 (assumed). The list is in
+// no particular order, and without an error it is complete, and empty but not nil if there are
+// none. With an error it holds the tokens that could be read, or is nil if none could: that one is
+// missing from it proves nothing.
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/user/#list-tokens-user
 func (s *TokensService) ListTokensUser(ctx context.Context) ([]TokenResponse, error) {
 	return do(ctx, s, operation{kind: kindRead, method: http.MethodGet, path: "/tokens"}, decodeTokens)
 }
 
-// RevokeToken revokes a token by its ID: DELETE /tokens/{token_id}. If an earlier attempt of the
-// call may have been processed, a 404 is success, and a 401 matches [ErrOutcomeUnknown].
+// RevokeToken revokes a token by its ID: DELETE /tokens/{token_id}. The key needs the scope global:
+// global:read gets a 403 (relied on), and so does one that may only purge (assumed). Its user must
+// own the token or be a superuser of the same customer (assumed). A token of an account, without a
+// user, can be revoked, too (recorded). If an earlier attempt of the call may have been processed, a
+// 404 is success, and a 401 matches [ErrOutcomeUnknown].
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/user/#revoke-token
 func (s *TokensService) RevokeToken(ctx context.Context, tokenID string) error {
 	if err := checkTokenID(tokenID, "RevokeTokenCurrent"); err != nil {
@@ -102,11 +115,12 @@ func (s *TokensService) RevokeToken(ctx context.Context, tokenID string) error {
 	return err
 }
 
-// RevokeTokenCurrent revokes the token that the client authenticates with: DELETE /tokens/self. All
-// attempts use the same key. If an earlier attempt may have been processed, a 401 or 404 is
-// success, and a 403 matches [ErrOutcomeUnknown]. With [WithAPIKeyFunc] and [WithTransport], so does
-// any error after an attempt that may have been processed, as the next call may revoke the next
-// token; with WithTransport, such an attempt is not retried either.
+// RevokeTokenCurrent revokes the token that the client authenticates with: DELETE /tokens/self. Its
+// scope must be global: a token that may only purge can't revoke itself (assumed). All attempts use
+// the same key. If an earlier attempt may have been processed, a 401 or 404 is success, and a 403
+// matches [ErrOutcomeUnknown]. With [WithAPIKeyFunc] and [WithTransport], so does any error after an
+// attempt that may have been processed, as the next call may revoke the next token; with
+// WithTransport, such an attempt is not retried either.
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/user/#revoke-token-current
 func (s *TokensService) RevokeTokenCurrent(ctx context.Context) error {
 	_, err := do(ctx, s, operation{kind: kindRevokeCurrent, method: http.MethodDelete, path: "/tokens/self"}, decodeRevoked)
@@ -127,6 +141,12 @@ func checkCreate(req *CreateTokenRequest) error {
 			return fmt.Errorf("%w (Services[%d])", err, i)
 		}
 	}
+	if req.Lifetime < 0 {
+		return invalid("the Lifetime is negative; zero means that ExpiresAt decides")
+	}
+	if req.Lifetime > 0 && !req.ExpiresAt.IsZero() {
+		return invalid("Lifetime and ExpiresAt exclude each other")
+	}
 	if year := req.ExpiresAt.UTC().Year(); year < 0 || year > 9999 {
 		return invalid("ExpiresAt is in the year %d, which RFC 3339 can't express; the zero time means never", year)
 	}
@@ -135,7 +155,7 @@ func checkCreate(req *CreateTokenRequest) error {
 			return fmt.Errorf("%w; a create needs both Username and Password, or neither", err)
 		}
 	}
-	return checkOTP(req.OTP)
+	return nil
 }
 
 // checkTokenID also rejects "self", which nobody should revoke by accident.

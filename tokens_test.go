@@ -264,6 +264,8 @@ func TestInvalidArgumentsAreNotSent(t *testing.T) {
 		"scope with line break":   {fastly.CreateTokenRequest{Scopes: fastly.Scopes{"hunter22\n"}}, "Scopes[0] is not one scope", "hunter22"},
 		"scope beyond ASCII":      {fastly.CreateTokenRequest{Scopes: fastly.Scopes{"glöbal"}}, "Scopes[0] is not one scope", "glöbal"},
 		"expiry before year 0":    {fastly.CreateTokenRequest{ExpiresAt: time.Date(-1, 1, 1, 0, 0, 0, 0, time.UTC)}, "in the year -1", ""},
+		"negative lifetime":       {fastly.CreateTokenRequest{Lifetime: -1}, "the Lifetime is negative", ""},
+		"lifetime and expiry":     {fastly.CreateTokenRequest{Lifetime: 1, ExpiresAt: testTime}, "Lifetime and ExpiresAt exclude each other", ""},
 		"service ID with slash":   {fastly.CreateTokenRequest{Services: []string{"hunter22/"}}, "a service ID may hold only letters and digits", "hunter22"},
 		"expiry beyond year 9999": {fastly.CreateTokenRequest{ExpiresAt: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)}, "the zero time means never", ""},
 		"year 9999, but not in UTC": {
@@ -273,7 +275,7 @@ func TestInvalidArgumentsAreNotSent(t *testing.T) {
 		"Password alone":            {fastly.CreateTokenRequest{Password: "hunter22"}, "the user name is empty; a create needs both Username and Password, or neither", "hunter22"},
 		"user name with line break": {fastly.CreateTokenRequest{Username: "hunter22\n", Password: "x"}, "the user name holds a control character", "hunter22"},
 		"password with line break":  {fastly.CreateTokenRequest{Username: "x", Password: "hunter22\r\n"}, "the password holds a control character", "hunter22"},
-		"OTP with line break":       {fastly.CreateTokenRequest{OTP: "314159\n"}, "the OTP holds white space or a line break", "314159"},
+		"OTP with line break":       {fastly.CreateTokenRequest{OTP: "314159\n"}, "the OTP holds a control character (a line break at its end?)", "314159"},
 		"hidden OTP":                {fastly.CreateTokenRequest{OTP: "[REDACTED]"}, "the OTP is [REDACTED], as a hidden secret prints: reveal the secret", ""},
 		"hidden password":           {fastly.CreateTokenRequest{Username: "x", Password: "[REDACTED]"}, "the password is [REDACTED], as a hidden secret prints", ""},
 		"password after a mark":     {fastly.CreateTokenRequest{Username: "x", Password: "\ufeffhunter22"}, "the password begins with a byte order mark", "hunter22"},

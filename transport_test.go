@@ -1378,8 +1378,9 @@ func TestCallsWaitForNoHungDials(t *testing.T) {
 	var calls sync.WaitGroup
 	for range hung {
 		calls.Go(func() {
-			_, err := c.Tokens.GetTokenCurrent(ctx)
-			assert.ErrorIs(t, err, context.Canceled)
+			if _, err := c.Tokens.GetTokenCurrent(ctx); err != nil { // the connection of the last one may serve it
+				assert.ErrorIs(t, err, context.Canceled)
+			}
 		})
 	}
 	<-all
