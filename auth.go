@@ -142,7 +142,7 @@ func sendAuthenticated(req *http.Request, host string, base http.RoundTripper, o
 	}
 	var cred credential
 	if err == nil {
-		cred, err = obtain(req.Context())
+		cred, err = obtain(untraced{req.Context()}) // the key may come by another request
 	}
 	if err != nil {
 		if req.Body != nil {

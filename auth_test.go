@@ -722,3 +722,35 @@ func TestCredentialsThatNoHeaderCanCarryAreNeitherSentNorShown(t *testing.T) {
 	}
 	assert.Empty(t, home.requests(), "none of it is sent")
 }
+
+// The client watches what is sent, and must not mistake the request for the key for its own.
+func TestKeyOfATransportMayComeOverHTTP2(t *testing.T) {
+	t.Parallel()
+	vault := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, someKey)
+	}))
+	vault.EnableHTTP2 = true
+	vault.StartTLS()
+	t.Cleanup(vault.Close)
+	key := func(ctx context.Context) (fastly.Secret, error) {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, vault.URL, http.NoBody)
+		if err != nil {
+			return "", err
+		}
+		resp, err := vault.Client().Do(req)
+		if err != nil {
+			return "", err
+		}
+		defer func() { _ = resp.Body.Close() }()
+		text, err := io.ReadAll(resp.Body)
+		return fastly.Secret(text), err
+	}
+	base := new(http.Transport)
+	for _, op := range operations {
+		srv := newStub(t, op.status, nil, op.body)
+		c := mustClient(t, noRetry, fastly.WithBaseURL(srv.URL),
+			fastly.WithTransport(&fastly.APIKeyTransport{KeyFunc: key, Host: hostOf(t, srv.URL), Base: base}))
+		require.NoError(t, op.do(t.Context(), c), op.name)
+		assert.Equal(t, []string{someKey}, srv.request(t).header["Fastly-Key"])
+	}
+}

@@ -136,8 +136,9 @@ func WithHTTPClient(hc *http.Client) Option {
 // transport.
 //
 // A middleware sees each attempt, with its credentials and its body: it must log neither. It keeps
-// to the contract of [http.RoundTripper], and passes the context of the request on. It must not send
-// a request again, since a create could then make a second token: retries are the client's.
+// to the contract of [http.RoundTripper]. It passes the context of the request on, but to no other
+// request: the client watches what is sent. It must not send a request again, since a create could
+// then make a second token: retries are the client's.
 func WithMiddleware(wrap func(next http.RoundTripper) http.RoundTripper) Option {
 	return func(c *config) error {
 		if wrap == nil {

@@ -31,7 +31,7 @@ func defaultTransport() http.RoundTripper {
 	t.ReadBufferSize = 32 << 10 // fewer system calls for a long list
 	t.TLSClientConfig = cmp.Or(t.TLSClientConfig, new(tls.Config))
 	t.TLSClientConfig.MinVersion = max(t.TLSClientConfig.MinVersion, tls.VersionTLS12)
-	// Without pings a connection that went dead stays in use. Since Go 1.27 HTTP2 is never nil.
+	// Without pings a connection that went dead stays in use. Go 1.26: HTTP2 may be nil.
 	t.HTTP2 = cmp.Or(t.HTTP2, new(http.HTTP2Config))
 	t.HTTP2.SendPingTimeout = cmp.Or(t.HTTP2.SendPingTimeout, 15*time.Second)
 	t.HTTP2.PingTimeout = cmp.Or(t.HTTP2.PingTimeout, 15*time.Second)
@@ -84,6 +84,17 @@ func closeIdle(rt http.RoundTripper) {
 	}
 }
 
+// untraced is a context that hides the trace of the request that it belongs to.
+type untraced struct{ context.Context }
+
+func (c untraced) Value(key any) any {
+	value := c.Context.Value(key)
+	if _, ok := value.(*httptrace.ClientTrace); ok {
+		return nil
+	}
+	return value
+}
+
 // roundTrip copes with transports that break the contract of RoundTrip. Its response has a body.
 func roundTrip(rt http.RoundTripper, req *http.Request) (*http.Response, error) {
 	resp, err := rt.RoundTrip(req)
@@ -103,8 +114,11 @@ func roundTrip(rt http.RoundTripper, req *http.Request) (*http.Response, error) 
 
 // watch bounds an attempt in time, observes it from below net/http's transport, and is the body of
 // its response. Over HTTP/1, net/http reports a header as written before a byte of it has left, and
-// retries a request of which no byte was sent. Over HTTP/2 it would repeat what may have been
-// processed (golang.org/issue/47635), which a watch stops.
+// retries a request of which no byte was sent.
+//
+// Go 1.26: over HTTP/2, net/http would repeat what may have been processed
+// (golang.org/issue/47635). A watch stops that, and counts connections since a server may cause any
+// number of repetitions.
 type watch struct {
 	io.ReadCloser // the response body itself
 
@@ -216,8 +230,9 @@ func (w *watch) Read(p []byte) (int, error) {
 
 // isUnprocessed reports whether err says that the server did not process a request: its HTTP/2
 // stream is above the last one that GOAWAY names, or was refused (RFC 9113, sections 6.8 and 8.7).
-// The texts are those of net/http in Go 1.26 and 1.27, which exports no types for them; any other
-// may mean that the request was processed.
+// Any other text may mean that the request was processed.
+//
+// Go 1.26: the texts are net/http's, which exports no types for them; 1.27 has the same.
 func isUnprocessed(err error) bool {
 	for ; err != nil; err = errors.Unwrap(err) {
 		text := err.Error()
