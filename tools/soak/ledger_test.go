@@ -1,4 +1,4 @@
-package main
+package soak
 
 import (
 	"errors"
@@ -40,11 +40,12 @@ func TestEachBrokenPromiseIsFound(t *testing.T) {
 			assert.Equal(l, 0, l.noteRevoke(nil, gone.ID))
 			assert.Equal(l, 1, l.noteRevoke(notFound, token.ID))
 			assert.Equal(l, 1, l.noteRevoke(fmt.Errorf("%w; it may have been revoked", notFound), gone.ID))
+			assert.Equal(l, 1, l.noteRevoke(fmt.Errorf("%w; it may be revoked nevertheless", notFound), gone.ID))
 			assert.Equal(l, 2, l.noteRevoke(unknown("x"), gone.ID, token.ID))
 			l.noteOperation("get", nil)
 			l.noteOperation("get", notFound)
 			assert.Equal(l, []int{1, 2, 1}, []int{len(l.returned), len(l.unknown), len(l.rejected)}, "creates returned, unknown, rejected")
-			assert.Equal(l, []int{1, 1, 3}, []int{len(l.done), len(l.kept), l.unclear}, "revokes done, kept, unclear")
+			assert.Equal(l, []int{1, 1, 4}, []int{len(l.done), len(l.kept), l.unclear}, "revokes done, kept, unclear")
 			assert.Equal(l, map[string]int{"get": 2}, l.byOp)
 		}},
 		{"creates that made two tokens", func(l teller) {

@@ -1,4 +1,4 @@
-package main
+package soak
 
 import (
 	"context"
@@ -84,10 +84,11 @@ type proxies struct {
 //go:embed nginx.conf
 var nginxConfig string
 
-// startProxies starts nginx, and toxiproxy if o names it. What concerns nginx's
-// clients has the default setting.
-func startProxies(o options, server string) (*proxies, error) {
-	p := &proxies{work: o.work}
+// startProxies starts nginx, and toxiproxy if its program is given. What concerns
+// nginx's clients has the default setting. work is a folder with cert.pem and
+// key.pem, for nginx's files.
+func startProxies(work, nginxProgram, toxiproxyProgram, server string) (*proxies, error) {
+	p := &proxies{work: work}
 	for _, address := range []*string{&p.nginx.address, &p.toxiproxy.address, &p.front.Listen, &p.back.Listen} {
 		var err error
 		if *address, err = freeAddress(); err != nil {
@@ -97,10 +98,10 @@ func startProxies(o options, server string) (*proxies, error) {
 	p.url, p.front.Name, p.back.Name = "https://"+p.nginx.address, "front", "back"
 	p.front.Upstream, p.back.Upstream = p.nginx.address, server
 	p.control = toxiproxy.NewClient(p.toxiproxy.address)
-	if o.toxiproxy != "" {
+	if toxiproxyProgram != "" {
 		p.url, server = "https://"+p.front.Listen, p.back.Listen
 		host, port, _ := net.SplitHostPort(p.toxiproxy.address)
-		p.toxiproxy.command = []string{o.toxiproxy, "-host", host, "-port", port}
+		p.toxiproxy.command = []string{toxiproxyProgram, "-host", host, "-port", port}
 		if err := p.startToxiproxy(); err != nil {
 			return nil, err
 		}
@@ -109,8 +110,9 @@ func startProxies(o options, server string) (*proxies, error) {
 	if os.Getuid() == 0 {
 		user = "user root;" // to read the folder
 	}
-	config := filepath.Join(o.work, "nginx.conf")
-	p.nginx.command = []string{o.nginx, "-p", o.work, "-c", config, "-e", filepath.Join(o.work, "error.log")}
+	config := filepath.Join(work, "nginx.conf")
+	p.nginx.command = []string{nginxProgram, "-p", work, "-c", config, "-e", filepath.Join(work, "error.log")}
+	_ = os.Remove(filepath.Join(work, "access.log")) // of an earlier run
 	err := os.WriteFile(config, fmt.Appendf(nil, nginxConfig, user, server, p.nginx.address), 0o600)
 	if err == nil {
 		err = p.nginx.start()

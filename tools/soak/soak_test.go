@@ -1,6 +1,7 @@
-package main
+package soak
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -22,8 +23,8 @@ import (
 )
 
 var (
-	soakSeed = flag.Uint64("soak.seed", envSeed(), "`seed` of TestSoak's random numbers (default $FASTLY_SOAK_SEED, else a random one)")
-	soakOps  = flag.Int("soak.ops", 1500, "`number` of operations of TestSoak; the gate runs 12,000")
+	soakSeed = flag.Uint64("soak.seed", envSeed(), "`seed` of the random numbers (default $FASTLY_SOAK_SEED, else a random one)")
+	soakOps  = flag.Int("soak.ops", 0, "`number` of operations; 0 is the test's own")
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -40,7 +41,7 @@ func envSeed() uint64 {
 func TestSoak(t *testing.T) {
 	t.Parallel()
 	t.Logf("seed %d: repeat with -soak.seed=%[1]d or FASTLY_SOAK_SEED=%[1]d (goroutines still run in random order)", *soakSeed)
-	start := time.Now()
+	start, operations := time.Now(), cmp.Or(*soakOps, 1500)
 	var followed atomic.Int64 // redirects
 	trap := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == trapPath { // else it is for another server, which had the port before
@@ -50,7 +51,7 @@ func TestSoak(t *testing.T) {
 	t.Cleanup(trap.Close)
 	srv := fastlytest.NewServer(fastlytest.WithoutSudo(), fastlytest.WithRateLimit(1<<30))
 	l := newLedger(srv)
-	l.run(t.Context(), 16, *soakOps, func(n int) *worker {
+	l.run(t.Context(), 16, operations, func(n int) *worker {
 		rnd := rand.New(rand.NewPCG(*soakSeed, uint64(n)))
 		// A stall ends an attempt of some workers, and ends by itself for the others,
 		// whose outcomes a busy machine does not change.
@@ -84,7 +85,7 @@ func TestSoak(t *testing.T) {
 	var text strings.Builder
 	assert.Empty(t, l.report(&text))
 	t.Logf("%d requests in %v\n%s", requests, time.Since(start).Round(time.Millisecond), &text)
-	if *soakOps >= 10000 {
+	if operations >= 10000 {
 		for what, n := range map[string]int{
 			"tokens returned": len(l.returned), "creates of unknown outcome": len(l.unknown), "creates rejected": len(l.rejected),
 			"revokes done": len(l.done), "revokes kept": len(l.kept), "revokes unclear": l.unclear,
