@@ -1,15 +1,22 @@
 // Package consumer_test is a program outside the module that uses every name that
-// package fastly exports, with its documented type. It only has to compile.
+// package fastly exports, with its documented type.
 package consumer_test
 
 import (
 	"context"
 	"encoding"
 	"fmt"
+	"go/token"
+	"go/types"
 	"log/slog"
 	"net/http"
+	"os"
+	"regexp"
+	"slices"
 	"testing"
 	"time"
+
+	"golang.org/x/tools/go/packages"
 
 	"github.com/fastly-tokens/fastly"
 )
@@ -31,6 +38,8 @@ var (
 	_ func(*slog.Logger) fastly.Option                                             = fastly.WithLogger
 	_ func(*fastly.Client) (fastly.RateLimit, bool)                                = (*fastly.Client).RateLimit
 	_ func(*fastly.Client)                                                         = (*fastly.Client).CloseIdleConnections
+	_ func(*fastly.Client, ...fastly.Option) (*fastly.Client, error)               = (*fastly.Client).With
+	_ func(func(http.RoundTripper) http.RoundTripper) fastly.Option                = fastly.WithMiddleware
 	_ func(*fastly.TokensService, context.Context, []string) error                 = (*fastly.TokensService).BulkRevokeTokens
 	_ func(*fastly.TokensService, context.Context, string) error                   = (*fastly.TokensService).RevokeToken
 	_ func(*fastly.TokensService, context.Context) error                           = (*fastly.TokensService).RevokeTokenCurrent
@@ -73,10 +82,42 @@ var errs = []error{
 	fastly.ErrUnprocessable, fastly.ErrRateLimited, fastly.ErrServer,
 	fastly.ErrOTPRequired, fastly.ErrInvalidCredentials, fastly.ErrInvalidScope,
 	fastly.ErrAccountLocked, fastly.ErrSudoRequired, fastly.ErrTokenExpired,
-	fastly.ErrInvalidArgument, fastly.ErrOutcomeUnknown,
+	fastly.ErrInvalidArgument, fastly.ErrInvalidResponse, fastly.ErrOutcomeUnknown,
 }
 
-func TestEveryExportedNameCanBeUsed(t *testing.T) {
+func TestEveryExportedNameIsUsed(t *testing.T) {
+	loaded, err := packages.Load(&packages.Config{Mode: packages.NeedImports | packages.NeedTypes}, "github.com/fastly-tokens/fastly")
+	if err != nil || len(loaded[0].Errors) > 0 {
+		t.Fatal(err, loaded[0].Errors)
+	}
+	text, err := os.ReadFile("consumer_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// By these, a type implements an interface of the standard library: see above.
+	known := []string{"RoundTrip", "Format", "String", "LogValue", "MarshalText", "UnmarshalText", "MarshalBinary", "UnmarshalBinary"}
+	check := func(name string) {
+		if token.IsExported(name) && !slices.Contains(known, name) && !regexp.MustCompile(`\b`+name+`\b`).Match(text) {
+			t.Errorf("%s is exported and not used here", name)
+		}
+	}
+	scope := loaded[0].Types.Scope()
+	for _, name := range scope.Names() {
+		check(name)
+		if named, ok := scope.Lookup(name).Type().(*types.Named); ok && token.IsExported(name) {
+			for method := range named.Methods() {
+				check(method.Name())
+			}
+			if structure, ok := named.Underlying().(*types.Struct); ok {
+				for field := range structure.Fields() {
+					check(field.Name())
+				}
+			}
+		}
+	}
+}
+
+func TestExportedTypesAreAsDocumented(t *testing.T) {
 	const _ string = fastly.DefaultBaseURL
 	now := time.Now()
 	scopes := fastly.Scopes{fastly.ScopeGlobal, fastly.ScopePurgeSelect, fastly.ScopePurgeAll, fastly.ScopeGlobalRead}
@@ -94,12 +135,12 @@ func TestEveryExportedNameCanBeUsed(t *testing.T) {
 		TokenResponse: fastly.TokenResponse{
 			ID: "i", Name: "n", UserID: "u", CustomerID: "c", Scopes: scopes, Services: []string{"s"},
 			CreatedAt: now, UpdatedAt: now, DeletedAt: now, ExpiresAt: now, LastUsedAt: now, SudoExpiresAt: now,
-			IP: "192.0.2.1", UserAgent: "a",
+			IP: "192.0.2.1", UserAgent: "a", LimitServices: true,
 		},
 		AccessToken: "t",
 	}
 	_ = fastly.CreateTokenRequest{
-		Name: "n", Scopes: scopes, Services: []string{"s"}, ExpiresAt: now,
+		Name: "n", Scopes: scopes, Services: []string{"s"}, ExpiresAt: now, Lifetime: time.Hour,
 		Username: "u", Password: "p", OTP: "123456",
 		OTPFunc: func(context.Context) (fastly.Secret, error) { return "123456", nil },
 	}

@@ -26,12 +26,12 @@ type job struct {
 
 func (j *job) run(ctx context.Context, work func(context.Context, *fastly.Client) error) (err error) {
 	token, err := j.maker.Tokens.CreateToken(ctx, &fastly.CreateTokenRequest{
-		Name:      "ci job 4711",
-		Scopes:    fastly.Scopes{fastly.ScopePurgeSelect},
-		Services:  []string{j.service},
-		ExpiresAt: time.Now().Add(10 * time.Minute), // in case all else fails
-		Username:  j.username,
-		Password:  j.password,
+		Name:     "ci job 4711",
+		Scopes:   fastly.Scopes{fastly.ScopePurgeSelect},
+		Services: []string{j.service},
+		Lifetime: 10 * time.Minute, // in case all else fails
+		Username: j.username,
+		Password: j.password,
 		// Asked for each attempt: a code ages while a retry waits, and is good for one.
 		OTPFunc: func(context.Context) (fastly.Secret, error) {
 			code, err := totp.GenerateCode(j.totpSecret, time.Now())
