@@ -24,6 +24,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/fastly-tokens/fastly"
 	"github.com/fastly-tokens/fastly/internal/facts"
 	"github.com/fastly-tokens/fastly/internal/terminal"
 )
@@ -100,7 +101,6 @@ func (a *app) prepare(args []string) error {
 		fmt.Fprint(a.stderr, usage)
 		flags.PrintDefaults()
 	}
-	api := cmp.Or(a.getenv("FASTLY_API_URL"), "https://api.fastly.com")
 	base := flags.String("url", "", "base `URL` of the API (default $FASTLY_API_URL, else https://api.fastly.com)")
 	write := flags.Bool("write", false, "create and revoke tokens, too")
 	sudo := flags.Bool("sudo", false, "with --write: send the password to /sudo, too")
@@ -108,10 +108,15 @@ func (a *app) prepare(args []string) error {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	u, err := parseURL(cmp.Or(*base, api))
-	if err != nil {
+	api := cmp.Or(*base, a.getenv("FASTLY_API_URL"), fastly.DefaultBaseURL)
+	if _, err := fastly.NewClient(fastly.WithBaseURL(api), fastly.WithoutAuthentication()); err != nil {
 		return err
 	}
+	u, err := url.Parse(api)
+	if err != nil {
+		return errors.New("the base URL is not valid")
+	}
+	u.Host, u.Path = strings.ToLower(u.Host), strings.TrimRight(u.Path, "/")
 	p := &facts.Probe{
 		URL: u.String(), Name: "verify-api " + strings.ToLower(rand.Text()[:6]),
 		Key:        cmp.Or(a.getenv("FASTLY_API_TOKEN"), a.getenv("FASTLY_API_KEY")),
@@ -135,20 +140,6 @@ func (a *app) prepare(args []string) error {
 	return nil
 }
 
-// parseURL accepts https, and http to this machine. Its errors don't show the URL,
-// which may hold a password.
-func parseURL(text string) (*url.URL, error) {
-	u, err := url.Parse(text)
-	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		return nil, errors.New("the base URL must be like https://api.fastly.com")
-	}
-	if u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(u)) {
-		return nil, errors.New("the base URL must begin with https://, unless the server runs on this machine")
-	}
-	u.Host, u.Path = strings.ToLower(u.Host), strings.TrimRight(u.Path, "/")
-	return u, nil
-}
-
 func isLoopback(u *url.URL) bool {
 	return strings.EqualFold(u.Hostname(), "localhost") || net.ParseIP(u.Hostname()).IsLoopback()
 }
@@ -157,9 +148,11 @@ func isLoopback(u *url.URL) bool {
 func (a *app) confirm(ctx context.Context) error {
 	fmt.Fprintf(a.stderr, "This sends requests to %s with your API token.\n", a.guard.host)
 	if a.probe.Write {
-		fmt.Fprintf(a.stderr, "It logs in as %s, creates up to 15 tokens with names like %q, and revokes them.\n"+
-			"That takes up to %d requests of your rate limit.\n",
-			terminal.Escape(a.probe.Username), a.probe.Name+" 1", maxCounted)
+		fmt.Fprintf(a.stderr, "It logs in as %s, and creates and revokes up to 15 tokens named like %q,\n"+
+			"with up to %d requests of your rate limit.\n", terminal.Escape(a.probe.Username), a.probe.Name+" 1", maxCounted)
+	}
+	if a.probe.Harmful {
+		fmt.Fprintln(a.stderr, "The server is on this machine: wrong passwords and what locks the user are tried, too.")
 	}
 	if a.yes {
 		return nil
