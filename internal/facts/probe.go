@@ -42,8 +42,7 @@ type Probe struct {
 	clock     time.Time // of the last response
 	received  time.Time // when that came
 	creates   int
-	made      map[string]string // names of the tokens of checks, by ID
-	gone      map[string]bool   // those that are revoked
+	live      map[string]string // names by ID of the tokens that checks made, until they are revoked
 	twoFactor bool              // the user needs one-time passwords
 }
 
@@ -110,15 +109,15 @@ func (p *Probe) note(method string, r *response) {
 	reset, err2 := strconv.Atoi(r.header.Get("Fastly-RateLimit-Reset"))
 	p.log = append(p.log, counted{method == http.MethodGet, remaining, reset, err1 == nil && err2 == nil})
 	if t := r.object(); method == http.MethodPost && r.status < 300 && t.text("id") != "" {
-		p.addMade(t)
+		p.add(t)
 	}
 }
 
-func (p *Probe) addMade(t object) {
-	if p.made == nil {
-		p.made, p.gone = map[string]string{}, map[string]bool{}
+func (p *Probe) add(made object) {
+	if p.live == nil {
+		p.live = map[string]string{}
 	}
-	p.made[t.text("id")] = t.text("name")
+	p.live[made.text("id")] = made.text("name")
 }
 
 // get sends a GET with the key.
@@ -242,36 +241,30 @@ func (p *Probe) revoke(ctx context.Context, ids ...string) (r *response) {
 // mark notes which tokens a response says are gone.
 func (p *Probe) mark(r *response, ids ...string) {
 	for _, id := range ids {
-		if _, ok := p.made[id]; ok && (r.status == 204 || r.status == 404 && r.object().text("msg") != "") {
-			p.gone[id] = true
+		if r.status == 204 || r.status == 404 && r.object().text("msg") != "" {
+			delete(p.live, id)
 		}
 	}
 }
 
-// Live returns how many tokens of checks may not be revoked yet.
-func (p *Probe) Live() int { return len(p.made) - len(p.gone) }
+// Live returns how many tokens of checks are not revoked yet.
+func (p *Probe) Live() int { return len(p.live) }
 
 // CleanUp revokes the tokens that checks made, even if the response was lost, and
 // returns the names by ID of those that are left. sure reports whether the list of
 // tokens could be read, which shows those whose response was lost.
 func (p *Probe) CleanUp(ctx context.Context) (left map[string]string, sure bool) {
-	left = map[string]string{}
 	if p.creates == 0 {
-		return left, true
+		return nil, true
 	}
 	listed, err := p.get(ctx, "/tokens").list()
 	for _, t := range listed {
 		if strings.HasPrefix(t.text("name"), p.Name+" ") {
-			p.addMade(t)
+			p.add(t)
 		}
 	}
-	for id, name := range p.made {
-		if !p.gone[id] {
-			p.revoke(ctx, id)
-		}
-		if !p.gone[id] {
-			left[id] = name
-		}
+	for id := range p.live {
+		p.revoke(ctx, id)
 	}
-	return left, err == nil
+	return p.live, err == nil
 }

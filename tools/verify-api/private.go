@@ -87,8 +87,8 @@ func (r *private) value(field string, v any) any {
 	switch v := v.(type) {
 	case map[string]any:
 		shown := map[string]any{}
-		for name, value := range v {
-			shown[r.text(name)] = r.value(name, value)
+		for _, name := range slices.Sorted(maps.Keys(v)) {
+			shown[r.text(name)] = r.value(name, v[name])
 		}
 		return shown
 	case []any:
