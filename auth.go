@@ -88,8 +88,8 @@ func (s secrets) withSent(resp *http.Response) secrets {
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/
 type APIKeyTransport struct {
 	Key Secret // the API key, used if KeyFunc is nil; if empty, requests fail
-	// KeyFunc is called for each request, with its context, and must be safe for concurrent use.
-	// Its error fails the request.
+	// KeyFunc is called for each request, with its context (but not its trace), and must be safe for
+	// concurrent use. Its error fails the request.
 	KeyFunc func(context.Context) (Secret, error)
 	// Host is the only host[:port] that gets the key. Empty means api.fastly.com; no port means the
 	// default port of the scheme.

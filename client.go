@@ -171,27 +171,26 @@ func attempt[T any](ctx context.Context, c *Client, op *operation, decode func(*
 	defer w.stop()
 	resp, err := w.send(c.newRequest(w.ctx, op, otp))
 	if err != nil {
-		class := classifyFailure(err, w.sent(err))
-		if class == classNoResponse {
-			secrets.tokens = true // net/http quotes a response that is not HTTP
-		}
-		return value, outcome{class: class, err: redactError(cmp.Or(w.ended(), err), secrets)}
+		out.class = classifyFailure(err, w.sent(err))
+		secrets.tokens = out.class == classNoResponse // net/http quotes a response that is not HTTP
+		out.err = redactError(cmp.Or(w.ended(), err), secrets)
+		return value, out
 	}
 	defer resp.Body.Close()
 	if c.own != nil {
 		secrets = secrets.withSent(resp)
 	}
-	received, limit := c.now(), c.note(resp)
+	received, limit := c.now(), c.seen.response(resp)
 	if resp.StatusCode/100 != 2 {
 		e := readError(resp, op, limit, secrets, received)
 		if e.form != formForeign {
-			c.readClock(resp.Header, received)
+			c.seen.date(resp.Header, received)
 		}
 		return value, outcome{class: e.classify(), status: e.StatusCode, response: e, delay: e.serverDelay()}
 	}
 	value, err = decode(resp)
 	if err == nil {
-		c.readClock(resp.Header, received)
+		c.seen.date(resp.Header, received)
 		return value, outcome{class: classDone, status: resp.StatusCode}
 	}
 	if ended := w.ended(); ended != nil && !isA[*foreignError](err) {
@@ -203,21 +202,21 @@ func attempt[T any](ctx context.Context, c *Client, op *operation, decode func(*
 	return value, outcome{class: classifyDecoding(err), status: resp.StatusCode, err: err}
 }
 
-// note keeps the protocol and the rate limit of a response for later calls.
-func (c *Client) note(resp *http.Response) RateLimit {
-	c.seen.http1.Store(resp.ProtoMajor == 1)
+// response notes the protocol and the rate limit.
+func (s *seen) response(resp *http.Response) RateLimit {
+	s.http1.Store(resp.ProtoMajor == 1)
 	limit, complete := parseRateLimit(resp.Header)
 	if complete {
 		last := limit // limit itself would be allocated for every response
-		c.seen.rateLimit.Store(&last)
+		s.rateLimit.Store(&last)
 	}
 	return limit
 }
 
-// readClock notes the API's clock from the header of a response that is the API's.
-func (c *Client) readClock(h http.Header, received time.Time) {
-	if clock := readClock(h, received); clock != nil {
-		c.seen.clock.Store(clock)
+// date notes the clock of a response that is the API's.
+func (s *seen) date(h http.Header, received time.Time) {
+	if shown := readClock(h, received); shown != nil {
+		s.clock.Store(shown)
 	}
 }
 

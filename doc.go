@@ -9,8 +9,9 @@
 //	tokens, err := client.Tokens.ListTokensUser(ctx) // complete: there is no pagination
 //	err = client.Tokens.RevokeToken(ctx, created.ID)
 //
-// A [Client] is safe for concurrent use. The context bounds the whole call, including retries and
-// the waits between them. By default, an attempt ends after 60 s of silence ([WithHTTPClient]).
+// A [Client] is safe for concurrent use; [Client.With] makes another one for another key. The
+// context bounds the whole call, including retries and the waits between them. By default, an
+// attempt ends after 60 s of silence ([WithHTTPClient]).
 //
 // # Authentication
 //
@@ -18,7 +19,7 @@
 // may change. A create with a Username and a Password authenticates itself: [WithoutAuthentication]
 // is enough for it. Credentials go to the host of the base URL only, over TLS unless that host is
 // loopback or [WithInsecurePlainHTTP] is given; no redirect is followed. Use [WithHTTPClient] for a
-// proxy, TLS settings or tracing, and [WithTransport] for your own authentication.
+// proxy or TLS settings, [WithMiddleware] for tracing, [WithTransport] to authenticate otherwise.
 //
 // # Errors
 //
@@ -28,12 +29,13 @@
 //	errors.Is(err, fastly.ErrNotFound)        // 404: no such token, or revoked already
 //	errors.Is(err, fastly.ErrRateLimited)     // 429, after retries within the policy
 //	errors.Is(err, fastly.ErrOTPRequired)     // one-time password missing or wrong
+//	errors.Is(err, fastly.ErrInvalidResponse) // not the API's: a proxy's page, or a broken 2xx
 //	errors.Is(err, fastly.ErrOutcomeUnknown)  // the request may have been processed
 //	errors.Is(err, context.DeadlineExceeded)  // the deadline passed
 //	errors.As(err, &response)                 // *fastly.GenericTokenError: any response but a 2xx
 //
 // [TokensService.CreateToken] can return a response and an error: the API shows an access token
-// once, so whatever can be read of a broken response is returned.
+// once, so whatever can be read of a broken response is returned. So can the lists.
 //
 // # Retries
 //
@@ -41,13 +43,13 @@
 // exponential backoff and full jitter ([RetryPolicy]). Reads and revokes are idempotent, and
 // retried; a create is not, and is retried only if it was certainly not processed:
 //
-//	           not sent, 429   no response, 500 502 503 504   response truncated
-//	get, list  retry           retry                          retry
-//	revoke     retry           retry                          success
-//	create     retry           never: ErrOutcomeUnknown       never: ErrOutcomeUnknown
+//	           not sent, 429   no response, 408 500 502 503 504   response truncated
+//	get, list  retry           retry                              retry
+//	revoke     retry           retry                              success
+//	create     retry           never: ErrOutcomeUnknown           never: ErrOutcomeUnknown
 //
-// A 404 to a revoke is success if an earlier attempt may have been processed. In bulk it matches
-// ErrOutcomeUnknown instead, since it may be about any of the tokens.
+// A 404 of the API to a revoke is success if an earlier attempt may have been processed. In bulk it
+// matches ErrOutcomeUnknown instead, since it may be about any of the tokens.
 //
 // # Secrets
 //

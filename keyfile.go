@@ -12,10 +12,7 @@ import (
 	"time"
 )
 
-const (
-	maxKeyFileBytes = 64 << 10
-	keyFileGrace    = time.Minute // for a file that is being replaced
-)
+const keyFileGrace = time.Minute // for a file that is being replaced
 
 var errKeyFileEmpty = errors.New("the file is empty")
 
@@ -40,7 +37,6 @@ type keyFile struct {
 	last atomic.Pointer[keyRead] // nil: none yet
 }
 
-// keyRead is a key and when the file was seen to hold it.
 type keyRead struct {
 	key Secret
 	at  time.Time
@@ -85,18 +81,18 @@ func readKeyFile(path string) (Secret, error) {
 	if err = checkRegular(file.Stat()); err != nil { // it was replaced meanwhile
 		return "", err
 	}
-	text, err := io.ReadAll(io.LimitReader(file, maxKeyFileBytes+1))
-	if err != nil {
-		return "", err
-	}
-	if len(text) > maxKeyFileBytes {
-		return "", errors.New("longer than 64 KiB")
-	}
+	const maxBytes = 64 << 10
+	text, err := io.ReadAll(io.LimitReader(file, maxBytes+1))
 	key, isLine := strings.CutSuffix(string(text), "\n")
 	if isLine {
 		key = strings.TrimSuffix(key, "\r")
 	}
-	if key == "" {
+	switch {
+	case err != nil:
+		return "", err
+	case len(text) > maxBytes:
+		return "", errors.New("longer than 64 KiB")
+	case key == "":
 		return "", errKeyFileEmpty
 	}
 	return Secret(key), checkKey(fmt.Sprintf("the API key in the file %.1024q", path), key)

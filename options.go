@@ -55,8 +55,7 @@ func withCredential(option string, cred credential, err error) Option {
 		if err != nil {
 			return err
 		}
-		obtain := func(context.Context) (credential, error) { return cred, nil }
-		return c.authenticate(option, obtain, nil)
+		return c.authenticate(option, func(context.Context) (credential, error) { return cred, nil }, nil)
 	}
 }
 
@@ -130,10 +129,9 @@ func WithHTTPClient(hc *http.Client) Option {
 	}
 }
 
-// WithMiddleware puts a round tripper around the transport, whichever it is, for tracing, metrics
-// or logging. The first one given is the outermost; those of [Client.With] are outside those it
-// inherits. wrap is called when a client is made; it is called again by a With that replaces the
-// transport.
+// WithMiddleware puts a round tripper around the transport, whichever it is, for tracing, metrics or
+// logging. The first one given is the outermost; those of [Client.With] are outside those that it
+// inherits. wrap is called once, and again by a With that replaces the transport.
 //
 // A middleware sees each attempt, with its credentials and its body: it must log neither. It keeps
 // to the contract of [http.RoundTripper]. It passes the context of the request on, but to no other
@@ -192,18 +190,15 @@ func WithLogger(l *slog.Logger) Option {
 
 // withEnv is an Option that fills in from the environment what no other option has set.
 func withEnv(c *config) error {
+	for _, name := range []string{"FASTLY_API_TOKEN", "FASTLY_API_KEY"} {
+		if key := os.Getenv(name); key != "" && c.option == "" {
+			if err := WithAPIKey(key)(c); err != nil {
+				return fmt.Errorf("%w (from %s)", err, name)
+			}
+		}
+	}
 	if c.option == "" {
-		name := "FASTLY_API_TOKEN"
-		if os.Getenv(name) == "" {
-			name = "FASTLY_API_KEY"
-		}
-		key := os.Getenv(name)
-		if key == "" {
-			return invalid("no credentials: set FASTLY_API_TOKEN (or FASTLY_API_KEY) to an API token")
-		}
-		if err := WithAPIKey(key)(c); err != nil {
-			return fmt.Errorf("%w (from %s)", err, name)
-		}
+		return invalid("no credentials: set FASTLY_API_TOKEN (or FASTLY_API_KEY) to an API token")
 	}
 	if rawURL := os.Getenv("FASTLY_API_URL"); rawURL != "" && c.base == nil {
 		if err := WithBaseURL(rawURL)(c); err != nil {

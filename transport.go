@@ -56,23 +56,20 @@ func checkProxy(_ context.Context, proxy *url.URL, _ *http.Request, resp *http.R
 // checkTLS returns an error for a transport that may go below TLS 1.2.
 func checkTLS(rt http.RoundTripper) error {
 	t, ok := rt.(*http.Transport)
-	switch {
-	case !ok:
+	if !ok {
 		return nil
-	case t == nil:
+	}
+	if t == nil {
 		return invalid("the HTTP transport is a nil *http.Transport")
 	}
 	// A transport changes its settings at its first use. Clone waits for that; a read would race.
 	c := cmp.Or(t.Clone().TLSClientConfig, new(tls.Config))
-	if err := checkTLSVersion("MinVersion", c.MinVersion); err != nil {
-		return err
+	const tooLow = "the HTTP transport has a %s of %s: set TLSClientConfig.%[1]s to tls.VersionTLS12 or later"
+	if c.MinVersion != 0 && c.MinVersion < tls.VersionTLS12 {
+		return invalid(tooLow, "MinVersion", tls.VersionName(c.MinVersion))
 	}
-	return checkTLSVersion("MaxVersion", c.MaxVersion)
-}
-
-func checkTLSVersion(name string, version uint16) error {
-	if version != 0 && version < tls.VersionTLS12 {
-		return invalid("the HTTP transport has a %s of %s: set TLSClientConfig.%[1]s to tls.VersionTLS12 or later", name, tls.VersionName(version))
+	if c.MaxVersion != 0 && c.MaxVersion < tls.VersionTLS12 {
+		return invalid(tooLow, "MaxVersion", tls.VersionName(c.MaxVersion))
 	}
 	return nil
 }
@@ -116,9 +113,8 @@ func roundTrip(rt http.RoundTripper, req *http.Request) (*http.Response, error) 
 // its response. Over HTTP/1, net/http reports a header as written before a byte of it has left, and
 // retries a request of which no byte was sent.
 //
-// Go 1.26: over HTTP/2, net/http would repeat what may have been processed
-// (golang.org/issue/47635). A watch stops that, and counts connections since a server may cause any
-// number of repetitions.
+// Go 1.26: over HTTP/2, net/http would repeat what may have been processed, and any number of times
+// (golang.org/issue/47635). A watch stops the former, and counts connections to stop the latter.
 type watch struct {
 	io.ReadCloser // the response body itself
 
@@ -149,11 +145,11 @@ func (c *Client) watch(ctx context.Context, k kind) *watch {
 	if k == kindRead && !c.seen.http1.Load() {
 		w.maxConnections = 4
 	}
-	w.trace.GotConn = w.gotConn
+	w.trace.GotConn = func(httptrace.GotConnInfo) { w.stopRepeat(w.connected.Add(1) > w.maxConnections) }
 	if k != kindRead {
 		w.trace.GetConn = func(string) {
 			w.asked.Store(true)
-			w.stopRepeat()
+			w.stopRepeat(false)
 		}
 		w.trace.WroteHeaderField = func(name string, _ []string) {
 			if strings.HasPrefix(name, ":") { // RFC 9113, section 8.3
@@ -173,15 +169,8 @@ func (w *watch) stop() {
 	w.cancel(nil)
 }
 
-func (w *watch) gotConn(httptrace.GotConnInfo) {
-	if w.connected.Add(1) > w.maxConnections {
-		w.cancel(errRepeated)
-	}
-	w.stopRepeat()
-}
-
-func (w *watch) stopRepeat() {
-	if w.http2.Load() {
+func (w *watch) stopRepeat(repeated bool) {
+	if repeated || w.http2.Load() {
 		w.cancel(errRepeated)
 	}
 }
