@@ -247,6 +247,19 @@ func (p *Probe) mark(r *response, ids ...string) {
 	}
 }
 
+// CanRevoke checks that the key may revoke the tokens that the login creates.
+func (p *Probe) CanRevoke(ctx context.Context) error {
+	scopes, _ := p.self(ctx).texts("scopes")
+	if !slices.Contains(scopes, "global") {
+		return errors.New("the key does not show the scope global, without which it can't revoke a token")
+	}
+	user := get("/current_user")(ctx, p).object().text("login")
+	if user != "" && !strings.EqualFold(user, p.Username) {
+		return errors.New("the key is of another user than the login, and may not revoke its tokens")
+	}
+	return nil
+}
+
 // Live returns how many tokens of checks are not revoked yet.
 func (p *Probe) Live() int { return len(p.live) }
 

@@ -91,6 +91,14 @@ func (a *app) run(ctx context.Context, args []string) int {
 		fmt.Fprintln(a.stderr, "verify-api:", err)
 		return 2
 	}
+	if !a.probe.Write {
+		return a.check(ctx)
+	}
+	if err := a.probe.CanRevoke(ctx); err != nil {
+		fmt.Fprintf(a.stderr, "Nothing is created: %s.\n", err)
+		a.probe.Write = false
+		return max(a.check(ctx), 1)
+	}
 	return a.check(ctx)
 }
 
@@ -135,7 +143,7 @@ func (a *app) prepare(args []string) error {
 		return errors.New("set FASTLY_API_TOKEN, and for --write FASTLY_USERNAME and FASTLY_PASSWORD_FILE")
 	}
 	a.probe, a.codes = p, map[string]bool{}
-	a.guard = &guard{host: u.Host, probe: p, base: a.transport, private: newPrivate(p)}
+	a.guard = &guard{fact: facts.Fact{ID: "(before the first fact)"}, host: u.Host, probe: p, base: a.transport, private: newPrivate(p)}
 	p.Transport = a.guard
 	return nil
 }

@@ -101,6 +101,9 @@ func (r *private) value(field string, v any) any {
 		if slices.Contains(public, field) || strings.HasPrefix(v, "verify-api") {
 			return r.text(v)
 		}
+		if field == "access_token" {
+			r.secret(field, v)
+		}
 		if strings.HasSuffix(field, "id") || strings.HasPrefix(field, "services") {
 			field = "id"
 		}
@@ -125,6 +128,17 @@ func (r *private) body(h http.Header, body []byte) string {
 	return string(shown)
 }
 
+// path returns a path with its IDs replaced.
+func (r *private) path(path string) string {
+	parts := strings.Split(path, "/")
+	for i, part := range parts {
+		if !slices.Contains(strings.Fields("tokens self customer current_user sudo no-such-path"), part) {
+			parts[i] = r.word("id", part)
+		}
+	}
+	return strings.Join(parts, "/")
+}
+
 // shown are the header fields of which the value is shown.
 var shown = strings.Fields(`Accept-Ranges Cache-Control Content-Encoding Content-Length Content-Type Date
 	Fastly-Ratelimit-Remaining Fastly-Ratelimit-Reset Link Pragma Retry-After Server Status Strict-Transport-Security Vary
@@ -132,7 +146,7 @@ var shown = strings.Fields(`Accept-Ranges Cache-Control Content-Encoding Content
 
 // record adds a request and its response, nil for none, to the transcript.
 func (g *guard) record(req *http.Request, sent []byte, resp *http.Response, received []byte) {
-	fmt.Fprintf(&g.transcript, "%s\n> %s %s %s\n", g.fact.ID, req.Method, g.private.text(req.URL.Path), g.private.body(req.Header, sent))
+	fmt.Fprintf(&g.transcript, "%s\n> %s %s %s\n", g.fact.ID, req.Method, g.private.path(req.URL.Path), g.private.body(req.Header, sent))
 	if resp == nil {
 		g.transcript.WriteString("< no response\n")
 		return
