@@ -278,7 +278,7 @@ func parseBaseURL(rawURL string) (*url.URL, error) {
 	case err != nil: // which may quote a password
 		return nil, invalid("the base URL can't be parsed: it should look like %s", DefaultBaseURL)
 	case u.User != nil:
-		return nil, invalid("the base URL holds a user name: use WithBasicAuth for credentials")
+		return nil, invalid("the base URL holds a user name: credentials do not belong there")
 	case u.Scheme != "https" && u.Scheme != "http", u.Hostname() == "":
 		if strings.Contains(rawURL, "@") || !strings.ContainsAny(rawURL, "./:") && rawURL != "" {
 			rawURL = redacted // it may be a credential in the wrong place

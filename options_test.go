@@ -81,7 +81,7 @@ func TestNewClientRejectsWhatCannotWork(t *testing.T) {
 		"other scheme":              {[]fastly.Option{key, fastly.WithBaseURL("ftp://api.example.com")}, []string{"not an absolute http or https URL"}, nil},
 		"no host":                   {[]fastly.Option{key, fastly.WithBaseURL("https:///tokens")}, []string{"not an absolute http or https URL"}, nil},
 		"port but no host":          {[]fastly.Option{key, fastly.WithBaseURL("https://:443")}, []string{"not an absolute http or https URL"}, nil},
-		"user in URL":               {[]fastly.Option{key, fastly.WithBaseURL("https://jane:hunter22@api.example.com")}, []string{"use WithBasicAuth"}, []string{"hunter22"}},
+		"user in URL":               {[]fastly.Option{key, fastly.WithBaseURL("https://jane:hunter22@api.example.com")}, []string{"do not belong there"}, []string{"hunter22"}},
 		"query in URL":              {[]fastly.Option{key, fastly.WithBaseURL("https://api.example.com?key=hunter22")}, []string{"query", "leave them out"}, []string{"hunter22"}},
 		"question mark in URL":      {[]fastly.Option{key, fastly.WithBaseURL("https://api.example.com/?")}, []string{"query", "leave them out"}, nil},
 		"fragment in URL":           {[]fastly.Option{key, fastly.WithBaseURL("https://api.example.com/#top")}, []string{"fragment", "leave them out"}, nil},

@@ -91,8 +91,8 @@ func (a *app) run(args []string) int {
 	return a.finish(ctx, cmd, err)
 }
 
-// interruptOnSignals makes the first ending signal end the context of the command,
-// after a call of first.
+// interruptOnSignals makes the first ending signal end the context of the command, after a call of
+// first.
 func (a *app) interruptOnSignals(first func()) {
 	a.handleSignals(func(sig os.Signal) {
 		if slices.Contains(endingSignals, sig) {
@@ -103,8 +103,8 @@ func (a *app) interruptOnSignals(first func()) {
 	})
 }
 
-// handleSignals sets what happens on a signal. When it returns, the handler set
-// before is not running.
+// handleSignals sets what happens on a signal. When it returns, the handler set before is not
+// running.
 func (a *app) handleSignals(handle func(os.Signal)) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -138,8 +138,8 @@ func (a *app) width() int {
 // prefix begins each line on stderr.
 const prefix = "fastly-token: "
 
-// say writes one line to stderr, for a person. It ignores errors, which are no
-// reason to stop half-way.
+// say writes one line to stderr, for a person. It ignores errors, which are no reason to stop
+// half-way.
 func (a *app) say(format string, args ...any) {
 	_, _ = io.WriteString(a.stderr, prefix+a.hidden.Replace(fmt.Sprintf(format, args...))+"\n")
 }
@@ -220,8 +220,8 @@ type leftError struct{ err error }
 func (e *leftError) Error() string { return e.err.Error() }
 func (e *leftError) Unwrap() error { return e.err }
 
-// outputError means that stdout can't be written. A connection to the API breaks
-// with the same errors.
+// outputError means that stdout can't be written. A connection to the API breaks with the same
+// errors.
 type outputError struct{ err error }
 
 func (e *outputError) Error() string { return e.err.Error() }

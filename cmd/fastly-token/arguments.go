@@ -16,14 +16,14 @@ var (
 	// idForm is the form of the IDs of tokens, services and customers.
 	idForm    = regexp.MustCompile(`^[A-Za-z0-9]{1,64}$`)
 	scopeForm = regexp.MustCompile(`^[A-Za-z0-9_.:-]+$`)
-	// tokenForm is the form of access tokens, of which nothing else here has the
-	// length, and tokenWord finds what may hold one.
+	// tokenForm is the form of access tokens, of which nothing else here has the length, and
+	// tokenWord finds what may hold one.
 	tokenForm = regexp.MustCompile(`^[A-Za-z0-9_-]{32}$`)
 	tokenWord = regexp.MustCompile(`[A-Za-z0-9_-]{32,}`)
 )
 
-// hide returns what replaces words of the arguments that may be access tokens, as
-// errors quote arguments. Only words of exactly that length are hidden in paths.
+// hide returns what replaces words of the arguments that may be access tokens, as errors quote
+// arguments. Only words of exactly that length are hidden in paths.
 func hide(args []string) *strings.Replacer {
 	var pairs []string
 	for _, arg := range args {
@@ -46,8 +46,8 @@ func (a *app) checkArguments(args []string) error {
 	return nil
 }
 
-// noTokens rejects what looks like an access token in the flags and words of a
-// command of this program. In the words of another one it may be a checksum.
+// noTokens rejects what looks like an access token in the flags and words of a command of this
+// program. In the words of another one it may be a checksum.
 func noTokens(cmd *cobra.Command, words []string) (err error) {
 	isToken := func(text string) bool {
 		parts := strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune(",:= []", r) })
@@ -70,8 +70,8 @@ func noTokens(cmd *cobra.Command, words []string) (err error) {
 	return err
 }
 
-// prepared makes cmd check the credentials before its arguments, record for
-// [app.finish] that the arguments are valid, and keep to --timeout.
+// prepared makes cmd check the credentials before its arguments, record for [app.finish] that the
+// arguments are valid, and keep to --timeout.
 func (a *app) prepared(n needs, cmd *cobra.Command) *cobra.Command {
 	args, run := cmd.Args, cmd.RunE
 	cmd.Args = func(cmd *cobra.Command, words []string) error {
@@ -112,8 +112,8 @@ func noArgs(_ *cobra.Command, args []string) error {
 	return nil
 }
 
-// noneEmpty rejects flags without a value: they come from an unset variable of a
-// script, and to ignore them could widen the request, to a token for every service.
+// noneEmpty rejects flags without a value: they come from an unset variable of a script, and to
+// ignore them could widen the request, to a token for every service.
 func noneEmpty(fs *pflag.FlagSet) (err error) {
 	fs.Visit(func(f *pflag.Flag) {
 		if text := f.Value.String(); err == nil && (text == "" || text == "[]") {

@@ -40,17 +40,14 @@ func (a *app) auditCommand() *cobra.Command {
 
 The exit code is 4 if anything was found and not revoked.
 
-Times are compared with the API's, and a clock of this machine that is off is
-named. With a list that could not be read whole, nothing counts as unused, and
-nothing is revoked.
+Times are compared with the API's, and a clock of this machine that is off is named. With a list
+that could not be read whole, nothing counts as unused, and nothing is revoked.
 
---metrics prints, for Prometheus, when each token was created, was last used and
-expires, as timestamps, and fastly_token_info with scope and services. Findings
-do not count for the exit code then. --out replaces a file as a whole, for the
-textfile collector of node_exporter.
+--metrics prints, for Prometheus, when each token was created, was last used and expires, as
+timestamps, and fastly_token_info with scope and services. Findings do not count for the exit code
+then. --out replaces a file as a whole, for the textfile collector of node_exporter.
 
-In CSV, a cell that a spreadsheet would take for a formula begins with an
-apostrophe.`,
+In CSV, a cell that a spreadsheet would take for a formula begins with an apostrophe.`,
 		Example: `  fastly-token audit --customer self --ignore global
   fastly-token audit --unused 180d --revoke-unused
   fastly-token audit --metrics --out /var/lib/node_exporter/fastly.prom`,
@@ -68,6 +65,8 @@ apostrophe.`,
 	fs.BoolVar(&au.revoke, "revoke-unused", false, "revoke the tokens that are found unused, except the current one, after asking")
 	fs.BoolVar(&au.yes, "yes", false, "do not ask")
 	fs.BoolVar(&au.format.json, "json", false, "print JSON")
+	cmd.MarkFlagsMutuallyExclusive("json", "csv", "metrics")
+	cmd.MarkFlagsMutuallyExclusive("metrics", "revoke-unused")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return au.run(cmd.Context()) }
 	return a.prepared(needs{key: true}, cmd)
 }
@@ -93,7 +92,7 @@ func (au *audit) run(ctx context.Context) (err error) {
 		return au.writeMetrics(tokens)
 	}
 	if off := au.clockOffset(); off != 0 {
-		au.say("the clock of this machine is %s from the API's, which counts here", count(off.Abs(), true))
+		au.say("the clock of this machine is %s from the API's, which counts here", count(off.Abs()))
 	}
 	rules := au.rules
 	if partial != nil {
@@ -133,10 +132,6 @@ func (au *audit) checkFlags() error {
 		}
 	}
 	switch {
-	case au.format.json && au.format.csv, au.format.metrics && (au.format.json || au.format.csv):
-		return usagef("--json, --csv and --metrics exclude each other")
-	case au.format.metrics && au.revoke:
-		return usagef("--metrics and --revoke-unused exclude each other")
 	case au.out != "" && !au.format.metrics:
 		return usagef("--out is for --metrics")
 	case au.out != "" && !isReplaceable(au.out):
@@ -229,8 +224,8 @@ func (au *audit) confirm(ctx context.Context, doomed []finding) (bool, error) {
 	return strings.EqualFold(strings.TrimSpace(typed), "yes"), err
 }
 
-// isReplaceable reports whether there is a regular file at path, or nothing: a link
-// or a device would be replaced by a file.
+// isReplaceable reports whether there is a regular file at path, or nothing: a link or a device
+// would be replaced by a file.
 func isReplaceable(path string) bool {
 	info, err := os.Lstat(path)
 	return err != nil || info.Mode().IsRegular()

@@ -6,13 +6,15 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	prettytext "github.com/jedib0t/go-pretty/v6/text"
 )
 
-// printTable prints the report for a person. An exclamation mark, and color on a
-// terminal, shows each finding in its column.
+// printTable prints the report for a person. An exclamation mark, and color on a terminal, shows
+// each finding in its column.
 func (au *audit) printTable(rep report) error {
 	st := au.styles()
-	mark := func(f *finding, text string, paint style, kinds ...string) cell {
+	mark := func(f *finding, text string, paint prettytext.Colors, kinds ...string) cell {
 		for _, kind := range kinds {
 			if f.has(kind) {
 				return cell{text + "!", paint}
@@ -33,13 +35,13 @@ func (au *audit) printTable(rep report) error {
 		rows[i] = row{group: userGroup(&f.TokenResponse, au.customer), cells: []cell{
 			{text: escape(f.ID)},
 			{text: escape(f.Name)},
-			mark(f, untilShort(f.ExpiresAt, rep.now), expires, neverExpires, expiring),
-			mark(f, untilShort(f.LastUsedAt, rep.now), st.yellow, unused),
+			mark(f, until(f.ExpiresAt, rep.now), expires, neverExpires, expiring),
+			mark(f, until(f.LastUsedAt, rep.now), st.yellow, unused),
 			mark(f, scopesText(f.Scopes), st.red, global),
-			mark(f, servicesText(f.Services), st.yellow, allServices),
+			mark(f, servicesText(&f.TokenResponse), st.yellow, allServices),
 		}}
 	}
-	text := conclusion(rep, &au.rules)
+	text := conclusion(rep)
 	if len(rows) > 0 {
 		text = table(tokenColumns, rows, au.width(), st) + "\n" + text
 	}
@@ -47,16 +49,9 @@ func (au *audit) printTable(rep report) error {
 }
 
 // conclusion sums the report up.
-func conclusion(rep report, r *rules) string {
+func conclusion(rep report) string {
 	if len(rep.Tokens) == 0 {
 		return fmt.Sprintf("Nothing found; tokens checked: %d.", rep.Checked)
-	}
-	text := map[string][2]string{ // for one token, for several
-		neverExpires: {"never expires", "never expire"},
-		expiring:     {"expires within " + r.expiring.String(), "expire within " + r.expiring.String()},
-		unused:       {"was not used for " + r.unused.String(), "were not used for " + r.unused.String()},
-		global:       {"has the scope global", "have the scope global"},
-		allServices:  {"reaches every service", "reach every service"},
 	}
 	var lines []string
 	for _, kind := range kinds {
@@ -67,7 +62,7 @@ func conclusion(rep report, r *rules) string {
 			}
 		}
 		if n > 0 {
-			lines = append(lines, fmt.Sprintf("  %3d %s", n, text[kind][min(n, 2)-1]))
+			lines = append(lines, fmt.Sprintf("  %3d %s", n, kind))
 		}
 	}
 	tokens := "tokens"
@@ -103,9 +98,9 @@ func date(t time.Time) string {
 	return stamp(t)
 }
 
-// csvCell makes text from the network safe for spreadsheets and terminals. A
-// spreadsheet evaluates what begins like a formula, even in quotes, unless an
-// apostrophe comes first (https://owasp.org/www-community/attacks/CSV_Injection).
+// csvCell makes text from the network safe for spreadsheets and terminals. A spreadsheet evaluates
+// what begins like a formula, even in quotes, unless an apostrophe comes first
+// (https://owasp.org/www-community/attacks/CSV_Injection).
 func csvCell(s string) string {
 	s = escape(s)
 	if strings.IndexAny(strings.TrimLeft(s, " "), "=+-@＝＋－＠") == 0 {

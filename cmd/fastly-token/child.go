@@ -17,12 +17,12 @@ import (
 	"github.com/fastly-tokens/fastly/rotate"
 )
 
-// minSecret is the length of the shortest secret to look for in other variables.
-// Tokens have 32 characters; a shorter secret may be part of any word.
+// minSecret is the length of the shortest secret to look for in other variables. Tokens have 32
+// characters; a shorter secret may be part of any word.
 const minSecret = 12
 
-// findable are the secrets of the environment and those given, except for those that
-// are too short to be looked for.
+// findable are the secrets of the environment and those given, except for those that are too short
+// to be looked for.
 func (a *app) findable(secrets ...fastly.Secret) (texts []string) {
 	for _, secret := range append(secrets, a.key.token, fastly.Secret(a.getenv(varKey))) {
 		if len(secret) >= minSecret {
@@ -32,12 +32,12 @@ func (a *app) findable(secrets ...fastly.Secret) (texts []string) {
 	return texts
 }
 
-// credentialName matches the variables with credentials of this and other programs
-// for Fastly. Windows ignores case.
+// credentialName matches the variables with credentials of this and other programs for Fastly.
+// Windows ignores case.
 var credentialName = regexp.MustCompile(`(?i)^FASTLY_(\w+_)?(TOKEN|KEY|USERNAME|PASSWORD|OTP|SECRET)(_FILE)?$`)
 
-// childEnv is the environment without credentials: those of Fastly, and variables
-// that hold, or name a file that holds, those that the program has used.
+// childEnv is the environment without credentials: those of Fastly, and variables that hold, or
+// name a file that holds, those that the program has used.
 func (a *app) childEnv(l *login) (env []string) {
 	otp, secret := l.codeFiles(a)
 	files := []string{l.passwordFile(a), otp, secret, a.getenv(varTokenFile)}
@@ -100,8 +100,7 @@ func (a *app) queueSignals() <-chan os.Signal {
 	return signals
 }
 
-// runCommand runs the command to its end, passes the signals on to it, and
-// returns its exit code.
+// runCommand runs the command to its end, passes the signals on to it, and returns its exit code.
 func (a *app) runCommand(ctx context.Context, command, env []string, signals <-chan os.Signal) int {
 	cmd := commandContext(ctx, command)
 	cmd.Env = env
@@ -118,8 +117,8 @@ func (a *app) runCommand(ctx context.Context, command, env []string, signals <-c
 		select {
 		case sig := <-signals:
 			if early--; early < 0 && fromKeys && (sig == os.Interrupt || sig == syscall.SIGQUIT) {
-				// The terminal has sent it to the command, too, and for many
-				// programs a second one means "immediately".
+				// The terminal has sent it to the command, too, and for many programs a second one
+				// means "immediately".
 				fromKeys = false
 				continue
 			}
@@ -169,12 +168,12 @@ func processCode(state *os.ProcessState) int {
 	return state.ExitCode()
 }
 
-// hand passes the token to the command on standard input. Exit code 0 means that
-// the command took the token, if it has read all of it; any other that it did not.
-// If the command was killed, it may have taken the token.
+// hand passes the token to the command on standard input. Exit code 0 means that the command took
+// the token, if it has read all of it; any other that it did not. If the command was killed, it may
+// have taken the token.
 func (r *rotation) hand(ctx context.Context, created *fastly.TokenCreatedResponse) error {
-	// The pipe holds the whole token, and is closed for writing, before the command
-	// starts: even if this program dies, the command reads all of it.
+	// The pipe holds the whole token, and is closed for writing, before the command starts: even if
+	// this program dies, the command reads all of it.
 	stdin, err := filledPipe(created.AccessToken)
 	if err != nil {
 		return err
@@ -196,8 +195,8 @@ func (r *rotation) hand(ctx context.Context, created *fastly.TokenCreatedRespons
 	return fmt.Errorf("the command did not take the token: %w", err)
 }
 
-// filledPipe returns the read end of a pipe that holds the token, which is much
-// shorter than the 512 bytes that POSIX guarantees a pipe to hold.
+// filledPipe returns the read end of a pipe that holds the token, which is much shorter than the
+// 512 bytes that POSIX guarantees a pipe to hold.
 func filledPipe(token fastly.Secret) (*os.File, error) {
 	reader, writer, err := os.Pipe()
 	if err != nil {

@@ -33,8 +33,8 @@ type environmentKey struct {
 	err      error         // why there is none, if one was meant
 }
 
-// readKey reads the API token of the environment, once: what the program looks for
-// in its output and in its arguments must be what it sends.
+// readKey reads the API token of the environment, once: what the program looks for in its output
+// and in its arguments must be what it sends.
 func (a *app) readKey(ctx context.Context) environmentKey {
 	for _, variable := range []string{varToken, varKey} {
 		value := a.getenv(variable)
@@ -71,8 +71,8 @@ func (a *app) loginClient() (*fastly.Client, error) {
 	return a.newClient("the client", fastly.WithoutAuthentication())
 }
 
-// newClient returns a client. Its error names what is wrong: the base URL, or the
-// credentials, which are called what.
+// newClient returns a client. Its error names what is wrong: the base URL, or the credentials,
+// which are called what.
 func (a *app) newClient(what string, auth fastly.Option) (*fastly.Client, error) {
 	opts := []fastly.Option{fastly.WithUserAgent("fastly-token/" + version()), fastly.WithLogger(a.logger()), fastly.WithMiddleware(a.watchClock)}
 	if base := a.getenv(varURL); base != "" {
@@ -107,8 +107,8 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
 
-// clockOffset returns what to add to the clock of this machine for that of the API, 0
-// if they are close.
+// clockOffset returns what to add to the clock of this machine for that of the API, 0 if they are
+// close.
 func (a *app) clockOffset() time.Duration {
 	offset := time.Duration(a.offset.Load())
 	if offset.Abs() < time.Minute {

@@ -20,18 +20,17 @@ func (a *app) createCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "create (--out FILE | --print)",
 		Short: "Create a token by user name and password",
-		Long: `Creates a token by user name and password: the first one of an account, or one
-for a machine. A one-time password is used only if the account has two-factor
-authentication. With --by-key the token of the environment creates it, which the
-API accepts for five minutes after a POST to /sudo.
+		Long: `Creates a token by user name and password: the first one of an account, or one for a
+machine. A one-time password is used only if the account has two-factor authentication. With
+--by-key the token of the environment creates it, which the API accepts for five minutes after a
+POST to /sudo.
 
-The API shows the access token once, so say where it goes: to a new file
-(--out), which only you can read and which holds no line break, or to standard
-output (--print), which then gets nothing else. A token that can't be written
-there is revoked.
+The API shows the access token once, so say where it goes: to a new file (--out), which only you can
+read and which holds no line break, or to standard output (--print), which then gets nothing else. A
+token that can't be written there is revoked.
 
-The name of the token ends in random letters, which make it unique. If the
-response is lost, the error says which name to look for.`,
+The name of the token ends in random letters, which make it unique. If the response is lost, the
+error says which name to look for.`,
 		Example: `  fastly-token create --scope purge_all --ttl 30d --out deploy-token
   fastly-token create --print | secret-store put fastly`,
 		Args: noArgs,
@@ -46,11 +45,14 @@ response is lost, the error says which name to look for.`,
 	cmd.Flags().BoolVar(&d.force, "force", false, "replace the file of --out")
 	cmd.Flags().BoolVar(&d.print, "print", false, "print the access token, and nothing else")
 	asJSON := jsonFlag(cmd.Flags())
+	for _, other := range []string{"out", "force", "json"} {
+		cmd.MarkFlagsMutuallyExclusive("print", other)
+	}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := d.check(a, *asJSON); err != nil {
+		if err := d.check(a); err != nil {
 			return err
 		}
-		req, err := t.request(a.now())
+		req, err := t.request()
 		if err != nil {
 			return err
 		}
@@ -82,16 +84,10 @@ type destination struct {
 }
 
 // check makes sure, before a token is created, that it can be stored.
-func (d *destination) check(a *app, asJSON bool) error {
+func (d *destination) check(a *app) error {
 	switch {
 	case d.out == "" && !d.print:
 		return usagef("say where the access token goes, which the API shows only once: --out FILE, or --print")
-	case d.out != "" && d.print:
-		return usagef("--out and --print exclude each other")
-	case d.force && d.print:
-		return usagef("--force is for --out")
-	case d.print && asJSON:
-		return usagef("--json is for --out: --print prints only the access token")
 	case d.print && a.swallows():
 		return &usageError{complete: true, err: errors.New("--print: standard output is closed, or a device that keeps nothing")}
 	case d.print:
@@ -157,9 +153,9 @@ func (a *app) giveBack(created *fastly.TokenCreatedResponse, reason error) error
 	return fmt.Errorf("%w; token %s was revoked", reason, created.ID)
 }
 
-// discard revokes a token of this program, even after an interruption: by the key
-// that is at hand, nil for none, or else by the token's own. known says that the API
-// knew the token; otherwise it may take a moment until it does.
+// discard revokes a token of this program, even after an interruption: by the key that is at hand,
+// nil for none, or else by the token's own. known says that the API knew the token; otherwise it
+// may take a moment until it does.
 func (a *app) discard(token *fastly.TokenCreatedResponse, byKey *fastly.Client, known bool) error {
 	ctx, cancel := context.WithTimeout(context.Background(), cleanUpTime)
 	defer cancel()
@@ -184,8 +180,8 @@ func (a *app) discard(token *fastly.TokenCreatedResponse, byKey *fastly.Client, 
 	return &leftError{fmt.Errorf("%s may not be revoked: look for it, as it may work until it expires, %s: %w", name, stamp(token.ExpiresAt), err)}
 }
 
-// discardOnce returns nil if the token is revoked, and an error that matches
-// ErrNotFound if the API does not know it.
+// discardOnce returns nil if the token is revoked, and an error that matches ErrNotFound if the API
+// does not know it.
 func (a *app) discardOnce(ctx context.Context, token *fastly.TokenCreatedResponse, byKey *fastly.Client) (err error) {
 	if byKey != nil && token.ID != "" {
 		if err = revokeOne(ctx, byKey, token.ID); err == nil {

@@ -414,8 +414,9 @@ func (failingWriter) Write([]byte) (int, error) { return 0, errors.New("no space
 
 func TestTokenThatIsMoreThanAskedForIsSaid(t *testing.T) {
 	t.Parallel()
-	expires := time.Now().Add(time.Minute)
-	asked := &fastly.CreateTokenRequest{Scopes: fastly.Scopes{fastly.ScopePurgeSelect}, Services: []string{"A", "B"}, ExpiresAt: expires}
+	created := time.Now()
+	expires := created.Add(time.Minute)
+	asked := &fastly.CreateTokenRequest{Scopes: fastly.Scopes{fastly.ScopePurgeSelect}, Services: []string{"A", "B"}, Lifetime: time.Minute}
 	for name, tc := range map[string]struct {
 		change func(*fastly.TokenResponse)
 		want   string
@@ -425,11 +426,12 @@ func TestTokenThatIsMoreThanAskedForIsSaid(t *testing.T) {
 		"sooner":          {func(t *fastly.TokenResponse) { t.ExpiresAt = expires.Add(-time.Second) }, ""},
 		"another scope":   {func(t *fastly.TokenResponse) { t.Scopes = fastly.Scopes{fastly.ScopeGlobal} }, "scope global"},
 		"every service":   {func(t *fastly.TokenResponse) { t.Services = nil }, "every service"},
+		"no service":      {func(t *fastly.TokenResponse) { t.Services, t.LimitServices = nil, true }, ""},
 		"another service": {func(t *fastly.TokenResponse) { t.Services = []string{"A", "C"} }, "service C"},
 		"for ever":        {func(t *fastly.TokenResponse) { t.ExpiresAt = time.Time{} }, "never"},
 		"longer":          {func(t *fastly.TokenResponse) { t.ExpiresAt = expires.Add(time.Hour) }, "expires"},
 	} {
-		got := &fastly.TokenCreatedResponse{TokenResponse: fastly.TokenResponse{Scopes: asked.Scopes, Services: asked.Services, ExpiresAt: expires}}
+		got := &fastly.TokenCreatedResponse{TokenResponse: fastly.TokenResponse{Scopes: asked.Scopes, Services: asked.Services, CreatedAt: created, ExpiresAt: expires}}
 		tc.change(&got.TokenResponse)
 		if tc.want == "" {
 			assert.Empty(t, excess(asked, got), name)

@@ -4,8 +4,8 @@ package main
 
 import "golang.org/x/sys/unix"
 
-// hideInput stops the terminal from showing what is typed. Package x/term can do
-// that only for a read of its own, which Ctrl-D does not end.
+// hideInput stops the terminal from showing what is typed. Package x/term can do that only for a
+// read of its own, which Ctrl-D does not end.
 func hideInput(fd int) (restore func(), err error) {
 	before, err := unix.IoctlGetTermios(fd, getTermios)
 	if err != nil {

@@ -25,34 +25,30 @@ func (a *app) execCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "exec [flags] -- COMMAND [ARGUMENT...]",
 		Short: "Run a command with a token of its own, for as long as it runs",
-		Long: `Runs a command with a token of its own, limited to a scope and services, which
-is revoked when the command ends: for jobs whose steps need less than the job's
-key.
+		Long: `Runs a command with a token of its own, limited to a scope and services, which is
+revoked when the command ends: for jobs whose steps need less than the job's key.
 
-The token is created by login. With --by-key it is created with the token of the
-environment, which the API accepts for five minutes after a POST to /sudo. The
-token of the environment must belong to the same user and have the scope global,
-because it revokes the new one.
+The token is created by login. With --by-key it is created with the token of the environment, which
+the API accepts for five minutes after a POST to /sudo. The token of the environment must belong to
+the same user and have the scope global, because it revokes the new one.
 
-The command finds its token in FASTLY_API_TOKEN, or in the variable of --env. The
-credentials of the environment are taken from it: the variables listed under
-"fastly-token help" but the base URL, variables with the token or the password in
-them, and variables with names in _FILE whose files hold one. (This keeps a key
-from leaking by accident. It does not stop a malicious command: processes of the
-same user can read each other's memory.)
+The command finds its token in FASTLY_API_TOKEN, or in the variable of --env. The credentials of the
+environment are taken from it: the variables listed under "fastly-token help" but the base URL,
+variables with the token or the password in them, and variables with names in _FILE whose files hold
+one. (This keeps a key from leaking by accident. It does not stop a malicious command: processes of
+the same user can read each other's memory.)
 
-Before the command starts, the new token is tried. If GITHUB_ACTIONS is "true", a
-line on standard error makes the job's log mask it.
+Before the command starts, the new token is tried. If GITHUB_ACTIONS is "true", a line on standard
+error makes the job's log mask it.
 
-The token is revoked however the command ends. Signals are passed on to the
-command: SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH, SIGTSTP
-and SIGCONT. A terminal sends it Ctrl-C directly, so the first one is not passed
-on. If all else fails, after a SIGKILL for example, the token expires by itself
-after --ttl.
+The token is revoked however the command ends. Signals are passed on to the command: SIGINT,
+SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH, SIGTSTP and SIGCONT. A terminal sends it
+Ctrl-C directly, so the first one is not passed on. If all else fails, after a SIGKILL for example,
+the token expires by itself after --ttl.
 
-The exit code is that of the command, 128 and the signal's number if a signal
-ended it, 126 if it can't be executed and 127 if there is no such command. If
-the token can't be revoked, it is 3 instead of 0.`,
+The exit code is that of the command, 128 and the signal's number if a signal ended it, 126 if it
+can't be executed and 127 if there is no such command. If the token can't be revoked, it is 3
+instead of 0.`,
 		Example: `  fastly-token exec --service SU1Z0isxPaozGVKXdv0eY -- ./purge.sh
   fastly-token exec --env FASTLY_API_KEY -- terraform apply`,
 		Args: cobra.ArbitraryArgs,
@@ -73,7 +69,7 @@ the token can't be revoked, it is 3 instead of 0.`,
 			return usagef("--ttl must be at least a second, so that the token expires by itself")
 		}
 		x.command = command
-		if x.req, err = t.request(a.now()); err != nil {
+		if x.req, err = t.request(); err != nil {
 			return err
 		}
 		return x.run(cmd.Context())
@@ -160,8 +156,8 @@ func (x *execution) create(ctx context.Context) (*fastly.TokenCreatedResponse, e
 	return token, nil
 }
 
-// try waits until the API knows a new token, which may take a moment. A purge token
-// need not be allowed to read itself.
+// try waits until the API knows a new token, which may take a moment. A purge token need not be
+// allowed to read itself.
 func (x *execution) try(ctx context.Context, token *fastly.TokenCreatedResponse) error {
 	client, err := x.clientOf(token.AccessToken)
 	if err != nil {

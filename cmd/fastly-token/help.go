@@ -60,9 +60,9 @@ func help(cmd *cobra.Command, width int) string {
 	return b.String() + wrapText(more, width) + "\n"
 }
 
-// wrapText breaks lines between words. Lines of a paragraph are joined before. A
-// line that begins with spaces is an item: what follows its first gap of several
-// spaces is its description, which goes on in lines as far to the right.
+// wrapText breaks lines between words. Lines of a paragraph are joined before. A line that begins
+// with spaces is an item: what follows its first gap of several spaces is its description, which
+// goes on in lines as far to the right.
 func wrapText(text string, width int) string {
 	var lines []string
 	var head string // of the item: what is before its description

@@ -43,10 +43,10 @@ func (a *app) listCommand() *cobra.Command {
 			rows[i] = row{group: userGroup(t, *customer), cells: []cell{
 				{text: escape(t.ID)},
 				{text: escape(t.Name)},
-				{text: untilShort(t.ExpiresAt, a.apiTime())},
-				{text: untilShort(t.LastUsedAt, a.apiTime())},
+				{text: until(t.ExpiresAt, a.apiTime())},
+				{text: until(t.LastUsedAt, a.apiTime())},
 				{text: scopesText(t.Scopes)},
-				{text: servicesText(t.Services)},
+				{text: servicesText(t)},
 			}}
 		}
 		return errors.Join(a.print(table(tokenColumns, rows, a.width(), a.styles())), partial)
@@ -54,8 +54,8 @@ func (a *app) listCommand() *cobra.Command {
 	return a.prepared(needs{key: true}, cmd)
 }
 
-// tokenColumns are the columns of tables of tokens. An 80-column terminal shows
-// whole IDs with them.
+// tokenColumns are the columns of tables of tokens. An 80-column terminal shows whole IDs with
+// them.
 var tokenColumns = []column{
 	{title: "ID"}, {title: "NAME", min: 8}, {title: "EXPIRES"}, {title: "LAST USED"},
 	{title: "SCOPE", min: 8}, {title: "SERVICES"},
@@ -69,9 +69,9 @@ func userGroup(t *fastly.TokenResponse, customer string) string {
 	return "user " + escape(t.UserID)
 }
 
-// listTokens returns the tokens of the client's user, or of the customer, sorted
-// by user, name and ID: the API promises no order. With an error, the list is nil or
-// the part of it that could be read.
+// listTokens returns the tokens of the client's user, or of the customer, sorted by user, name and
+// ID: the API promises no order. With an error, the list is nil or the part of it that could be
+// read.
 func listTokens(ctx context.Context, client *fastly.Client, customer string) (tokens []fastly.TokenResponse, err error) {
 	if customer == "" {
 		tokens, err = client.Tokens.ListTokensUser(ctx)
@@ -107,4 +107,39 @@ func listCustomer(ctx context.Context, client *fastly.Client, customer string) (
 		err = fmt.Errorf("%w; --customer needs the token of a superuser of that customer", err)
 	}
 	return tokens, err
+}
+
+// oneID allows exactly one argument.
+func oneID(_ *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return fmt.Errorf("want the ID of one token, and not %d arguments", len(args))
+	}
+	return nil
+}
+
+func (a *app) getCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "get ID",
+		Short: "Show a token by its ID",
+		Args:  oneID,
+	}
+	asJSON := jsonFlag(cmd.Flags())
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		client, err := a.client()
+		if err != nil {
+			return err
+		}
+		if err := checkID("the argument", args[0]); err != nil {
+			return err
+		}
+		token, err := client.Tokens.GetToken(cmd.Context(), args[0])
+		if err != nil {
+			return err
+		}
+		if *asJSON {
+			return a.printJSON(token)
+		}
+		return a.print(a.describe(token))
+	}
+	return a.prepared(needs{key: true}, cmd)
 }

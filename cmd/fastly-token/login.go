@@ -39,9 +39,9 @@ func (l *login) flags(fs *pflag.FlagSet) {
 func (l *login) username(a *app) string     { return cmp.Or(l.nameFlag, a.getenv(varUsername)) }
 func (l *login) passwordFile(a *app) string { return cmp.Or(l.passwordFlag, a.getenv(varPassword)) }
 
-// codeFiles returns the file with a one-time password, or with the secret to make
-// one from, "" for neither. A flag goes before a variable, and a secret before a
-// code, which works for half a minute.
+// codeFiles returns the file with a one-time password, or with the secret to make one from, "" for
+// neither. A flag goes before a variable, and a secret before a code, which works for half a
+// minute.
 func (l *login) codeFiles(a *app) (otp, secret string) {
 	switch {
 	case l.totpFlag != "":
@@ -54,8 +54,8 @@ func (l *login) codeFiles(a *app) (otp, secret string) {
 	return a.getenv(varOTP), ""
 }
 
-// read returns the user name and password. The first time, it prompts for what
-// neither a flag nor a variable provides.
+// read returns the user name and password. The first time, it prompts for what neither a flag nor a
+// variable provides.
 func (l *login) read(ctx context.Context, a *app) (username string, password fastly.Secret, err error) {
 	if l.name == "" {
 		l.name = l.username(a)
@@ -81,9 +81,9 @@ func (l *login) read(ctx context.Context, a *app) (username string, password fas
 // maxCodes is how many one-time passwords to try: the API locks accounts.
 const maxCodes = 3
 
-// withCode calls do without a source of one-time passwords, and again with one if
-// the API asks for it. Another code is tried if there can be another one: two from
-// a secret, for a clock that is off, and a few at a terminal.
+// withCode calls do without a source of one-time passwords, and again with one if the API asks for
+// it. Another code is tried if there can be another one: two from a secret, for a clock that is
+// off, and a few at a terminal.
 func (l *login) withCode(a *app, do func(code func(context.Context) (fastly.Secret, error)) error) error {
 	err := do(nil)
 	if l.byKey {
@@ -131,8 +131,8 @@ func (l *login) code(ctx context.Context, a *app) (fastly.Secret, error) {
 // step is how long a time-based code is shown (RFC 6238).
 const step = 30 * time.Second
 
-// makeCode makes a one-time password. The API takes each code once, so after the
-// first it waits for the next one.
+// makeCode makes a one-time password. The API takes each code once, so after the first it waits for
+// the next one.
 func (l *login) makeCode(ctx context.Context, a *app, path string) (fastly.Secret, error) {
 	secret, err := a.readSecret(ctx, path, "the TOTP secret")
 	if err != nil {
@@ -158,8 +158,8 @@ func (l *login) makeCode(ctx context.Context, a *app, path string) (fastly.Secre
 // maxSecret bounds a password, a code or a user name.
 const maxSecret = 4 << 10
 
-// readSecret reads a secret from a file, without a line break at its end, or from
-// a line of standard input.
+// readSecret reads a secret from a file, without a line break at its end, or from a line of
+// standard input.
 func (a *app) readSecret(ctx context.Context, path, what string) (fastly.Secret, error) {
 	// A pipe, named or not, may have nothing to read yet.
 	text, err := await(ctx, func() (string, error) {

@@ -1,5 +1,4 @@
-// Fastly-token shows, creates, audits, rotates and revokes the API tokens of a
-// Fastly account:
+// Fastly-token shows, creates, audits, rotates and revokes the API tokens of a Fastly account:
 //
 //	go install github.com/fastly-tokens/fastly/cmd/fastly-token@latest
 //	fastly-token help
@@ -25,8 +24,8 @@ func main() {
 			signal.Notify(signals, sig)
 		}
 	}
-	// A SIGPIPE must not end the program before it has cleaned up. If it were
-	// ignored instead, the commands that the program starts would ignore it, too.
+	// A SIGPIPE must not end the program before it has cleaned up. If it were ignored instead, the
+	// commands that the program starts would ignore it, too.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	a := &app{
 		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,

@@ -10,8 +10,8 @@ import (
 	"github.com/fastly-tokens/fastly"
 )
 
-// writeMetrics writes the tokens for Prometheus. Timestamps stay right when the job
-// that writes them dies.
+// writeMetrics writes the tokens for Prometheus. Timestamps stay right when the job that writes
+// them dies.
 func (au *audit) writeMetrics(tokens []fastly.TokenResponse) error {
 	registry := prometheus.NewRegistry()
 	gauge := func(name, help string, labels ...string) *prometheus.GaugeVec {

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -248,4 +249,37 @@ func TestPastedAccessTokensAreNotPrinted(t *testing.T) {
 		assert.NotContains(t, r.Path+string(r.Body), token, "it is not sent, either")
 	}
 	assert.NoFileExists(t, out)
+}
+func TestListThatCannotBeReadWholeIsShownInPart(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	stock(s)
+	// A field of one token is not a time.
+	s.opts = append(s.opts, fastly.WithHTTPClient(&http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+		resp, err := http.DefaultTransport.RoundTrip(r)
+		if err != nil || r.URL.Path != "/tokens" {
+			return resp, err
+		}
+		body, err := io.ReadAll(resp.Body)
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+		used := s.Tokens()[1].LastUsedAt.UTC().Format(time.RFC3339)
+		require.Contains(t, string(body), used)
+		resp.Body = io.NopCloser(strings.NewReader(strings.Replace(string(body), used, "yesterday", 1)))
+		return resp, nil
+	})}))
+	o := s.run("list")
+	assert.Equal(t, exitFailed, o.code)
+	assert.Contains(t, o.err, "the list is not complete")
+	assert.Contains(t, o.out, "laptop of Olga")
+
+	o = s.run("audit", "--revoke-unused", "--yes")
+	assert.Equal(t, exitFailed, o.code)
+	assert.Contains(t, o.err, "the list is not complete")
+	assert.NotContains(t, o.out, "were not used")
+	assert.Empty(t, active(nil))
+	for _, token := range s.Tokens() {
+		assert.True(t, token.DeletedAt.IsZero(), "nothing is revoked")
+	}
+	assert.NotEqual(t, 0, s.run("audit", "--metrics").code)
 }

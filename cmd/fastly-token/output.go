@@ -18,8 +18,8 @@ import (
 // jsonFlag adds the flag of all commands that print.
 func jsonFlag(fs *pflag.FlagSet) *bool { return fs.Bool("json", false, "print JSON") }
 
-// swallows reports whether stdout keeps nothing: it is a device and no terminal.
-// In place of a closed one Go opens the null device.
+// swallows reports whether stdout keeps nothing: it is a device and no terminal. In place of a
+// closed one Go opens the null device.
 func (a *app) swallows() bool {
 	f, ok := a.stdout.(*os.File)
 	if !ok {
@@ -29,8 +29,8 @@ func (a *app) swallows() bool {
 	return err != nil || info.Mode()&os.ModeCharDevice != 0 && !term.IsTerminal(int(f.Fd()))
 }
 
-// printDone prints the result of a command that has changed something, and if that
-// fails, says in short on stderr what it did.
+// printDone prints the result of a command that has changed something, and if that fails, says in
+// short on stderr what it did.
 func (a *app) printDone(text, short string) error {
 	err := a.print(text)
 	if err != nil {

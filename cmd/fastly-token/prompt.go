@@ -21,8 +21,7 @@ func (a *app) terminal() (fd int, ok bool) {
 	return fd, term.IsTerminal(fd)
 }
 
-// canAsk reports whether there is somebody to ask: not in a CI job, even if it has
-// a terminal.
+// canAsk reports whether there is somebody to ask: not in a CI job, even if it has a terminal.
 func (a *app) canAsk() bool {
 	if ci := a.getenv("CI"); a.noInput || ci != "" && ci != "false" {
 		return false
@@ -31,9 +30,8 @@ func (a *app) canAsk() bool {
 	return ok
 }
 
-// ask prompts at the terminal. Return and Ctrl-D end the answer. Without echo, the
-// terminal does not show what is typed; when ask returns, echo is on again, even if
-// ctx has ended.
+// ask prompts at the terminal. Return and Ctrl-D end the answer. Without echo, the terminal does
+// not show what is typed; when ask returns, echo is on again, even if ctx has ended.
 func (a *app) ask(ctx context.Context, prompt string, echo bool) (string, error) {
 	if _, err := io.WriteString(a.stderr, prompt); err != nil {
 		return "", err

@@ -255,7 +255,7 @@ func TestColorIsForTerminalsThatWantIt(t *testing.T) {
 		p.Stdout = tm.tty
 		require.NoError(t, p.Start())
 		assert.Equal(t, exitFinding, p.end(s))
-		require.Eventually(t, func() bool { return strings.Contains(tm.shown.String(), "reach every service") }, 30*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return strings.Contains(tm.shown.String(), "all-services") }, 30*time.Second, time.Millisecond)
 		assert.Equal(t, color, strings.Contains(tm.shown.String(), "\x1b[31mnever!\x1b[0m"), "%s: %q", variable, tm.shown.String())
 	}
 }

@@ -38,10 +38,9 @@ func (t *tokenFlags) add(cmd *cobra.Command) {
 }
 
 // request returns the request for the token.
-func (t *tokenFlags) request(now time.Time) (*fastly.CreateTokenRequest, error) {
-	req := &fastly.CreateTokenRequest{Name: t.name, Scopes: fastly.ParseScopes(strings.Join(t.scopes, " ")), Services: t.services}
-	if t.ttl > 0 {
-		req.ExpiresAt = now.Add(time.Duration(t.ttl))
+func (t *tokenFlags) request() (*fastly.CreateTokenRequest, error) {
+	req := &fastly.CreateTokenRequest{
+		Name: t.name, Scopes: fastly.ParseScopes(strings.Join(t.scopes, " ")), Services: t.services, Lifetime: time.Duration(t.ttl),
 	}
 	if len(req.Scopes) == 0 {
 		return nil, usagef("--scope is empty: want some of %s", strings.Join(knownScopes, ", "))
@@ -62,9 +61,9 @@ func (t *tokenFlags) request(now time.Time) (*fastly.CreateTokenRequest, error) 
 	return req, nil
 }
 
-// createToken creates a token by the login or, with --by-key, by the client's own
-// key. It asks for a one-time password only if the API does, which takes another
-// create: the error names what any of them may have left.
+// createToken creates a token by the login or, with --by-key, by the client's own key. It asks for
+// a one-time password only if the API does, which takes another create: the error names what any of
+// them may have left.
 func (a *app) createToken(ctx context.Context, client *fastly.Client, req *fastly.CreateTokenRequest, l *login, cleanup *fastly.Client) (*fastly.TokenCreatedResponse, error) {
 	if !l.byKey {
 		var err error
@@ -105,7 +104,7 @@ func excess(req *fastly.CreateTokenRequest, token *fastly.TokenCreatedResponse) 
 			return fmt.Sprintf("it has the scope %s", scope)
 		}
 	}
-	if len(req.Services) > 0 && len(token.Services) == 0 {
+	if len(req.Services) > 0 && reachesAll(&token.TokenResponse) {
 		return "it is for every service"
 	}
 	for _, id := range token.Services {
@@ -113,7 +112,7 @@ func excess(req *fastly.CreateTokenRequest, token *fastly.TokenCreatedResponse) 
 			return "it is for the service " + id
 		}
 	}
-	if !req.ExpiresAt.IsZero() && (token.ExpiresAt.IsZero() || token.ExpiresAt.After(req.ExpiresAt.Add(time.Minute))) {
+	if req.Lifetime > 0 && (token.ExpiresAt.IsZero() || !token.CreatedAt.IsZero() && token.ExpiresAt.Sub(token.CreatedAt) > req.Lifetime+time.Minute) {
 		return "it expires " + stamp(token.ExpiresAt)
 	}
 	return ""

@@ -19,12 +19,12 @@ func (a *app) revokeCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "revoke (ID... | --self)",
 		Short: "Revoke tokens by their IDs, or the current one",
-		Long: `Revokes tokens by their IDs, or with --self the token of the environment. A
-revoked token can't be restored.
+		Long: `Revokes tokens by their IDs, or with --self the token of the environment. A revoked
+token can't be restored.
 
-One request revokes several tokens, all or none. If the API rejects it, because
-one of them does not exist, for example, they are revoked one by one. The exit
-code is 1 if any of them was not found or could not be revoked.`,
+One request revokes several tokens, all or none. If the API rejects it, because one of them does not
+exist, for example, they are revoked one by one. The exit code is 1 if any of them was not found or
+could not be revoked.`,
 		Example: `  fastly-token revoke 5sNpEx2UkYf9WdTa6mJv4G 8bCzMi6QoHr3VgLs0xFu1P`,
 		Args:    cobra.ArbitraryArgs,
 	}
@@ -136,8 +136,8 @@ func revokeSome(ctx context.Context, client *fastly.Client, ids []string) []revo
 	return results
 }
 
-// lookAfterBulk finds out what became of tokens that one request was to revoke, all
-// or none, and may have revoked. It revokes those that are still there.
+// lookAfterBulk finds out what became of tokens that one request was to revoke, all or none, and
+// may have revoked. It revokes those that are still there.
 func lookAfterBulk(ctx context.Context, client *fastly.Client, results []revocation) {
 	var gone []*revocation
 	none := false // the request has revoked none
@@ -180,8 +180,7 @@ func look(ctx context.Context, client *fastly.Client, id string) (gone bool, err
 	return err == nil && !token.DeletedAt.IsZero(), err
 }
 
-// revokeOne revokes a token by its ID. If no answer came, it looks whether the token
-// is gone.
+// revokeOne revokes a token by its ID. If no answer came, it looks whether the token is gone.
 func revokeOne(ctx context.Context, client *fastly.Client, id string) error {
 	err := client.Tokens.RevokeToken(ctx, id)
 	if err == nil || isAnswer(err) {
@@ -193,8 +192,8 @@ func revokeOne(ctx context.Context, client *fastly.Client, id string) error {
 	return err
 }
 
-// isAnswer reports whether err says that a request was not carried out. A rate limit
-// does not: an earlier attempt may have been.
+// isAnswer reports whether err says that a request was not carried out. A rate limit does not: an
+// earlier attempt may have been.
 func isAnswer(err error) bool {
 	if errors.Is(err, fastly.ErrOutcomeUnknown) {
 		return false
@@ -202,8 +201,8 @@ func isAnswer(err error) bool {
 	return isAboutTokens(err) || errors.Is(err, fastly.ErrUnauthorized) || errors.Is(err, fastly.ErrInvalidArgument)
 }
 
-// isAboutTokens reports whether a revoke was refused because of its tokens, so that
-// other tokens may be revoked.
+// isAboutTokens reports whether a revoke was refused because of its tokens, so that other tokens
+// may be revoked.
 func isAboutTokens(err error) bool {
 	if errors.Is(err, fastly.ErrOutcomeUnknown) {
 		return false

@@ -9,8 +9,8 @@ import (
 	"github.com/spf13/pflag"
 )
 
-const about = `Fastly-token shows, creates, audits, rotates and revokes the API tokens of a
-Fastly account.
+const about = `Fastly-token shows, creates, audits, rotates and revokes the API tokens of a Fastly
+account.
 
 Credentials come from the environment:
 
@@ -23,11 +23,10 @@ Credentials come from the environment:
   FASTLY_TOTP_SECRET_FILE  file with the secret to make that from
   FASTLY_API_URL           base URL of the API, if not https://api.fastly.com
 
-Flags take precedence over the variables of the login. The program prompts for
-what neither provides, if standard input is a terminal, and neither --no-input
-nor a variable CI (other than "false") says that nobody is there. It takes no
-secret from an argument, and prints none except with "create --print", "serve"
-and, for the log of a GitHub job to mask it, "exec".
+Flags take precedence over the variables of the login. The program prompts for what neither
+provides, if standard input is a terminal, and neither --no-input nor a variable CI (other than
+"false") says that nobody is there. It takes no secret from an argument, and prints none except with
+"create --print", "serve" and, for the log of a GitHub job to mask it, "exec".
 
 Exit codes:
 
@@ -120,8 +119,8 @@ func (a *app) completionCommand() *cobra.Command {
 		Short: "Print a script that completes commands in a shell",
 		Long: `Prints a script that makes a shell complete commands and flags.
 
-That for bash needs the package bash-completion, which most systems have or
-offer. That for zsh needs "autoload -U compinit; compinit" before it.`,
+That for bash needs the package bash-completion, which most systems have or offer. That for zsh
+needs "autoload -U compinit; compinit" before it.`,
 		Example: `  source <(fastly-token completion bash)
   fastly-token completion fish | source`,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -151,8 +150,8 @@ offer. That for zsh needs "autoload -U compinit; compinit" before it.`,
 	return a.prepared(needs{}, cmd)
 }
 
-// needsBashCompletion says what is missing, where the script of cobra would say so
-// at each press of the key.
+// needsBashCompletion says what is missing, where the script of cobra would say so at each press of
+// the key.
 const needsBashCompletion = `if ! declare -F _get_comp_words_by_ref >/dev/null; then
     echo "fastly-token: completion in bash needs the package bash-completion" >&2
 fi

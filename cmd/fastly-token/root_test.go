@@ -16,6 +16,7 @@ import (
 
 	"github.com/fastly-tokens/fastly"
 	"github.com/fastly-tokens/fastly/fastlytest"
+	"github.com/fastly-tokens/fastly/rotate"
 )
 
 func TestHelpFitsATerminal(t *testing.T) {
@@ -119,7 +120,7 @@ func TestMistakesEndWithCodeTwo(t *testing.T) {
 		assert.Empty(t, o.out)
 	}
 	assert.Contains(t, s.run("list", "word").err, `unexpected argument "word"`)
-	assert.Contains(t, s.run("audit", "--csv", "--json").err, "--json, --csv and --metrics exclude each other")
+	assert.Contains(t, s.run("audit", "--csv", "--json").err, "[json csv metrics]")
 	assert.Contains(t, s.run("audit", "--unused", "0", "--revoke-unused", "--yes").err, "--unused of more than no time")
 	assert.Empty(t, s.Requests())
 }
@@ -296,15 +297,20 @@ func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
 func TestErrorsAreExplainedWithFlags(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
-		"fastly: POST /tokens: 400 no; use ScopeGlobal or ScopePurgeAll; in 3 s":       "POST /tokens: 400 no; in 3 s",
-		"x: fastly: fastly: y; send the code in CreateTokenRequest.OTP":                "x: y",
-		"a token may exist: look with ListTokensUser":                                  "a token may exist: look with ListTokensUser",
-		"POST /tokens: the OTP function failed: the one-time password: \"x\" is empty": `POST /tokens: the one-time password: "x" is empty`,
-		"one\nfastly: two":                "one; two",
-		"a; named \"ListTokens \x1b[2J\"": `a; named "ListTokens \x1b[2J"`,
-		"rotate: the API does not say what lifetime token x has: set Lifetime; nothing": "the API does not say what lifetime token x has: give it one by --ttl; nothing",
+		"fastly: POST /tokens: 400 no; in 3 s": "POST /tokens: 400 no; in 3 s",
+		"rotate: fastly: POST /tokens: 400 no": "POST /tokens: 400 no",
+		"one\nfastly: two":                     "one; fastly: two",
+		"a; named \"ListTokens \x1b[2J\"":      `a; named "ListTokens \x1b[2J"`,
 	} {
 		assert.Equal(t, want, explain(errors.New(text)))
 	}
-	assert.Contains(t, explain(fastly.ErrInvalidScope), "the scopes are global, ")
+	for err, want := range map[error]string{
+		fastly.ErrInvalidScope: "; the scopes are global, ",
+		fastly.ErrOTPRequired:  "; use --otp-file or --totp-secret-file",
+		fastly.ErrSudoRequired: "; use --username and --password-file, or POST /sudo before --by-key",
+		rotate.ErrLocked:       "; use another --state file for another rotation",
+		&rotate.CreateError{Err: fastly.ErrOutcomeUnknown, Unknown: true}: "; look for it with fastly-token list",
+	} {
+		assert.Contains(t, explain(err), want)
+	}
 }

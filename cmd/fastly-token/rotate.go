@@ -22,32 +22,29 @@ func (a *app) rotateCommand() *cobra.Command {
 		Use:   "rotate [ID | --current] (--out FILE | -- COMMAND [ARGUMENT...])",
 		Short: "Replace a token with a new one like it",
 		Long: `Replaces a token with a new one of the same name, scopes, services and lifetime:
-creates the new one, checks that it works, hands it over, and only then revokes
-the old one. Which token: that of the environment, the one with the given ID, or
-with --current the one that the file of --out holds, for a job that runs again
-and again. It must belong to the user of the token of the environment, which
---current does not need if the old token has the scope global.
+creates the new one, checks that it works, hands it over, and only then revokes the old one. Which
+token: that of the environment, the one with the given ID, or with --current the one that the file
+of --out holds, for a job that runs again and again. It must belong to the user of the token of the
+environment, which --current does not need if the old token has the scope global.
 
-The new token goes to a file (--out), which is replaced atomically and keeps its
-owner and mode, but for access by others; or to the standard input of a command,
-without a line break. A command must end with exit code 0 if and only if it has
-taken the token, and read all of it. It gets no credentials in its environment.
+The new token goes to a file (--out), which is replaced atomically and keeps its owner and mode, but
+for access by others; or to the standard input of a command, without a line break. A command must
+end with exit code 0 if and only if it has taken the token, and read all of it. It gets no
+credentials in its environment.
 
-The new token is created by login. With --by-key it is created with the token of
-the environment, which the API accepts for five minutes after a POST to /sudo.
-Random letters at the end of its name make that unique.
+The new token is created by login. With --by-key it is created with the token of the environment,
+which the API accepts for five minutes after a POST to /sudo. Random letters at the end of its name
+make that unique.
 
-With --grace the old token still works for a while after the handover. The
-program waits for the end of that period, or with --no-wait leaves the revoke to
-the next run.
+With --grace the old token still works for a while after the handover. The program waits for the end
+of that period, or with --no-wait leaves the revoke to the next run.
 
-If a step fails, the earlier ones are undone. After a crash or an interruption,
-run the same command again, on the same machine, to finish the rotation: a state
-file records how far it got. It holds no secret, and keeps a second run from
-starting while the first one, or its command, still runs. If two machines rotate
-the same token, they must share one state file. It is beside the file of --out,
-or where --state says; for a command it is in the user's configuration directory,
-one file for each ID, and another one for runs without an ID.`,
+If a step fails, the earlier ones are undone. After a crash or an interruption, run the same command
+again, on the same machine, to finish the rotation: a state file records how far it got. It holds no
+secret, and keeps a second run from starting while the first one, or its command, still runs. If two
+machines rotate the same token, they must share one state file. It is beside the file of --out, or
+where --state says; for a command it is in the user's configuration directory, one file for each ID,
+and another one for runs without an ID.`,
 		Example: `  fastly-token rotate --current --out /etc/purger/fastly-token --grace 10m
   fastly-token rotate 5sNpEx2UkYf9WdTa6mJv4G -- vault kv put kv/fastly token=-`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -122,8 +119,8 @@ func (r *rotation) run(ctx context.Context, asJSON bool) error {
 	return r.report(result, rotationError(err), asJSON)
 }
 
-// clients returns the client that reads and revokes. With --current it finds the ID
-// of the token to rotate.
+// clients returns the client that reads and revokes. With --current it finds the ID of the token to
+// rotate.
 func (r *rotation) clients(ctx context.Context) (client *fastly.Client, err error) {
 	if r.key.token != "" {
 		client, err = r.client()
@@ -252,8 +249,8 @@ func (r *rotation) check() (err error) {
 	return r.setState()
 }
 
-// replaceable returns the absolute path without symbolic links in its directory, in
-// which a file can be created or replaced, and what a new one will not keep.
+// replaceable returns the absolute path without symbolic links in its directory, in which a file
+// can be created or replaced, and what a new one will not keep.
 func replaceable(path string) (whole, note string, err error) {
 	if path, err = filepath.Abs(path); err != nil {
 		return "", "", err

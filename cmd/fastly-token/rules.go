@@ -43,8 +43,7 @@ type finding struct {
 
 func (f *finding) has(kind string) bool { return slices.Contains(f.Findings, kind) }
 
-// apply checks all tokens that still work. current is the ID of the one that the
-// program uses.
+// apply checks all tokens that still work. current is the ID of the one that the program uses.
 func (r *rules) apply(tokens []fastly.TokenResponse, current string, now time.Time) report {
 	rep := report{Tokens: []finding{}, now: now}
 	for i := range tokens {
@@ -63,8 +62,7 @@ func (r *rules) apply(tokens []fastly.TokenResponse, current string, now time.Ti
 
 // find returns the findings about one token.
 func (r *rules) find(t *fastly.TokenResponse, inUse bool, now time.Time) (found []string) {
-	// A token that was never used counts from its creation: a new one is not
-	// unused.
+	// A token that was never used counts from its creation: a new one is not unused.
 	lastUse := t.LastUsedAt
 	if lastUse.IsZero() {
 		lastUse = t.CreatedAt
@@ -75,7 +73,7 @@ func (r *rules) find(t *fastly.TokenResponse, inUse bool, now time.Time) (found 
 		// A token without any date might be in use.
 		unused:      !inUse && !lastUse.IsZero() && now.Sub(lastUse) >= time.Duration(r.unused),
 		global:      t.Scopes.Has(fastly.ScopeGlobal),
-		allServices: len(t.Services) == 0,
+		allServices: reachesAll(t),
 	}
 	for _, kind := range kinds {
 		if is[kind] && !slices.Contains(r.ignored, kind) {

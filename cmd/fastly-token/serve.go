@@ -23,26 +23,23 @@ func (a *app) serveCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve [flags] [-- COMMAND [ARGUMENT...]]",
 		Short: "Run an in-memory Tokens API, for tests of clients in any language",
-		Long: `Runs an in-memory Tokens API on a loopback port, with made-up credentials.
-Nothing is stored, and nothing leaves this machine.
+		Long: `Runs an in-memory Tokens API on a loopback port, with made-up credentials. Nothing is
+stored, and nothing leaves this machine.
 
-With a command, it runs as long as the command, and ends with its exit code. The
-command finds the API and a login in FASTLY_API_URL, FASTLY_API_TOKEN,
-FASTLY_USERNAME, FASTLY_PASSWORD_FILE and FASTLY_SERVICE_ID, instead of what the
-environment has. With --two-factor the user of that login has two-factor
-authentication: FASTLY_OTP_FILE holds a code that is always right, and
+With a command, it runs as long as the command, and ends with its exit code. The command finds the
+API and a login in FASTLY_API_URL, FASTLY_API_TOKEN, FASTLY_USERNAME, FASTLY_PASSWORD_FILE and
+FASTLY_SERVICE_ID, instead of what the environment has. With --two-factor the user of that login has
+two-factor authentication: FASTLY_OTP_FILE holds a code that is always right, and
 FASTLY_TOTP_SECRET_FILE the secret that authenticators make codes from.
 
-Otherwise it runs until Ctrl-C or SIGTERM, and prints its URL and credentials,
-or with --env the lines that export them to a shell.
+Otherwise it runs until Ctrl-C or SIGTERM, and prints its URL and credentials, or with --env the
+lines that export them to a shell.
 
-As with the API, a create by API token needs a POST to /sudo first, unless
---without-sudo is given; a create by login does not. Where it is unknown what
-the API does, the request is rejected.
+As with the API, a create by API token needs a POST to /sudo first, unless --without-sudo is given;
+a create by login does not. Where it is unknown what the API does, the request is rejected.
 
-It is package fastlytest without what tests in Go have there: faults, such as
-lost responses, a clock to set, rate limits, latency, other users and tokens,
-and the requests that were made.`,
+It is package fastlytest without what tests in Go have there: faults, such as lost responses, a
+clock to set, rate limits, latency, other users and tokens, and the requests that were made.`,
 		Example: `  fastly-token serve -- go run ./examples/rotate
   fastly-token serve --addr 127.0.0.1:8080 --env >api.env &`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -185,8 +182,8 @@ func newServed(srv *fastlytest.Server) served {
 	}
 }
 
-// environment returns the variables for a program that uses the login. It makes the
-// files that they name in dir.
+// environment returns the variables for a program that uses the login. It makes the files that they
+// name in dir.
 func (l servedLogin) environment(url, dir string) ([]string, error) {
 	env := []string{
 		varURL + "=" + url, varToken + "=" + l.Key, varUsername + "=" + l.Username,

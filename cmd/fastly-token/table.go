@@ -15,19 +15,10 @@ type column struct {
 // cell is a text and its color; nil is plain.
 type cell struct {
 	text  string
-	paint style
+	paint prettytext.Colors
 }
 
-// String returns the text in its color.
-func (c cell) String() string {
-	if c.paint == nil {
-		return c.text
-	}
-	return c.paint(c.text)
-}
-
-// row is a row of a table. Where the group changes, a line with the new one comes
-// first.
+// row is a row of a table. Where the group changes, a line with the new one comes first.
 type row struct {
 	cells []cell
 	group string
@@ -38,8 +29,8 @@ const gap = 2 // columns between columns
 // columnsOf returns how many columns a terminal needs for the text.
 func columnsOf(text string) int { return prettytext.StringWidthWithoutEscSequences(text) }
 
-// table formats rows, at most width wide; 0 means no limit. If not even the
-// narrowest cells fit side by side, each row becomes a block.
+// table formats rows, at most width wide; 0 means no limit. If not even the narrowest cells fit
+// side by side, each row becomes a block.
 func table(columns []column, rows []row, width int, st styles) string {
 	header, widths := make([]cell, len(columns)), make([]int, len(columns))
 	for i, c := range columns {
@@ -54,7 +45,7 @@ func table(columns []column, rows []row, width int, st styles) string {
 		var text string
 		for i, c := range cells {
 			c.text = prettytext.Snip(c.text, widths[i], "…")
-			text += c.String() + strings.Repeat(" ", widths[i]-columnsOf(c.text)+gap)
+			text += c.paint.Sprint(c.text) + strings.Repeat(" ", widths[i]-columnsOf(c.text)+gap)
 		}
 		b.WriteString(strings.TrimRight(text, " ") + "\n")
 	}
@@ -68,7 +59,7 @@ func table(columns []column, rows []row, width int, st styles) string {
 		}
 		if r.group != group {
 			group = r.group
-			b.WriteString(st.dim(fit(group, width)) + "\n")
+			b.WriteString(st.dim.Sprint(fit(group, width)) + "\n")
 		}
 		if side {
 			line(r.cells)
@@ -79,8 +70,8 @@ func table(columns []column, rows []row, width int, st styles) string {
 	return b.String()
 }
 
-// shrink makes columns narrower, the widest first, until all of them fit. It returns
-// false if they don't.
+// shrink makes columns narrower, the widest first, until all of them fit. It returns false if they
+// don't.
 func shrink(columns []column, widths []int, width int) bool {
 	excess := gap*(len(columns)-1) - width
 	for _, w := range widths {
@@ -102,8 +93,8 @@ func shrink(columns []column, widths []int, width int) bool {
 	return true
 }
 
-// fields formats one row with a line for each cell, or more if a cell has several
-// lines or does not fit.
+// fields formats one row with a line for each cell, or more if a cell has several lines or does not
+// fit.
 func fields(columns []column, cells []cell, width int, st styles) string {
 	titles := 0
 	for _, c := range columns {
@@ -116,8 +107,7 @@ func fields(columns []column, cells []cell, width int, st styles) string {
 			text = breakLines(text, max(width-titles-gap, 8))
 		}
 		for line := range strings.SplitSeq(text, "\n") {
-			value := cell{line, cells[i].paint}.String()
-			line = st.bold(title) + strings.Repeat(" ", titles-columnsOf(title)+gap) + value
+			line = st.bold.Sprint(title) + strings.Repeat(" ", titles-columnsOf(title)+gap) + cells[i].paint.Sprint(line)
 			b.WriteString(strings.TrimRight(line, " ") + "\n")
 			title = ""
 		}

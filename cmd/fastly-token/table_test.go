@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"testing"
 
+	prettytext "github.com/jedib0t/go-pretty/v6/text"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -43,7 +44,7 @@ func TestWideCharactersAreAligned(t *testing.T) {
 
 func TestColorTakesNoColumns(t *testing.T) {
 	t.Parallel()
-	red := func(s string) string { return "\x1b[31m" + s + "\x1b[0m" }
+	red := prettytext.Colors{prettytext.FgRed}
 	columns := []column{{title: "A"}, {title: "B"}}
 	rows := []row{{cells: []cell{{"never!", red}, {text: "x"}}}, {cells: []cell{{text: "in 8 days"}, {text: "y"}}}}
 	assert.Equal(t, "A          B\n\x1b[31mnever!\x1b[0m     x\nin 8 days  y\n", table(columns, rows, 80, plain))

@@ -18,16 +18,14 @@ func (a *app) whoamiCommand() *cobra.Command {
 		Short: "Show the current token, or check what it may do",
 		Long: `Shows the token of the environment: scopes, services, expiry.
 
-With --require and --valid-for it is a check to run before a job: the exit code
-is 4 if the token may not do what is required or expires too soon. Any token can
-be checked, whatever its scope.
+With --require and --valid-for it is a check to run before a job: the exit code is 4 if the token
+may not do what is required or expires too soon. Any token can be checked, whatever its scope.
 
---require is SCOPE or SCOPE:SERVICE, such as purge_select:SU1Z0isxPaozGVKXdv0eY,
-and may be repeated. The scope global covers all others. Without a service, a
-token that is limited to some services is enough. The part after the last colon
-is a service if the scope before it is a documented one, or if it looks like an
-ID (20 to 24 letters and digits). Otherwise it is part of the scope, as in
-global:read.`,
+--require is SCOPE or SCOPE:SERVICE, such as purge_select:SU1Z0isxPaozGVKXdv0eY, and may be
+repeated. The scope global covers all others. Without a service, a token that is limited to some
+services is enough. The part after the last colon is a service if the scope before it is a
+documented one, or if it looks like an ID (20 to 24 letters and digits). Otherwise it is part of the
+scope, as in global:read.`,
 		Example: `  fastly-token whoami --require purge_all --valid-for 7d`,
 		Args:    noArgs,
 	}

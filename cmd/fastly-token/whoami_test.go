@@ -34,7 +34,7 @@ func TestWhoamiShowsTheCurrentToken(t *testing.T) {
 	o := s.run("whoami")
 
 	assert.Equal(t, 0, o.code, o.err)
-	for _, want := range []string{token.ID, "purge_select", serviceA, stamp(token.ExpiresAt) + " (in 3 days)"} {
+	for _, want := range []string{token.ID, "purge_select", serviceA, stamp(token.ExpiresAt) + " (in 3d)"} {
 		assert.Contains(t, o.out, want)
 	}
 	require.Len(t, s.Requests(), 1)
@@ -53,8 +53,8 @@ func TestWhoamiIsACheckThatAPurgeOnlyTokenCanRun(t *testing.T) {
 		{[]string{"--require", "purge_select", "--require", "purge_all"}, "does not allow purge_all\n"},
 		{[]string{"--require", "global:read"}, "does not allow global:read\n"},
 		{[]string{"--require", "global:read:" + serviceA}, "does not allow global:read on the service " + serviceA},
-		{[]string{"--valid-for", "7d"}, "in 3 days, and must work for 7d"},
-		{[]string{"--valid-for", "74h"}, "in 3 days, and must work for 74h"},
+		{[]string{"--valid-for", "7d"}, "in 3d, and must work for 7d"},
+		{[]string{"--valid-for", "74h"}, "in 3d, and must work for 3d2h"},
 	} {
 		s := newSite(t)
 		purgeOnly(s)
