@@ -40,7 +40,7 @@ a create by login does not. Where it is unknown what the API does, the request i
 
 It is package fastlytest without what tests in Go have there: faults, such as lost responses, a
 clock to set, rate limits, latency, other users and tokens, and the requests that were made.`,
-		Example: `  fastly-token serve -- go run ./examples/rotate
+		Example: `  fastly-token serve -- go run ./examples/expiring
   fastly-token serve --addr 127.0.0.1:8080 --env >api.env &`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if cmd.ArgsLenAtDash() == 0 {

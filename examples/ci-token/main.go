@@ -1,15 +1,15 @@
 // Ci-token runs one command with its own API token, which is limited to a scope
 // and a service, and revoked when the command ends.
 //
-//	go install ./examples/ci-token
 //	ci-token -service SU1Z0isxPaozGVKXdv0eY -- ./purge.sh
 //
 // The command finds its token in FASTLY_API_TOKEN. It is created by login
-// (FASTLY_USERNAME, FASTLY_PASSWORD_FILE or a pipe, FASTLY_OTP_FILE), and revoked
-// by the FASTLY_API_TOKEN of ci-token, which needs global scope. "fastly-token
-// exec" does the same, and more: for example, it can prompt for the password.
+// (FASTLY_USERNAME, FASTLY_PASSWORD_FILE), and revoked by the FASTLY_API_TOKEN of
+// ci-token, which needs global scope. "fastly-token exec" can do more.
 //
-// Try it with made-up tokens: go run ./examples/ci-token -demo -- env
+// Try it with a made-up account:
+//
+//	fastly-token serve -- go run ./examples/ci-token -- sh -c 'echo $FASTLY_API_URL'
 package main
 
 import (
@@ -17,72 +17,83 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"slices"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/fastly-tokens/fastly"
-	"github.com/fastly-tokens/fastly/examples/internal/demo"
 	"github.com/fastly-tokens/fastly/rotate"
 )
 
-func main() { demo.Main("ci-token", run) }
-
-func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) (err error) {
-	fs := flag.NewFlagSet("ci-token", flag.ContinueOnError)
-	useDemo := fs.Bool("demo", false, "use made-up tokens")
-	scope := fs.String("scope", string(fastly.ScopePurgeSelect), "`scopes` of the token")
-	service := fs.String("service", "", "`ID` of the service that it is limited to")
-	if err := demo.Parse(fs, args, stderr, true); err != nil {
-		return err
-	}
-	account, err := demo.Open(*useDemo, stdin, stderr)
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	code, err := run(ctx)
+	stop()
 	if err != nil {
-		return err
+		fmt.Fprintln(os.Stderr, "ci-token:", err)
+		code = max(code, 1)
 	}
-	defer account.Close()
-	login, err := account.Login(ctx)
-	if err != nil {
-		return err
-	}
-	if fs.NArg() == 0 {
-		return demo.Usagef("which command?")
-	}
+	os.Exit(code)
+}
 
-	req := &fastly.CreateTokenRequest{
-		Name: "ci-token", Scopes: fastly.ParseScopes(*scope),
-		ExpiresAt: time.Now().Add(15 * time.Minute), // in case all else fails
-		Username:  login.Username, Password: login.Password, OTPFunc: login.OTP,
+// run returns the exit code of the command.
+func run(ctx context.Context) (code int, err error) {
+	scope := flag.String("scope", "purge_select", "`scopes` of the token")
+	service := flag.String("service", os.Getenv("FASTLY_SERVICE_ID"), "`ID` of the service that it is limited to")
+	flag.Parse()
+	scopes := fastly.ParseScopes(*scope)
+	if len(scopes) == 0 || *service == "" || flag.NArg() == 0 { // without these, the API makes it global, for every service
+		return 0, errors.New("want a command, a -scope and a -service")
 	}
-	if *service != "" {
-		req.Services = []string{*service}
+	username, passwordFile := os.Getenv("FASTLY_USERNAME"), os.Getenv("FASTLY_PASSWORD_FILE")
+	if username == "" || passwordFile == "" {
+		return 0, errors.New("set FASTLY_USERNAME and FASTLY_PASSWORD_FILE: the API creates tokens by user name and password")
 	}
-	token, err := rotate.Create(ctx, account.Client, req, account.Client)
+	password, err := os.ReadFile(passwordFile)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	defer func() { // even if ctx has ended
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
-		defer cancel()
-		if revokeErr := account.Client.Tokens.RevokeToken(ctx, token.ID); revokeErr != nil && !errors.Is(revokeErr, fastly.ErrNotFound) {
-			err = fmt.Errorf("token %s is NOT revoked: %w", token.ID, revokeErr)
-		}
-	}()
-
-	cmd := exec.CommandContext(ctx, fs.Arg(0), fs.Args()[1:]...) // #nosec G204 -- to run a given command is what it is for
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, stdout, stderr
+	client, err := fastly.NewClientFromEnv()
+	if err != nil {
+		return 0, err
+	}
+	createCtx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
+	token, err := rotate.Create(createCtx, client, &fastly.CreateTokenRequest{ // finds and revokes it if its response is lost
+		Name: "ci-token", Scopes: scopes, Services: []string{*service}, Lifetime: 15 * time.Minute, // in case all else fails
+		Username: username, Password: fastly.Secret(strings.TrimRight(string(password), "\r\n")),
+	}, client)
+	if token != nil && token.ID != "" { // perhaps with an error
+		defer func() { err = errors.Join(err, revoke(ctx, client, token.ID)) }()
+	}
+	if err != nil {
+		return 0, err
+	}
+	cmd := exec.CommandContext(ctx, flag.Arg(0), flag.Args()[1:]...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 10 * time.Second
-	cmd.Env = slices.DeleteFunc(os.Environ(), func(entry string) bool { return strings.HasPrefix(entry, "FASTLY_") })
-	cmd.Env = append(cmd.Env, "FASTLY_API_TOKEN="+token.AccessToken.Reveal(), "FASTLY_API_URL="+account.URL)
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(entry string) bool {
+		return strings.HasPrefix(entry, "FASTLY_") && !strings.HasPrefix(entry, "FASTLY_API_URL=")
+	})
+	cmd.Env = append(cmd.Env, "FASTLY_API_TOKEN="+token.AccessToken.Reveal(), "FASTLY_SERVICE_ID="+*service)
 	err = cmd.Run()
-	var exit *exec.ExitError
-	if errors.As(err, &exit) && exit.Exited() {
-		return demo.ExitError(exit.ExitCode())
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.Exited() {
+		return exit.ExitCode(), nil // the command has said why
 	}
-	return err
+	return 0, err
+}
+
+// revoke revokes the token, even if ctx has ended.
+func revoke(ctx context.Context, client *fastly.Client, id string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	defer cancel()
+	if err := client.Tokens.RevokeToken(ctx, id); err != nil && !errors.Is(err, fastly.ErrNotFound) {
+		return fmt.Errorf("token %q is NOT revoked: %w", id, err)
+	}
+	return nil
 }

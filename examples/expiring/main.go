@@ -1,65 +1,53 @@
-// Expiring lists the API tokens of a user that expire soon, and ends with exit
-// code 1 if there are any, for a nightly check.
+// Expiring lists the API tokens of a user that expire soon, for a nightly check:
+// its exit code is 4 if there are any, and 1 if it could not find out.
 //
-//	go install ./examples/expiring
 //	FASTLY_API_TOKEN=… expiring -days 14
 //
-// Try it with made-up tokens: go run ./examples/expiring -demo
+// Try it with a made-up account:
+//
+//	fastly-token serve -- go run ./examples/expiring -days 14
 package main
 
 import (
-	"cmp"
 	"context"
 	"flag"
 	"fmt"
-	"io"
+	"os"
 	"slices"
-	"text/tabwriter"
 	"time"
 
 	"github.com/fastly-tokens/fastly"
-	"github.com/fastly-tokens/fastly/examples/internal/demo"
 )
 
-func main() { demo.Main("expiring", run) }
-
-func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
-	fs := flag.NewFlagSet("expiring", flag.ContinueOnError)
-	useDemo := fs.Bool("demo", false, "use made-up tokens")
-	days := fs.Int("days", 30, "report tokens that expire within this many days")
-	if err := demo.Parse(fs, args, stderr, false); err != nil {
-		return err
-	}
-	account, err := demo.Open(*useDemo, stdin, stderr)
-	if err != nil {
-		return err
-	}
-	defer account.Close()
-
-	tokens, err := account.Client.Tokens.ListTokensUser(ctx)
-	if err != nil {
-		return err
-	}
-	found := expiring(tokens, time.Now().AddDate(0, 0, *days))
-	w := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
+func main() {
+	days := flag.Int("days", 30, "list tokens that expire within this many days")
+	flag.Parse()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	found, err := expiring(ctx, time.Now().AddDate(0, 0, *days))
+	cancel()
 	for _, t := range found {
 		// %q, because a name can hold anything, even terminal escape sequences.
-		fmt.Fprintf(w, "%s\t%s\t%q\t%q\n", t.ExpiresAt.Format(time.DateOnly), t.ID, t.Name, t.Scopes)
+		fmt.Printf("%s  %q  %q  %q\n", t.ExpiresAt.Format(time.DateOnly), t.ID, t.Name, t.Scopes)
 	}
-	if err := w.Flush(); err != nil {
-		return err
+	switch {
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "expiring:", err)
+		os.Exit(1)
+	case len(found) > 0:
+		os.Exit(4)
 	}
-	if len(found) > 0 {
-		return demo.ExitError(1)
-	}
-	return nil
+	fmt.Println("No token expires within", *days, "days.")
 }
 
-// expiring returns the tokens that expire by then, in the order of their expiry.
-func expiring(tokens []fastly.TokenResponse, then time.Time) []fastly.TokenResponse {
-	found := slices.DeleteFunc(slices.Clone(tokens), func(t fastly.TokenResponse) bool { return !t.Expired(then) })
-	slices.SortFunc(found, func(a, b fastly.TokenResponse) int {
-		return cmp.Or(a.ExpiresAt.Compare(b.ExpiresAt), cmp.Compare(a.ID, b.ID))
-	})
-	return found
+// expiring returns the tokens that expire by then, in the order of their expiry. If
+// the list could not be read whole, there are tokens and an error.
+func expiring(ctx context.Context, then time.Time) ([]fastly.TokenResponse, error) {
+	client, err := fastly.NewClientFromEnv()
+	if err != nil {
+		return nil, err
+	}
+	tokens, err := client.Tokens.ListTokensUser(ctx)
+	tokens = slices.DeleteFunc(tokens, func(t fastly.TokenResponse) bool { return !t.Expired(then) })
+	slices.SortFunc(tokens, func(a, b fastly.TokenResponse) int { return a.ExpiresAt.Compare(b.ExpiresAt) })
+	return tokens, err
 }

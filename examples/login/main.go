@@ -1,73 +1,90 @@
-// Login creates an API token by user name and password, the only way that works
-// unattended on a real account, and writes the access token to a file.
+// Login creates an API token by user name and password, and writes the access
+// token to a new file, which only you can read.
 //
-//	go install ./examples/login
 //	FASTLY_USERNAME=ada@example.com FASTLY_PASSWORD_FILE=password login -scope purge_all -out token
-//	pass fastly | FASTLY_USERNAME=ada@example.com FASTLY_OTP_FILE=code login -out token
 //
-// It does not prompt for the password; "fastly-token create" does.
+// If the account has two-factor authentication, FASTLY_OTP_FILE names a file with
+// the one-time password.
 //
-// Try it with a made-up user: go run ./examples/login -demo -out token
+// Try it with a made-up account:
+//
+//	fastly-token serve -- go run ./examples/login -out token
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"os"
+	"os/signal"
+	"strings"
+	"syscall"
 	"time"
 
 	"github.com/fastly-tokens/fastly"
-	"github.com/fastly-tokens/fastly/examples/internal/demo"
 	"github.com/fastly-tokens/fastly/rotate"
 )
 
-func main() { demo.Main("login", run) }
-
-func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
-	fs := flag.NewFlagSet("login", flag.ContinueOnError)
-	useDemo := fs.Bool("demo", false, "use a made-up user")
-	name := fs.String("name", "login", "`name` of the token")
-	scope := fs.String("scope", string(fastly.ScopeGlobalRead), "`scopes` of the token")
-	ttl := fs.Duration("ttl", 90*24*time.Hour, "`time` for which it works, such as 12h")
-	out := fs.String("out", "", "new `file` for the access token")
-	if err := demo.Parse(fs, args, stderr, false); err != nil {
-		return err
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "login:", err)
+		os.Exit(1)
 	}
-	account, err := demo.OpenLogin(*useDemo, stdin, stderr)
+}
+
+func run(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
+	scope := flag.String("scope", "global:read", "`scopes` of the token")
+	lifetime := flag.Duration("lifetime", 90*24*time.Hour, "`time` for which it works, such as 12h")
+	out := flag.String("out", "", "new `file` for the access token")
+	flag.Parse()
+	scopes := fastly.ParseScopes(*scope)
+	if len(scopes) == 0 || *lifetime <= 0 { // the API would make it global, or without an end
+		return errors.New("-scope and -lifetime must not be empty")
+	}
+	username, passwordFile := os.Getenv("FASTLY_USERNAME"), os.Getenv("FASTLY_PASSWORD_FILE")
+	if username == "" || passwordFile == "" {
+		return errors.New("set FASTLY_USERNAME and FASTLY_PASSWORD_FILE: the API creates tokens by user name and password")
+	}
+	password, err := readSecret(passwordFile)
 	if err != nil {
 		return err
 	}
-	defer account.Close()
-	login, err := account.Login(ctx)
+	req := &fastly.CreateTokenRequest{Name: "login", Scopes: scopes, Lifetime: *lifetime, Username: username, Password: password}
+	if otpFile := os.Getenv("FASTLY_OTP_FILE"); otpFile != "" {
+		req.OTPFunc = func(context.Context) (fastly.Secret, error) { return readSecret(otpFile) }
+	}
+	baseURL := cmp.Or(os.Getenv("FASTLY_API_URL"), fastly.DefaultBaseURL)
+	client, err := fastly.NewClient(fastly.WithoutAuthentication(), fastly.WithBaseURL(baseURL))
 	if err != nil {
 		return err
 	}
 	// The API shows the access token only once, so make a place for it first.
-	f, err := os.OpenFile(*out, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) // #nosec G304 -- the user says where
+	file, err := os.OpenFile(*out, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return demo.Usagef("-out must name a new file: %w", err)
+		return fmt.Errorf("-out must name a new file: %w", err)
 	}
-	_ = f.Close() // WriteFile replaces it
-
-	created, err := rotate.Create(ctx, account.Client, &fastly.CreateTokenRequest{
-		Name:      *name,
-		Scopes:    fastly.ParseScopes(*scope),
-		ExpiresAt: time.Now().Add(*ttl),
-		Username:  login.Username,
-		Password:  login.Password,
-		OTPFunc:   login.OTP,
-	}, nil)
+	created, err := rotate.Create(ctx, client, req, nil) // with a name that is unique
 	if created == nil || created.AccessToken == "" {
-		_ = os.Remove(*out)
-		return err // which says what may exist nevertheless
+		return errors.Join(err, file.Close(), os.Remove(*out)) // err says what may exist
 	}
-	// The token exists, whatever else went wrong. Keep it even if ctx has ended.
-	if keepErr := rotate.WriteFile(*out).Put(context.WithoutCancel(ctx), created); keepErr != nil {
-		return errors.Join(err, fmt.Errorf("token %s exists, but nobody holds it: revoke it: %w", created.ID, keepErr))
+	// The token exists, whatever else went wrong: keep it.
+	_, writeErr := file.WriteString(created.AccessToken.Reveal())
+	if keepErr := errors.Join(writeErr, file.Sync(), file.Close()); keepErr != nil {
+		return errors.Join(err, fmt.Errorf("token %q exists, but nobody holds it: revoke it: %w", created.ID, keepErr))
 	}
-	_, printErr := fmt.Fprintf(stdout, "Token %s (%q, %q) is in %q.\n", created.ID, created.Name, created.Scopes, *out)
-	return errors.Join(err, printErr)
+	fmt.Printf("Token %q (%q, %q) is in %q.\n", created.ID, created.Name, created.Scopes, *out)
+	return err
+}
+
+// readSecret returns what a file holds, without the line break at its end.
+func readSecret(path string) (fastly.Secret, error) {
+	text, err := os.ReadFile(path)
+	return fastly.Secret(strings.TrimRight(string(text), "\r\n")), err
 }

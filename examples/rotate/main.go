@@ -1,64 +1,93 @@
 // Rotate replaces an API token with a new one of the same name, scopes, services
 // and lifetime, hands it over in a file, and then revokes the old one.
 //
-//	go install ./examples/rotate
 //	rotate -out /etc/deploy/fastly-token -grace 10m
 //
 // A service that reads its key with fastly.WithAPIKeyFunc(fastly.KeyFile(path))
 // needs no restart. The token is that of FASTLY_API_TOKEN, or of -id. The new one
-// is created by login: FASTLY_USERNAME, FASTLY_PASSWORD_FILE or a pipe,
-// FASTLY_OTP_FILE. After a crash, run it again to finish the rotation.
+// is created by login: FASTLY_USERNAME, FASTLY_PASSWORD_FILE and, if the account
+// has two-factor authentication, FASTLY_OTP_FILE. After a crash, run it again to
+// finish the rotation.
 //
-// Try it with made-up tokens: go run ./examples/rotate -demo -out token
+// Try it with a made-up account:
+//
+//	fastly-token serve -- go run ./examples/rotate -out token
 package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
 
-	"github.com/fastly-tokens/fastly/examples/internal/demo"
+	"github.com/fastly-tokens/fastly"
 	"github.com/fastly-tokens/fastly/rotate"
 )
 
-func main() { demo.Main("rotate", run) }
-
-func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
-	fs := flag.NewFlagSet("rotate", flag.ContinueOnError)
-	useDemo := fs.Bool("demo", false, "use made-up tokens")
-	id := fs.String("id", "", "`ID` of the token (default that of FASTLY_API_TOKEN)")
-	ttl := fs.Duration("ttl", 0, "`time` for which the new token works (default as long as the old one)")
-	grace := fs.Duration("grace", 0, "`time` for which the old one still works after the handover")
-	out := fs.String("out", "", "`file` that gets the access token")
-	if err := demo.Parse(fs, args, stderr, false); err != nil {
-		return err
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "rotate:", err)
+		os.Exit(1)
 	}
-	account, err := demo.Open(*useDemo, stdin, stderr)
+}
+
+func run(ctx context.Context) error {
+	id := flag.String("id", "", "`ID` of the token (default that of FASTLY_API_TOKEN)")
+	grace := flag.Duration("grace", 0, "`time` for which the old token still works after the handover")
+	out := flag.String("out", "", "`file` that gets the access token")
+	flag.Parse()
+	if *out == "" {
+		return errors.New("-out must name a file for the access token")
+	}
+	client, err := fastly.NewClientFromEnv()
 	if err != nil {
 		return err
 	}
-	defer account.Close()
-	if *out == "" {
-		return demo.Usagef("where should the token go? Use -out")
-	}
-
+	ctx, cancel := context.WithTimeout(ctx, *grace+5*time.Minute)
+	defer cancel()
 	rotation := &rotate.Rotation{
-		Client:   account.Client, // reads and revokes
+		Client:   client, // reads and revokes
 		TokenID:  *id,
-		Lifetime: *ttl,
-		Login:    account.Login,   // creates
-		Connect:  account.Connect, // checks that the new token works
+		Login:    login, // creates
+		Connect:  func(key fastly.Secret) (*fastly.Client, error) { return client.With(fastly.WithAPIKey(key.Reveal())) },
 		Handover: rotate.WriteFile(*out),
 		Grace:    *grace,
 		Journal:  rotate.FileJournal(*out + ".rotation"),
-		Logger:   slog.New(slog.NewTextHandler(stderr, nil)),
+		Logger:   slog.New(slog.NewTextHandler(os.Stderr, nil)),
 	}
 	result, err := rotation.Run(ctx)
 	if err != nil {
 		return err // which says what exists, and what is left to do
 	}
-	_, err = fmt.Fprintf(stdout, "Token %s replaces token %s.\n", result.New.ID, result.Old.ID)
-	return err
+	fmt.Printf("Token %q replaces token %q.\n", result.New.ID, result.Old.ID)
+	return nil
+}
+
+// login returns the login of the environment.
+func login(context.Context) (rotate.Login, error) {
+	username, passwordFile, otpFile := os.Getenv("FASTLY_USERNAME"), os.Getenv("FASTLY_PASSWORD_FILE"), os.Getenv("FASTLY_OTP_FILE")
+	if username == "" || passwordFile == "" {
+		return rotate.Login{}, errors.New("set FASTLY_USERNAME and FASTLY_PASSWORD_FILE: the API creates tokens by user name and password")
+	}
+	password, err := readSecret(passwordFile)
+	login := rotate.Login{Username: username, Password: password}
+	if otpFile != "" {
+		login.OTP = func(context.Context) (fastly.Secret, error) { return readSecret(otpFile) }
+	}
+	return login, err
+}
+
+// readSecret returns what a file holds, without the line break at its end.
+func readSecret(path string) (fastly.Secret, error) {
+	text, err := os.ReadFile(path)
+	return fastly.Secret(strings.TrimRight(string(text), "\r\n")), err
 }
