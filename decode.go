@@ -1,7 +1,6 @@
 package fastly
 
 import (
-	"bytes"
 	"cmp"
 	"errors"
 	"io"
@@ -10,7 +9,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	// Go 1.26: the mirror of encoding/json/jsontext.
 	"github.com/go-json-experiment/json/jsontext"
@@ -187,7 +185,7 @@ func (d *tokenDecoder) checked(text string) string {
 	return ""
 }
 
-func isUnicode(text string) bool { return !strings.ContainsRune(text, utf8.RuneError) }
+func isUnicode(text string) bool { return !strings.Contains(text, "\ufffd") }
 
 // count bounds the number of elements.
 func (d *tokenDecoder) count(n int) {
@@ -339,23 +337,4 @@ func decodeTokens(resp *http.Response) ([]TokenResponse, error) {
 		err = errors.New("the list is not complete: its Link to a next page is not followed")
 	}
 	return list, err
-}
-
-// decodeCreated returns what can be read of a created token, together with the error if that is not
-// all: the access token is shown only once.
-func decodeCreated(resp *http.Response) (*TokenCreatedResponse, error) {
-	text, broken := io.ReadAll(http.MaxBytesReader(nil, resp.Body, maxTokenBytes))
-	d, created := startDecoding(bytes.NewReader(text)), new(TokenCreatedResponse)
-	d.token(&created.TokenResponse, &created.AccessToken)
-	if created.AccessToken == "" {
-		d.fail("it has no access token")
-	}
-	err := d.finish(resp)
-	if broken != nil {
-		err = explain(resp, broken)
-	}
-	if err != nil {
-		return recoverCreated(text, err)
-	}
-	return created, nil
 }

@@ -7,58 +7,12 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/fastly-tokens/fastly/internal/terminal"
 )
-
-// Sentinels for [errors.Is], by StatusCode of a [*GenericTokenError]. Those of a 4xx but for 408 and
-// 429 match only a response in one of the API's forms; any other matches [ErrInvalidResponse].
-var (
-	ErrBadRequest    = errors.New("fastly: bad request")           // 400
-	ErrUnauthorized  = errors.New("fastly: unauthorized")          // 401
-	ErrForbidden     = errors.New("fastly: forbidden")             // 403
-	ErrNotFound      = errors.New("fastly: not found")             // 404
-	ErrUnprocessable = errors.New("fastly: unprocessable content") // 422
-	ErrRateLimited   = errors.New("fastly: rate limited")          // 429
-	ErrServer        = errors.New("fastly: server error")          // 5xx, and 408
-)
-
-// Sentinels by what a response in one of the API's forms says. The error also matches the one of its
-// status.
-var (
-	// Code or Msg is "2fa.verify", or the text says "invalid one-time password": it is missing or
-	// wrong. See OTP and OTPFunc of [CreateTokenRequest].
-	ErrOTPRequired = errors.New("fastly: one-time password required")
-	// Code or Msg is "invalid_grant", or the text says "credentials are missing or invalid".
-	ErrInvalidCredentials = errors.New("fastly: invalid credentials")
-	// Code or Msg is "invalid_scope": the API does not know it. See [ScopeGlobal].
-	ErrInvalidScope = errors.New("fastly: invalid scope")
-	// Code or Msg is "account_locked", usually after failed logins.
-	ErrAccountLocked = errors.New("fastly: account locked")
-	// The text says "POST /sudo", which must confirm the API key. A create with Username and
-	// Password of [CreateTokenRequest] needs none.
-	ErrSudoRequired = errors.New("fastly: password confirmation required")
-	// A 401 whose text says "expired at": the API key has expired.
-	ErrTokenExpired = errors.New("fastly: token expired")
-)
-
-// ErrInvalidResponse is matched by a response that is not the API's, such as a page of a proxy,
-// firewall or portal, which says nothing about a token; and by a 2xx that can't be what it should
-// be. A response that was cut off does not match, nor does a 408, 429 or 5xx.
-var ErrInvalidResponse = errors.New("the response is not what the API sends")
-
-// ErrInvalidArgument is matched by errors about an option or argument. No request was sent with it.
-var ErrInvalidArgument = errors.New("invalid argument")
-
-// ErrOutcomeUnknown is matched by the error of a call that may have been processed, if repeating it
-// is unsafe or proves nothing. A create may have left a token that nobody holds: before creating it
-// again, look for its name with [TokensService.ListTokensUser]. After a revoke, list what is left.
-// A revoke that failed otherwise is safe to repeat, even if it was processed.
-var ErrOutcomeUnknown = errors.New("fastly: outcome unknown")
 
 // GenericTokenError is a response that is not a 2xx. Msg, Detail, Code, Header and Body are
 // untrusted text: escape them before showing them, as Error does. A field, or a value of Header,
@@ -87,21 +41,12 @@ type GenericTokenError struct {
 	meaning    error // the sentinel of its text, before anything was redacted
 	received   time.Time
 	redirectTo string // the host that a 3xx points at
-	login      bool   // the request had a user name and password of its own
+	login      bool   // the request was a create with a user name and password of its own
+	basic      bool   // it was no create, but authenticated as one
 	cut        bool   // the body is not whole
 	holdsToken bool   // a create's response has what may be the new access token
 	call       callContext
 }
-
-// form says which form of error a response has.
-type form int
-
-const (
-	formUnknown form = iota // made by a program, not read from a response
-	formForeign             // none that the API has
-	formShared              // title or errors, which gateways send as well
-	formAPI                 // msg
-)
 
 // callContext is what an error says about the call that it ended.
 type callContext struct {
@@ -123,8 +68,12 @@ func (c callContext) describe(text string, hints ...string) string {
 	if c.attempts > 1 {
 		text += " (after " + strconv.Itoa(c.attempts) + " attempts)"
 	}
-	parts := slices.DeleteFunc(append([]string{text}, append(hints, c.hint)...), func(part string) bool { return part == "" })
-	return strings.Join(parts, "; ")
+	for _, hint := range append(hints, c.hint) {
+		if hint != "" {
+			text += "; " + hint
+		}
+	}
+	return text
 }
 
 // message is what the response says, or else what the status means.
@@ -158,7 +107,6 @@ var sentinelHints = map[error]string{
 	ErrAccountLocked:      "unlock the account in the Fastly web interface, or wait, before another login",
 	ErrTokenExpired:       "use another API token: this one has expired",
 	ErrInvalidCredentials: "check that the credentials are right, and neither expired nor revoked",
-	ErrInvalidResponse:    "something between the program and the API answered",
 }
 
 // statusHint says what to do about the response.
@@ -176,11 +124,13 @@ func (e *GenericTokenError) statusHint() string {
 	case status/100 == 4 && strings.EqualFold(e.Header.Get("Fastly-Password"), "rotate"):
 		return "set a new password in the Fastly web interface first"
 	case e.isForeign():
-		return sentinelHints[ErrInvalidResponse]
+		return "something between the program and the API answered"
 	case errors.Is(sentinel, ErrSudoRequired) && e.login:
 		return "a login should need no confirmation: ask Fastly's support, or use an API key confirmed by POST /sudo"
 	case errors.Is(sentinel, ErrSudoRequired) && e.Method == http.MethodPost:
 		return "create with a user name and password, or " + sentinelHints[sentinel]
+	case status == http.StatusUnauthorized && e.basic:
+		return "the API accepts a user name and password for creates only: use an API key"
 	case sentinel != nil:
 		return sentinelHints[sentinel]
 	case status == http.StatusUnauthorized:
@@ -214,77 +164,20 @@ func (e *GenericTokenError) retryHint() string {
 	return fmt.Sprintf("%s at %s (in %s)", what, at, e.RetryAfter.Round(time.Second))
 }
 
-// Is reports whether target is a sentinel of this error: that of its status, that of its code or
-// text, [ErrInvalidResponse] or [ErrOutcomeUnknown].
-func (e *GenericTokenError) Is(target error) bool {
-	switch target {
-	case ErrOutcomeUnknown:
-		return e.call.unknown
-	case ErrInvalidResponse:
-		return e.isForeign()
-	case ErrServer:
-		return e.StatusCode/100 == 5 || e.StatusCode == http.StatusRequestTimeout
-	case ErrRateLimited:
-		return e.StatusCode == http.StatusTooManyRequests
-	}
-	return target == e.sentinel() || target == statusSentinels[e.StatusCode] && e.form != formForeign
-}
-
-// isForeign reports whether something other than the API answered, and the status does not say what
-// to do all the same.
-func (e *GenericTokenError) isForeign() bool {
-	return e.form == formForeign && !e.Is(ErrServer) && !e.Is(ErrRateLimited)
-}
-
-var statusSentinels = map[int]error{
-	http.StatusBadRequest:          ErrBadRequest,
-	http.StatusUnauthorized:        ErrUnauthorized,
-	http.StatusForbidden:           ErrForbidden,
-	http.StatusNotFound:            ErrNotFound,
-	http.StatusUnprocessableEntity: ErrUnprocessable,
-}
-
-var codeSentinels = map[string]error{
-	"2fa.verify":     ErrOTPRequired,
-	"invalid_grant":  ErrInvalidCredentials,
-	"invalid_scope":  ErrInvalidScope,
-	"account_locked": ErrAccountLocked,
-}
-
-// sentinel returns the error that the body means, or nil. Msg may hold the code.
-func (e *GenericTokenError) sentinel() error {
-	if e.form != formUnknown {
-		return e.meaning
-	}
-	if err := cmp.Or(codeSentinels[e.Code], codeSentinels[e.Msg]); err != nil {
-		return err
-	}
-	text := strings.ToLower(e.message())
-	switch {
-	case strings.Contains(text, "invalid one-time password"):
-		return ErrOTPRequired
-	case strings.Contains(text, "post /sudo"):
-		return ErrSudoRequired
-	case e.StatusCode == http.StatusUnauthorized && strings.Contains(text, "expired at"):
-		return ErrTokenExpired
-	case strings.Contains(text, "credentials are missing or invalid"):
-		return ErrInvalidCredentials
-	}
-	return nil
-}
-
 // failure builds the error of a call from the outcome of its last attempt.
 func (op *operation) failure(ctx context.Context, out outcome, call callContext) error {
 	err, ended := out.err, ctx.Err()
 	var text string
-	if response := out.response; response == nil {
+	e := out.response
+	switch {
+	case e == nil:
 		text = reason(err)
-	} else {
-		response.call = call
-		if ended == nil {
-			return response
-		}
-		err, text = response, fmt.Sprintf("%v; the last response was %d %s", ended, response.StatusCode, response.message())
+	case ended == nil:
+		e.call = call
+		return e
+	default:
+		e.call, err = call, e
+		text = fmt.Sprintf("%v; the last response was %d %s", ended, e.StatusCode, e.message())
 	}
 	if ended != nil {
 		err = errors.Join(contextError(ctx), err)
@@ -307,14 +200,12 @@ func (op *operation) recoveryHint(out outcome, unknown, maybeProcessed bool) str
 	case ok:
 		return "the token was created, and its access token is in the response: keep it, " +
 			"or revoke the token by its ID"
-	case op.kind == kindRead:
-		return op.basicHint(out)
-	case op.kind == kindCreate && unknown:
+	case op.kind == kindRead, op.kind == kindCreate && !unknown:
+		return ""
+	case op.kind == kindCreate:
 		return fmt.Sprintf("a token may have been created: before you create it again, look for "+
 			"the name %q in a list of the user's tokens, and revoke what you find and don't hold",
 			terminal.Truncate(op.create.Name, 100))
-	case op.kind == kindCreate:
-		return ""
 	case op.kind == kindRevokeCurrent && op.cred.changes != changesNever && unknown:
 		return "the token may have been revoked: check it with another key"
 	case unknown && out.status == http.StatusUnauthorized:
@@ -326,15 +217,6 @@ func (op *operation) recoveryHint(out outcome, unknown, maybeProcessed bool) str
 		return "an earlier attempt may have revoked some or all of the tokens: list them to see"
 	case maybeProcessed:
 		return "the token may be revoked nevertheless; revoking again by ID is safe"
-	}
-	return op.basicHint(out)
-}
-
-// basicHint says that a key is needed, if a user name and password were rejected.
-func (op *operation) basicHint(out outcome) string {
-	basic := op.cred.header["Authorization"] != nil
-	if basic && out.response != nil && errors.Is(out.response, ErrUnauthorized) {
-		return "the API accepts a user name and password for creates only: use an API key"
 	}
 	return ""
 }

@@ -57,6 +57,25 @@ type recoveredError struct {
 func (e *recoveredError) Error() string { return e.err.Error() }
 func (e *recoveredError) Unwrap() error { return e.err }
 
+// decodeCreated returns what can be read of a created token, together with the error if that is not
+// all: the access token is shown only once.
+func decodeCreated(resp *http.Response) (*TokenCreatedResponse, error) {
+	text, broken := io.ReadAll(http.MaxBytesReader(nil, resp.Body, maxTokenBytes))
+	d, created := startDecoding(bytes.NewReader(text)), new(TokenCreatedResponse)
+	d.token(&created.TokenResponse, &created.AccessToken)
+	if created.AccessToken == "" {
+		d.fail("it has no access token")
+	}
+	err := d.finish(resp)
+	if broken != nil {
+		err = explain(resp, broken)
+	}
+	if err != nil {
+		return recoverCreated(text, err)
+	}
+	return created, nil
+}
+
 // recoverCreated reads what it can of a created token whose response is broken, as err says: first
 // up to the break, then from anywhere.
 func recoverCreated(text []byte, err error) (*TokenCreatedResponse, error) {
@@ -110,6 +129,7 @@ func readError(resp *http.Response, op *operation, limit RateLimit, s secrets, n
 		Body:       string(text),
 		received:   now,
 		login:      op.login,
+		basic:      op.kind != kindCreate && op.cred.header["Authorization"] != nil,
 		cut:        err != nil || len(text) == maxErrorBytes,
 	}
 	form := e.parseBody(bytes.TrimSpace(bytes.Clone(text)))
@@ -132,6 +152,16 @@ func readError(resp *http.Response, op *operation, limit RateLimit, s secrets, n
 	}
 	return e
 }
+
+// form says which form of error a response has.
+type form int
+
+const (
+	formUnknown form = iota // made by a program, not read from a response
+	formForeign             // none that the API has
+	formShared              // title or errors, which gateways send as well
+	formAPI                 // msg
+)
 
 // parseBody fills in Msg, Detail and Code from a body of any form: the API's own, JSON:API,
 // RFC 9457, HTML or text.
