@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // response is what a step got; err, if it got none.
@@ -25,6 +26,12 @@ func (r *response) or(err error) error {
 		return r.err
 	}
 	return err
+}
+
+// date is when the response was sent, by the API's clock.
+func (r *response) date() time.Time {
+	date, _ := http.ParseTime(r.header.Get("Date")) // zero without one
+	return date
 }
 
 func (r *response) is(status int) error {

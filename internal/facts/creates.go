@@ -74,7 +74,9 @@ var creates = each(Login, Writes, []Fact{
 			c.noLogin("Fastly-Key", p.Key, "Authorization", "Basic Og==")
 		})},
 	{ID: "create-by-both", Says: "A key beside a login in the form wins, and needs `POST /sudo`: the same 403.",
-		By: inference, Needs: Key, Check: needsSudo(func(p *Probe, c *creation) { c.header = []string{"Fastly-Key", p.Key} })},
+		By: inference, Needs: Key, Check: after(status(200, created), needsSudo(func(p *Probe, c *creation) {
+			c.header = []string{"Fastly-Key", p.Key}
+		}))},
 })
 
 // purges are the facts of tokens of purge scopes.
@@ -115,12 +117,13 @@ func withoutCode(ctx context.Context, p *Probe) *response {
 
 // create is another create by login, but for changes.
 func create(change func(*Probe, *creation)) step {
-	return func(ctx context.Context, p *Probe) *response {
-		if r := created(ctx, p); r.err != nil {
-			return r
-		}
-		return p.createWithCode(ctx, change)
-	}
+	return loggedIn(func(ctx context.Context, p *Probe) *response { return p.createWithCode(ctx, change) })
+}
+
+// loggedIn takes a step only if the first login has worked: a password that is wrong
+// is sent once.
+func loggedIn(s step) step {
+	return using(created, func(ctx context.Context, p *Probe, _ object) *response { return s(ctx, p) })
 }
 
 func byKey(p *Probe, c *creation) { c.noLogin("Fastly-Key", p.Key) }

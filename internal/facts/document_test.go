@@ -130,10 +130,10 @@ func TestFactsAreWellFormed(t *testing.T) {
 	seen := map[string]bool{}
 	for _, g := range facts.Groups() {
 		for _, f := range g.Facts {
-			assert.Regexp(t, regexp.MustCompile(`^[a-z0-9-]+$`), f.ID)
+			assert.Regexp(t, `^[a-z0-9-]+$`, f.ID)
 			assert.False(t, seen[f.ID], "two facts have the ID %s", f.ID)
 			seen[f.ID] = true
-			assert.Regexp(t, regexp.MustCompile("^[`A-Z][^|]*(\\.|\\.`)$"), f.Says, "of %s: a sentence that a table can hold", f.ID)
+			assert.Regexp(t, "^[`A-Z][^|]*(\\.|\\.`)$", f.Says, "of %s: a sentence that a table can hold", f.ID)
 			assert.NotEmpty(t, f.By.Name, f.ID)
 			assert.NotNil(t, f.Check, f.ID)
 			if f.Effect == facts.Harms {

@@ -2,6 +2,7 @@ package facts_test
 
 import (
 	"context"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -132,7 +133,7 @@ func TestProbeWithoutCredentialsChangesNothing(t *testing.T) {
 		}
 		for _, r := range srv.Requests() {
 			assert.NotEqual(t, "/sudo", r.Path, name)
-			assert.True(t, r.Method == "GET" || name == "without sudo", "%s: %s %s", name, r.Method, r.Path)
+			assert.True(t, r.Method == http.MethodGet || name == "without sudo", "%s: %s %s", name, r.Method, r.Path)
 		}
 	}
 }

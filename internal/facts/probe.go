@@ -102,7 +102,7 @@ func (p *Probe) send(ctx context.Context, method, path, body string, header ...s
 
 // note keeps what later checks look at.
 func (p *Probe) note(method string, r *response) {
-	if date, err := http.ParseTime(r.header.Get("Date")); err == nil {
+	if date := r.date(); !date.IsZero() {
 		p.clock, p.received = date, time.Now()
 	}
 	remaining, err1 := strconv.Atoi(r.header.Get("Fastly-RateLimit-Remaining"))

@@ -13,9 +13,9 @@ import (
 
 const (
 	unknownID = "0000000000000000000000"
-	wrongKey  = "00000000000000000000000000000000" //nolint:gosec // has the form of one
+	wrongKey  = "00000000000000000000000000000000"
 
-	missingCredentials = "Provided credentials are missing or invalid"
+	missingCredentials = "Provided credentials are missing or invalid" // #nosec G101 -- a message
 )
 
 var list, self = get("/tokens"), get("/tokens/self")

@@ -68,18 +68,14 @@ var sudo = each(Key|Sudo, Writes, []Fact{
 		By: recording, Check: func(ctx context.Context, p *Probe) error {
 			r := confirmed(ctx, p)
 			text := r.object().text("expiry_time")
-			sent, _ := http.ParseTime(r.header.Get("Date"))
 			until, err := time.Parse("2006-01-02T15:04:05+00:00", text)
-			if err != nil || (until.Sub(sent)-5*time.Minute).Abs() > 10*time.Second {
+			if err != nil || (until.Sub(r.date())-5*time.Minute).Abs() > 10*time.Second {
 				return r.or(fmt.Errorf("it is %.50q", text))
 			}
 			return nil
 		}},
 	{ID: "sudo-form", Says: "It takes a form, too.",
-		By: recording, Check: has(func(ctx context.Context, p *Probe) *response {
-			form := url.Values{"username": {p.Username}, "password": {p.Password}}
-			return p.confirm(ctx, formType, form.Encode())
-		}, "expiry_time")},
+		By: recording, Check: has(confirmByForm, "expiry_time")},
 	{ID: "sudo-password", Says: "The password alone is enough.",
 		By: programs, Check: has(confirm(func(p *Probe) object { return object{"password": p.Password} }), "expiry_time")},
 	{ID: "sudo-shows", Says: "The key's token then shows `sudo_expires_at`, and no other token of the user does.",
@@ -205,9 +201,9 @@ func resetsWithinAnHour(of step) check {
 		r := of(ctx, p)
 		text := r.header.Get("Fastly-RateLimit-Reset")
 		seconds, err := strconv.ParseInt(text, 10, 64)
-		ahead := time.Unix(seconds, 0).Sub(p.now())
+		ahead := time.Unix(seconds, 0).Sub(r.date())
 		if err != nil || ahead < -time.Minute || ahead > time.Hour+time.Minute {
-			return r.or(fmt.Errorf("it is %.30q at %s", text, stamp(p.now())))
+			return r.or(fmt.Errorf("it is %.30q at %s", text, stamp(r.date())))
 		}
 		return nil
 	}
@@ -246,11 +242,16 @@ func takesOneOff(withReads bool) check {
 
 // confirm sends POST /sudo with the fields in JSON.
 func confirm(fields func(*Probe) object) step {
-	return func(ctx context.Context, p *Probe) *response {
+	return loggedIn(func(ctx context.Context, p *Probe) *response {
 		body, _ := json.Marshal(fields(p)) // never fails
 		return p.confirm(ctx, jsonType, string(body))
-	}
+	})
 }
+
+var confirmByForm = loggedIn(func(ctx context.Context, p *Probe) *response {
+	form := url.Values{"username": {p.Username}, "password": {p.Password}}
+	return p.confirm(ctx, formType, form.Encode())
+})
 
 func (p *Probe) confirm(ctx context.Context, contentType, body string) *response {
 	return p.send(ctx, http.MethodPost, "/sudo", body, "Content-Type", contentType, "Fastly-Key", p.Key)

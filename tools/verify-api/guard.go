@@ -108,15 +108,15 @@ func (g *guard) stop(req *http.Request, resp *http.Response, received []byte) st
 	if g.fact.Effect == facts.Harms && !g.cleaning {
 		return "" // that is what the check is for
 	}
-	var said struct{ Code string }
+	var said struct{ Code, Msg string }
 	_ = json.Unmarshal(received, &said) // an error says nothing
+	code := cmp.Or(said.Code, said.Msg)
 	remaining, err := strconv.Atoi(resp.Header.Get("Fastly-RateLimit-Remaining"))
 	switch {
 	case resp.StatusCode == http.StatusTooManyRequests:
 		return "stopped at a 429"
-	case said.Code == "invalid_grant", said.Code == "account_locked",
-		said.Code == "2fa.verify" && req.Header.Get("Fastly-OTP") != "":
-		return "stopped: the login was refused with " + said.Code
+	case code == "invalid_grant", code == "account_locked", code == "2fa.verify" && req.Header.Get("Fastly-OTP") != "":
+		return "stopped: the login was refused with " + code
 	case err == nil && remaining < minRemaining:
 		return fmt.Sprintf("stopped with under %d requests left in this hour", minRemaining)
 	}
