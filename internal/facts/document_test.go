@@ -29,17 +29,24 @@ against a live account.** Below, each fact stands once, with how it is known:
 Where sources disagree, what was recorded goes before what clients do, that before what is documented, and all before what
 is assumed.
 
+The sources are public: [the reference](https://www.fastly.com/documentation/reference/api/auth-tokens/user/);
+[Fastly's Go client](https://github.com/fastly/go-fastly) with the traffic that its tests recorded (fastly/fixtures/tokens),
+[its command-line tool](https://github.com/fastly/cli), its [Ruby client](https://github.com/fastly/fastly-ruby) and its
+generated clients, such as [fastly-js](https://github.com/fastly/fastly-js); the npm package
+[@adobe/fastly-native-promises](https://github.com/adobe/fastly-native-promises); programs that create tokens, and what their
+users report.
+
 Each fact has a check, over plain HTTP and without this library (package [internal/facts](../internal/facts)). The tests
-check all of them on ` + "`fastlytest`" + `, which is as strict as this list, and no stricter. Anyone with an account can check them on
-the real API:
+check all of them on ` + "`fastlytest`" + `. Where this list is silent, that server refuses a request rather than make a token that can do
+more than was asked for; the API may be less strict. Anyone with an account can check the facts on the real API:
 
     cd tools && GOWORK=off go run ./verify-api     # with a key in FASTLY_API_TOKEN
 
 That only reads. With ` + "`--write`" + ` it creates tokens for ten minutes and revokes them; ` + "`--help`" + ` says more. What it prints
-at the end, with everything private replaced, is welcome in an issue: it moves facts up in this list, or out of it.
+at the end, with everything private replaced, is welcome in an issue: it is how a fact gains rank, or leaves this list.
 
 "Needs" is what a check can't do without; "writes" means that it makes, confirms or revokes a token, or tries to, and
-"harms" that it is made on test servers only.
+"harms" that it is made on this machine's test server only.
 `
 
 const rest = `

@@ -44,14 +44,14 @@ const (
 
 // The sources, all of which are public.
 var (
-	reference = Source{Documented, "Fastly's API reference, user tokens"}
+	reference = Source{Documented, "Fastly's API reference"}
 	basicDocs = Source{Documented, "documentation of Fastly's generated clients"}
 	recording = Source{Recorded, "recorded tests of Fastly's Go client"}
 	goClient  = Source{InTheField, "Fastly's Go client and command-line tool"}
 	generated = Source{InTheField, "Fastly's generated clients"}
 	adobe     = Source{InTheField, "npm package @adobe/fastly-native-promises"}
-	programs  = Source{InTheField, "programs that use the API, and reports of their users"}
-	inference = Source{Assumed, "the best inference"}
+	programs  = Source{InTheField, "programs, and reports of their users"}
+	inference = Source{Assumed, "inference"}
 )
 
 // Effect is what a check does to an account.
