@@ -214,6 +214,11 @@ func usagef(format string, args ...any) error {
 	return &usageError{err: fmt.Errorf(format, args...)}
 }
 
+// completef is usagef for a text that says what to do.
+func completef(format string, args ...any) error {
+	return &usageError{err: fmt.Errorf(format, args...), complete: true}
+}
+
 // leftError means that something exists that needs looking into.
 type leftError struct{ err error }
 
@@ -242,4 +247,30 @@ func (i interruption) code() int {
 		return exitSignaled + int(number)
 	}
 	return exitFailed
+}
+
+// explain returns the text of err in one line, and which flags or commands help.
+func explain(err error) string {
+	text := strings.TrimPrefix(strings.TrimPrefix(err.Error(), "rotate: "), "fastly: ") // the packages
+	lines := strings.Split(text, "\n")                                                  // one for each of several errors
+	if hint := hintFor(err); hint != "" {
+		lines = append(lines, hint)
+	}
+	return escape(strings.Join(lines, "; "))
+}
+
+func hintFor(err error) string {
+	switch {
+	case errors.Is(err, fastly.ErrOTPRequired):
+		return "use --otp-file or --totp-secret-file"
+	case errors.Is(err, fastly.ErrSudoRequired):
+		return "use --username and --password-file, or POST /sudo before --by-key"
+	case errors.Is(err, fastly.ErrInvalidScope):
+		return "the scopes are " + strings.Join(knownScopes, ", ")
+	case errors.Is(err, rotate.ErrLocked):
+		return "use another --state file for another rotation"
+	case leaves(err):
+		return "look for it with fastly-token list, and revoke it with fastly-token revoke"
+	}
+	return ""
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -36,38 +35,23 @@ func hide(args []string) *strings.Replacer {
 	return strings.NewReplacer(pairs...)
 }
 
-const everybody = ": every user of this machine can read arguments"
-
-// checkArguments rejects the API token of the environment in the arguments.
+// checkArguments rejects access tokens among the arguments: that of the environment anywhere, and
+// what looks like one up to the words of a command, where it may be a checksum.
 func (a *app) checkArguments(args []string) error {
+	const everybody = ": every user of this machine can read arguments"
 	if holdsAny(strings.Join(args, " "), a.findable()) {
-		return &usageError{complete: true, err: errors.New("an argument holds the API token of the environment" + everybody)}
+		return completef("an argument holds the API token of the environment" + everybody)
+	}
+	for i, arg := range args {
+		if arg == "--" {
+			break
+		}
+		parts := strings.FieldsFunc(arg, func(r rune) bool { return strings.ContainsRune(",:= []\r\n", r) })
+		if slices.ContainsFunc(parts, tokenForm.MatchString) {
+			return completef("argument %d looks like an access token%s; put ./ before the name of a file, and -- before a command", i+1, everybody)
+		}
 	}
 	return nil
-}
-
-// noTokens rejects what looks like an access token in the flags and words of a command of this
-// program. In the words of another one it may be a checksum.
-func noTokens(cmd *cobra.Command, words []string) (err error) {
-	isToken := func(text string) bool {
-		parts := strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune(",:= []", r) })
-		return slices.ContainsFunc(parts, tokenForm.MatchString)
-	}
-	reject := func(what string) {
-		err = &usageError{complete: true, err: fmt.Errorf("%s looks like an access token%s; if it is a file, put ./ before its name", what, everybody)}
-	}
-	if n := cmd.ArgsLenAtDash(); n >= 0 {
-		words = words[:n]
-	}
-	if cmd.Name() != "exec" && slices.ContainsFunc(words, isToken) {
-		reject("an argument")
-	}
-	cmd.Flags().Visit(func(f *pflag.Flag) {
-		if isToken(f.Value.String()) {
-			reject("--" + f.Name)
-		}
-	})
-	return err
 }
 
 // prepared makes cmd check the credentials before its arguments, record for [app.finish] that the
@@ -76,9 +60,6 @@ func (a *app) prepared(n needs, cmd *cobra.Command) *cobra.Command {
 	args, run := cmd.Args, cmd.RunE
 	cmd.Args = func(cmd *cobra.Command, words []string) error {
 		if err := a.check(n); err != nil {
-			return err
-		}
-		if err := noTokens(cmd, words); err != nil {
 			return err
 		}
 		if err := args(cmd, words); err != nil {

@@ -14,32 +14,24 @@ import (
 // each finding in its column.
 func (au *audit) printTable(rep report) error {
 	st := au.styles()
-	mark := func(f *finding, text string, paint prettytext.Colors, kinds ...string) cell {
-		for _, kind := range kinds {
-			if f.has(kind) {
-				return cell{text + "!", paint}
-			}
-		}
-		return cell{text: text}
-	}
 	if au.customer != "" {
 		slices.SortStableFunc(rep.Tokens, func(a, b finding) int { return strings.Compare(a.UserID, b.UserID) })
 	}
 	rows := make([]row, len(rep.Tokens))
 	for i := range rep.Tokens {
 		f := &rep.Tokens[i]
-		expires := st.red
-		if !f.ExpiresAt.IsZero() {
-			expires = st.yellow
+		rows[i] = tokenRow(&f.TokenResponse, au.customer, rep.now)
+		mark := func(column int, paint prettytext.Colors, kind string) {
+			if f.has(kind) {
+				rows[i].cells[column].text += "!"
+				rows[i].cells[column].paint = paint
+			}
 		}
-		rows[i] = row{group: userGroup(&f.TokenResponse, au.customer), cells: []cell{
-			{text: escape(f.ID)},
-			{text: escape(f.Name)},
-			mark(f, until(f.ExpiresAt, rep.now), expires, neverExpires, expiring),
-			mark(f, until(f.LastUsedAt, rep.now), st.yellow, unused),
-			mark(f, scopesText(f.Scopes), st.red, global),
-			mark(f, servicesText(&f.TokenResponse), st.yellow, allServices),
-		}}
+		mark(2, st.red, neverExpires)
+		mark(2, st.yellow, expiring)
+		mark(3, st.yellow, unused)
+		mark(4, st.red, global)
+		mark(5, st.yellow, allServices)
 	}
 	text := conclusion(rep)
 	if len(rows) > 0 {

@@ -152,14 +152,6 @@ func commandContext(ctx context.Context, command []string) *exec.Cmd {
 	return cmd
 }
 
-// codeError is the error for the exit code of a command.
-func codeError(code int) error {
-	if code == 0 {
-		return nil
-	}
-	return exitError(code)
-}
-
 // processCode returns the exit code that a shell would report.
 func processCode(state *os.ProcessState) int {
 	if status, ok := state.Sys().(syscall.WaitStatus); ok && status.Signaled() {

@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -42,7 +40,7 @@ func (a *app) readKey(ctx context.Context) environmentKey {
 		case value == "":
 			continue
 		case a.getenv(varTokenFile) != "":
-			return environmentKey{err: &usageError{complete: true, err: fmt.Errorf("%s and %s are both set: keep one", variable, varTokenFile)}}
+			return environmentKey{err: completef("%s and %s are both set: keep one", variable, varTokenFile)}
 		}
 		return environmentKey{token: fastly.Secret(value), variable: variable}
 	}
@@ -52,7 +50,7 @@ func (a *app) readKey(ctx context.Context) environmentKey {
 	}
 	token, err := fastly.KeyFile(path)(ctx)
 	if err != nil {
-		return environmentKey{err: &usageError{complete: true, err: fmt.Errorf("%s: %w", varTokenFile, err)}}
+		return environmentKey{err: completef("%s: %w", varTokenFile, err)}
 	}
 	return environmentKey{token: token, variable: varTokenFile}
 }
@@ -125,23 +123,7 @@ func (a *app) logger() *slog.Logger {
 	if !a.verbose {
 		return nil
 	}
-	return slog.New(slog.NewTextHandler(lineWriter{a.stderr}, &slog.HandlerOptions{
-		Level: slog.LevelDebug,
-		ReplaceAttr: func(groups []string, attr slog.Attr) slog.Attr {
-			if len(groups) == 0 && (attr.Key == slog.TimeKey || attr.Key == slog.LevelKey) {
-				return slog.Attr{}
-			}
-			return attr
-		},
-	}))
-}
-
-// lineWriter puts the program's name before each line.
-type lineWriter struct{ w io.Writer }
-
-func (l lineWriter) Write(line []byte) (int, error) {
-	_, err := l.w.Write(append([]byte(prefix), line...))
-	return len(line), err
+	return slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
 // needs are the credentials of a command.
@@ -173,6 +155,5 @@ func (a *app) check(n needs) error {
 	if len(missing) == 0 {
 		return nil
 	}
-	err := errors.New("credentials are missing: " + strings.Join(missing, ", and "))
-	return &usageError{err: err, complete: true}
+	return completef("credentials are missing: %s", strings.Join(missing, ", and "))
 }

@@ -89,7 +89,7 @@ func (d *destination) check(a *app) error {
 	case d.out == "" && !d.print:
 		return usagef("say where the access token goes, which the API shows only once: --out FILE, or --print")
 	case d.print && a.swallows():
-		return &usageError{complete: true, err: errors.New("--print: standard output is closed, or a device that keeps nothing")}
+		return completef("--print: standard output is closed, or a device that keeps nothing")
 	case d.print:
 		return nil
 	}

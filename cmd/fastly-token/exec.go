@@ -119,7 +119,7 @@ func (x *execution) run(ctx context.Context) (err error) {
 	default:
 		x.say("%s", explain(err))
 	}
-	return codeError(code)
+	return exitError(code)
 }
 
 // create creates the command's token, and tries it. If that fails, no token is left.

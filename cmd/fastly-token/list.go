@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -39,15 +40,7 @@ func (a *app) listCommand() *cobra.Command {
 		}
 		rows := make([]row, len(tokens))
 		for i := range tokens {
-			t := &tokens[i]
-			rows[i] = row{group: userGroup(t, *customer), cells: []cell{
-				{text: escape(t.ID)},
-				{text: escape(t.Name)},
-				{text: until(t.ExpiresAt, a.apiTime())},
-				{text: until(t.LastUsedAt, a.apiTime())},
-				{text: scopesText(t.Scopes)},
-				{text: servicesText(t)},
-			}}
+			rows[i] = tokenRow(&tokens[i], *customer, a.apiTime())
 		}
 		return errors.Join(a.print(table(tokenColumns, rows, a.width(), a.styles())), partial)
 	}
@@ -61,12 +54,16 @@ var tokenColumns = []column{
 	{title: "SCOPE", min: 8}, {title: "SERVICES"},
 }
 
-// userGroup returns the line above a user's tokens in a list of several users.
-func userGroup(t *fastly.TokenResponse, customer string) string {
-	if customer == "" {
-		return ""
+// tokenRow returns the cells for tokenColumns. A list of several users has a line for each.
+func tokenRow(t *fastly.TokenResponse, customer string, now time.Time) row {
+	r := row{cells: []cell{
+		{text: escape(t.ID)}, {text: escape(t.Name)}, {text: until(t.ExpiresAt, now)}, {text: until(t.LastUsedAt, now)},
+		{text: scopesText(t.Scopes)}, {text: servicesText(t)},
+	}}
+	if customer != "" {
+		r.group = "user " + escape(t.UserID)
 	}
-	return "user " + escape(t.UserID)
+	return r
 }
 
 // listTokens returns the tokens of the client's user, or of the customer, sorted by user, name and

@@ -120,9 +120,8 @@ func (l *login) code(ctx context.Context, a *app) (fastly.Secret, error) {
 		}
 		return code, err
 	case !a.canAsk():
-		return "", &usageError{complete: true, err: errors.New(
-			"the account has two-factor authentication: the one-time password is missing: put it in the file of " +
-				varOTP + " or --otp-file, or the secret that makes it in that of " + varTOTP + " or --totp-secret-file")}
+		return "", completef("the account has two-factor authentication: the one-time password is missing: put it in the file of "+
+			"%s or --otp-file, or the secret that makes it in that of %s or --totp-secret-file", varOTP, varTOTP)
 	}
 	text, err := a.ask(ctx, "One-time password: ", true)
 	return fastly.Secret(text), err
@@ -150,7 +149,7 @@ func (l *login) makeCode(ctx context.Context, a *app, path string) (fastly.Secre
 	l.spent = now.Unix() / int64(step.Seconds())
 	code, err := totp.GenerateCode(strings.ReplaceAll(secret.Reveal(), " ", ""), now)
 	if err != nil { // whose text might quote the secret
-		return "", &usageError{complete: true, err: errors.New("the TOTP secret is not base32, as an authenticator shows it")}
+		return "", completef("the TOTP secret is not base32, as an authenticator shows it")
 	}
 	return fastly.Secret(code), nil
 }
@@ -170,14 +169,11 @@ func (a *app) readSecret(ctx context.Context, path, what string) (fastly.Secret,
 	})
 	switch {
 	case err != nil:
-		err = fmt.Errorf("%s: %w", what, err)
+		return "", completef("%s: %w", what, err)
 	case text == "":
-		err = fmt.Errorf("%s: %s is empty", what, inputName(path))
+		return "", completef("%s: %s is empty", what, inputName(path))
 	case strings.ContainsAny(text, "\r\n"):
-		err = fmt.Errorf("%s: %s has more than one line", what, inputName(path))
-	}
-	if err != nil {
-		return "", &usageError{err: err, complete: true}
+		return "", completef("%s: %s has more than one line", what, inputName(path))
 	}
 	return fastly.Secret(text), nil
 }

@@ -2,17 +2,15 @@ package main
 
 import (
 	"encoding/json"
-	"fmt"
 	"os"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf16"
 
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
 	"github.com/fastly-tokens/fastly"
+	"github.com/fastly-tokens/fastly/internal/terminal"
 )
 
 // jsonFlag adds the flag of all commands that print.
@@ -48,56 +46,51 @@ func (a *app) sayLines(text string) {
 
 func (a *app) printJSON(v any) error { return a.print(toJSON(v)) }
 
-// toJSON returns v as JSON, with characters escaped that a terminal might interpret.
+// toJSON returns v as JSON that is safe to show.
 func toJSON(v any) string {
 	text, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
 		panic(err) // plain data, which can be encoded
 	}
-	var b strings.Builder
-	for _, r := range string(text) {
-		switch {
-		case r == '\n' || unicode.IsPrint(r):
-			b.WriteRune(r)
-		case r > 0xffff:
-			high, low := utf16.EncodeRune(r)
-			fmt.Fprintf(&b, `\u%04x\u%04x`, high, low)
-		default:
-			fmt.Fprintf(&b, `\u%04x`, r)
-		}
+	return terminal.EscapeJSON(string(text)) + "\n"
+}
+
+// textFields are titles with texts, a line or more for each.
+type textFields struct {
+	columns []column
+	cells   []cell
+}
+
+// add adds a text, unless it is empty.
+func (l *textFields) add(title, text string) {
+	if text != "" {
+		l.columns = append(l.columns, column{title: title})
+		l.cells = append(l.cells, cell{text: text})
 	}
-	return b.String() + "\n"
 }
 
 // describe returns everything known about a token, one line for each field.
 func (a *app) describe(t *fastly.TokenResponse) string {
-	var columns []column
-	var cells []cell
-	add := func(title, text string) {
-		if text != "" {
-			columns = append(columns, column{title: title})
-			cells = append(cells, cell{text: text})
-		}
-	}
+	var l textFields
 	when := func(at time.Time, none string) string {
 		if at.IsZero() {
 			return none
 		}
 		return stamp(at) + " (" + until(at, a.apiTime()) + ")"
 	}
-	add("ID", escape(t.ID))
-	add("Name", escape(t.Name))
-	add("User", escape(t.UserID))
-	add("Customer", escape(t.CustomerID))
-	add("Scope", escape(t.Scopes.String()))
-	add("Services", servicesOf(t, "\n"))
-	add("Expires", when(t.ExpiresAt, "never"))
-	add("Created", when(t.CreatedAt, ""))
-	add("Updated", when(t.UpdatedAt, ""))
-	add("Revoked", when(t.DeletedAt, ""))
-	add("Last used", when(t.LastUsedAt, "never"))
-	add("Sudo until", when(t.SudoExpiresAt, ""))
-	add("IP", escape(t.IP))
-	add("User agent", escape(t.UserAgent))
-	return fields(columns, cells, a.width(), a.styles())
+	l.add("ID", escape(t.ID))
+	l.add("Name", escape(t.Name))
+	l.add("User", escape(t.UserID))
+	l.add("Customer", escape(t.CustomerID))
+	l.add("Scope", escape(t.Scopes.String()))
+	l.add("Services", servicesOf(t, "\n"))
+	l.add("Expires", when(t.ExpiresAt, "never"))
+	l.add("Created", when(t.CreatedAt, ""))
+	l.add("Updated", when(t.UpdatedAt, ""))
+	l.add("Revoked", when(t.DeletedAt, ""))
+	l.add("Last used", when(t.LastUsedAt, "never"))
+	l.add("Sudo until", when(t.SudoExpiresAt, ""))
+	l.add("IP", escape(t.IP))
+	l.add("User agent", escape(t.UserAgent))
+	return fields(l.columns, l.cells, a.width(), a.styles())
 }

@@ -54,7 +54,7 @@ func (a *app) ask(ctx context.Context, prompt string, echo bool) (string, error)
 	}
 	text = strings.TrimRight(text, "\r\n")
 	if errors.Is(err, io.EOF) || err == nil && text == "" {
-		return "", &usageError{err: fmt.Errorf("%s%w", prompt, errNothingTyped), complete: true}
+		return "", completef("%s%w", prompt, errNothingTyped)
 	}
 	return text, err
 }

@@ -104,80 +104,50 @@ func revokeAll(ctx context.Context, client *fastly.Client, ids []string) (result
 	return results
 }
 
+// revokeSome revokes tokens by one request, or else one by one. If what became of the one request
+// is not known, it was all or none: if any token is still there, those that are missing were missing
+// before.
 func revokeSome(ctx context.Context, client *fastly.Client, ids []string) []revocation {
 	results := make([]revocation, len(ids))
 	for i, id := range ids {
 		results[i] = revocation{ID: id, Result: revoked}
 	}
+	var unclear error
 	if len(ids) > 1 {
 		err := client.Tokens.BulkRevokeTokens(ctx, ids)
 		switch {
 		case err == nil:
 			return results
 		case !isAnswer(err):
-			lookAfterBulk(ctx, client, results)
-			return results
+			unclear = err
 		case !isAboutTokens(err):
 			failAll(results, err)
 			return results
 		}
 	}
+	var missing []*revocation
 	for i := range results {
 		err := revokeOne(ctx, client, ids[i])
-		if err == nil {
+		switch {
+		case err == nil:
 			continue
-		}
-		if !isAboutTokens(err) { // a rate limit, say: the others would fail, too
+		case errors.Is(err, fastly.ErrNotFound):
+			missing = append(missing, &results[i])
+		case !isAboutTokens(err): // a rate limit, say: the others would fail, too
+			if unclear != nil {
+				err = fmt.Errorf("whether it was revoked is not known: %w", err)
+			}
 			failAll(results[i:], err)
-			break
+			return results
 		}
 		results[i].fail(err)
 	}
+	if unclear != nil && len(missing) == len(ids) {
+		for _, r := range missing {
+			*r = revocation{ID: r.ID, Result: revoked}
+		}
+	}
 	return results
-}
-
-// lookAfterBulk finds out what became of tokens that one request was to revoke, all or none, and
-// may have revoked. It revokes those that are still there.
-func lookAfterBulk(ctx context.Context, client *fastly.Client, results []revocation) {
-	var gone []*revocation
-	none := false // the request has revoked none
-	for i := range results {
-		r := &results[i]
-		isGone, err := look(ctx, client, r.ID)
-		if err != nil {
-			failAll(results[i:], fmt.Errorf("whether it was revoked is not known: %w", err))
-			return
-		}
-		if isGone {
-			gone = append(gone, r)
-			continue
-		}
-		err = revokeOne(ctx, client, r.ID)
-		switch {
-		case err == nil:
-			none = true
-		case errors.Is(err, fastly.ErrNotFound): // it was there a moment before
-		case isAboutTokens(err):
-			r.fail(err)
-		default: // a rate limit, say: the others would fail, too
-			failAll(results[i:], err)
-			return
-		}
-	}
-	for _, r := range gone {
-		if none {
-			r.Result = notFound
-		}
-	}
-}
-
-// look reports whether a token is gone.
-func look(ctx context.Context, client *fastly.Client, id string) (gone bool, err error) {
-	token, err := client.Tokens.GetToken(ctx, id)
-	if errors.Is(err, fastly.ErrNotFound) {
-		return true, nil
-	}
-	return err == nil && !token.DeletedAt.IsZero(), err
 }
 
 // revokeOne revokes a token by its ID. If no answer came, it looks whether the token is gone.
@@ -186,7 +156,8 @@ func revokeOne(ctx context.Context, client *fastly.Client, id string) error {
 	if err == nil || isAnswer(err) {
 		return err
 	}
-	if gone, _ := look(ctx, client, id); gone {
+	token, lookErr := client.Tokens.GetToken(ctx, id)
+	if errors.Is(lookErr, fastly.ErrNotFound) || lookErr == nil && !token.DeletedAt.IsZero() {
 		return nil
 	}
 	return err

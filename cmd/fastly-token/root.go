@@ -88,7 +88,7 @@ func noCommand(root *cobra.Command, words []string) error {
 	if near := root.SuggestionsFor(words[0]); len(near) > 0 {
 		next = "did you mean " + strings.Join(near, " or ") + "?"
 	}
-	return &usageError{complete: true, err: fmt.Errorf("there is no command %q; %s", words[0], next)}
+	return completef("there is no command %q; %s", words[0], next)
 }
 
 // completeFlags offers files for the flags that want one.
@@ -157,19 +157,11 @@ const needsBashCompletion = `if ! declare -F _get_comp_words_by_ref >/dev/null; 
 fi
 `
 
-// version returns the version of the module, or else the commit.
+// version returns the version of the module.
 func version() string {
 	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
+	if !ok || info.Main.Version == "" || info.Main.Version == "(devel)" {
+		return "devel"
 	}
-	if v := info.Main.Version; v != "" && v != "(devel)" {
-		return v
-	}
-	for _, setting := range info.Settings {
-		if setting.Key == "vcs.revision" && len(setting.Value) >= 12 {
-			return "devel-" + setting.Value[:12]
-		}
-	}
-	return "devel"
+	return info.Main.Version
 }

@@ -41,15 +41,6 @@ func TestHelpFitsATerminal(t *testing.T) {
 	}
 }
 
-func TestHelpIsBrokenBetweenWords(t *testing.T) {
-	t.Parallel()
-	text := "A paragraph of\nseveral lines.\n\n  term    its description\n          of two lines\n  longer  another one\n\nThe end."
-	assert.Equal(t, "A paragraph of several lines.\n\n  term    its description of two lines\n  longer  another one\n\nThe end.", wrapText(text, 80))
-	assert.Equal(t, "A paragraph of several\nlines.\n\n  term    its description\n          of two lines\n  longer  another one\n\nThe end.", wrapText(text, 25))
-	assert.Equal(t, "A paragraph of\nseveral lines.\n\n  term\n      its\n      description\n      of two\n      lines\n  longer\n      another one\n\nThe end.", wrapText(text, 17))
-	assert.Equal(t, "  one two \\\n    three\n  four\n", wrapCommands("  one two three\n  four", 13))
-}
-
 func TestUnknownCommandsAreNotTakenForHelp(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -259,7 +250,7 @@ func TestVerboseLogsTheAttempts(t *testing.T) {
 	s.Inject(fastlytest.Fault{Kind: fastlytest.Status, Status: 503})
 	o := s.run("whoami", "--verbose")
 	assert.Equal(t, 0, o.code)
-	assert.Regexp(t, `fastly-token: msg=.* method=GET path=/tokens/self status=503 .*\nfastly-token: msg=.* status=200 `, o.err)
+	assert.Regexp(t, `time=.* method=GET path=/tokens/self status=503 .*\ntime=.* status=200 `, o.err)
 	assert.NotContains(t, s.run("whoami").err, "msg=")
 }
 

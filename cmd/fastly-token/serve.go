@@ -132,7 +132,7 @@ func (s *service) run(ctx context.Context) error {
 		rest := slices.DeleteFunc(slices.Clone(s.environ), func(entry string) bool {
 			return strings.HasPrefix(strings.ToUpper(entry), "FASTLY_") // Windows ignores case
 		})
-		return codeError(s.runCommand(ctx, s.command, append(rest, env...), signals))
+		return exitError(s.runCommand(ctx, s.command, append(rest, env...), signals))
 	}
 	if err := s.print(exports(env)); err != nil {
 		return err
@@ -220,15 +220,14 @@ func (s *service) printServed(api served) error {
 	if s.asJSON {
 		return s.printJSON(api)
 	}
-	columns := []column{
-		{title: "URL"}, {title: "API token"}, {title: "User name"}, {title: "Password"},
-		{title: "With two-factor authentication: user name"}, {title: "API token"}, {title: "Password"},
-		{title: "One-time password, or TOTP secret"},
-	}
-	cells := []cell{
-		{text: api.URL}, {text: api.Key}, {text: api.Login.Username}, {text: api.Login.Password},
-		{text: api.TwoFactor.Username}, {text: api.TwoFactor.Key}, {text: api.TwoFactor.Password},
-		{text: api.TwoFactor.OTP + ", " + api.TwoFactor.TOTPSecret},
-	}
-	return s.print(fields(columns, cells, 0, s.styles()))
+	var l textFields
+	l.add("URL", api.URL)
+	l.add("API token", api.Key)
+	l.add("User name", api.Login.Username)
+	l.add("Password", api.Login.Password)
+	l.add("With two-factor authentication: user name", api.TwoFactor.Username)
+	l.add("API token", api.TwoFactor.Key)
+	l.add("Password", api.TwoFactor.Password)
+	l.add("One-time password, or TOTP secret", api.TwoFactor.OTP+", "+api.TwoFactor.TOTPSecret)
+	return s.print(fields(l.columns, l.cells, 0, s.styles()))
 }

@@ -1,10 +1,12 @@
-// Package terminal prepares untrusted text for people to read.
+// Package terminal prepares text for people to read: what is untrusted, and what is long.
 package terminal
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -30,4 +32,22 @@ func Truncate(s string, n int) string {
 	for n -= len("…"); n > 0 && !utf8.RuneStart(s[n]); n-- {
 	}
 	return s[:max(n, 0)] + "…"
+}
+
+// EscapeJSON returns JSON text with every character escaped that a terminal might interpret, but for
+// line breaks, which are between its values.
+func EscapeJSON(text string) string {
+	var b strings.Builder
+	for _, r := range text {
+		switch {
+		case r == '\n' || unicode.IsPrint(r):
+			b.WriteRune(r)
+		case r > 0xffff:
+			high, low := utf16.EncodeRune(r)
+			fmt.Fprintf(&b, `\u%04x\u%04x`, high, low)
+		default:
+			fmt.Fprintf(&b, `\u%04x`, r)
+		}
+	}
+	return b.String()
 }

@@ -23,6 +23,17 @@ func TestEscapeShowsWhatATerminalWouldInterpret(t *testing.T) {
 	}
 }
 
+func TestEscapeJSONKeepsItsValue(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		"{\n  \"é 世界 🙂\"\n}": "{\n  \"é 世界 🙂\"\n}",
+		"\"\u202e\x7f\"":     `"\u202e\u007f"`,
+		"\"\U000e0041\"":     `"\udb40\udc41"`,
+	} {
+		assert.Equal(t, want, terminal.EscapeJSON(in))
+	}
+}
+
 func TestTruncateCutsBetweenCharacters(t *testing.T) {
 	t.Parallel()
 	assert.Equal(t, "short", terminal.Truncate("short", 5))
