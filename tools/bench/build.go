@@ -1,79 +1,52 @@
 package main
 
 import (
-	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"time"
 )
 
-// build is what the library costs a program.
-type build struct{ seconds, mebibytes, modules float64 }
-
-// built measures it once for all rows: bench/bare and bench/library are the same
-// program without and with the library, built with only the standard library in the
+// build measures what the library costs a program: seconds of a cold build and MiB,
+// beyond those of its floor, and other modules. bench/bare and bench/library are the
+// same program without and with it, built with only the standard library in the
 // build cache.
-var built = sync.OnceValues(func() (b build, err error) {
+func (m meter) build() ([]float64, error) {
 	dir, err := os.MkdirTemp("", "fastly-bench-")
 	if err != nil {
-		return b, err
+		return nil, err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	std := filepath.Join(dir, "std")
 	if _, err := goTool(std, "build", "std"); err != nil {
-		return b, err
+		return nil, err
 	}
 	measure := func(program string) func() (sample, error) {
 		return func() (s sample, err error) {
 			cache, binary := filepath.Join(dir, "cache"), filepath.Join(dir, program)
 			defer func() { _ = os.RemoveAll(cache) }()
-			if err := os.RemoveAll(binary); err != nil { // else go build finds it up to date
-				return s, err
-			}
-			if err := os.CopyFS(cache, os.DirFS(std)); err != nil {
-				return s, err
-			}
+			err = os.RemoveAll(binary) // else go build finds it up to date
+			err = errors.Join(err, os.CopyFS(cache, os.DirFS(std)))
 			begin := time.Now()
-			if _, err := goTool(cache, "build", "-o", binary, "github.com/fastly-tokens/fastly/tools/bench/"+program); err != nil {
-				return s, err
-			}
+			_, buildErr := goTool(cache, "build", "-o", binary, "github.com/fastly-tokens/fastly/tools/bench/"+program)
 			s.seconds = time.Since(begin).Seconds()
-			info, err := os.Stat(binary)
-			if err != nil {
-				return s, err
+			info, statErr := os.Stat(binary)
+			if err = errors.Join(err, buildErr, statErr); err == nil {
+				s.bytes = float64(info.Size())
 			}
-			s.bytes = float64(info.Size())
-			return s, nil
+			return s, err
 		}
 	}
-	medians, err := meter{context.Background(), 5}.alternate(measure("bare"), measure("library"))
+	medians, err := meter{m.ctx, min(m.rounds, 5)}.alternate(measure("bare"), measure("library"))
 	if err != nil {
-		return b, err
+		return nil, err
 	}
 	modules, err := goTool(std, "version", "-m", filepath.Join(dir, "library"))
 	bare, library := medians[0], medians[1]
-	return build{
-		library.seconds - bare.seconds, (library.bytes - bare.bytes) / (1 << 20),
-		float64(strings.Count(modules, "\tdep\t") - 1), // without this one
-	}, err
-})
-
-func (meter) buildTime() (float64, error) {
-	b, err := built()
-	return b.seconds, err
-}
-
-func (meter) binary() (float64, error) {
-	b, err := built()
-	return b.mebibytes, err
-}
-
-func (meter) modules() (float64, error) {
-	b, err := built()
-	return b.modules, err
+	others := strings.Count(modules, "\tdep\t") - 1 // without this one
+	return []float64{library.seconds - bare.seconds, (library.bytes - bare.bytes) / (1 << 20), float64(others)}, err
 }
 
 func goTool(cache string, args ...string) (string, error) {

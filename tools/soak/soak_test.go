@@ -1,4 +1,7 @@
-package soak
+// Package soak_test runs random operations on many goroutines under random faults,
+// and compares what the callers were told with what the server has in the end.
+// TestSoak lets the server itself misbehave; .ci/soak puts real proxies before it.
+package soak_test
 
 import (
 	"cmp"
