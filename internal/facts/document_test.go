@@ -53,9 +53,7 @@ const rest = `
 ## What can't be checked from outside
 
 - The API refuses TLS below 1.2. The test server speaks plain HTTP.
-- What shows of **automation tokens**, which only ` + "`POST /automation-tokens`" + ` makes: ` + "`GET /tokens/self`" + ` works with one, without
-  ` + "`user_id`" + `; ` + "`DELETE /tokens/{id}`" + ` revokes one; fields that are not set may be empty strings, times included; ` + "`limit_services`" + `
-  without services means no service.
+- That ` + "`limit_services`" + ` of an automation token, with no ` + "`services`" + `, means no service: that shows where services are used.
 - Accounts with single sign-on: a 401 or 400 with ` + "`Fastly-SSO-Login-Url`" + `; ` + "`Fastly-OTP: setup`" + ` and ` + "`Fastly-Password: rotate`" + `.
 - What is not the API at all: pages of load balancers, firewalls, proxies and portals, and errors of other forms
   (` + "`title`" + ` and ` + "`errors`" + `, JSON:API, RFC 9457) behind the same host.

@@ -76,12 +76,14 @@ const (
 	Login
 	Superuser
 	PurgeToken
+	AutomationToken
 	Sudo
 )
 
 func (n Need) String() string {
 	var words []string
-	for i, word := range []string{"a key", "a login", "a superuser", "a purge token", "permission to POST /sudo"} {
+	for i, word := range []string{"a key", "a login", "a superuser", "a purge token", "an automation token",
+		"permission to POST /sudo"} {
 		if n&(1<<i) != 0 {
 			words = append(words, word)
 		}
@@ -115,6 +117,7 @@ func Groups() []Group {
 	return []Group{
 		{"Tokens, as they are read", reads},
 		{"Authentication, errors and header fields", responses},
+		{"Automation tokens", automation},
 		{"Creating tokens", creates},
 		{"Tokens of purge scopes", purges},
 		{"Revoking, expiry and the rate limit", revokes},

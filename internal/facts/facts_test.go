@@ -34,6 +34,7 @@ func account(t *testing.T) (*fastlytest.Server, *facts.Probe) {
 		add(user.ID, "old", fastly.ScopePurgeAll, time.Duration(hours+2)*time.Hour, "1AbCdEfGhIjKlMnOpQrStU", "2AbCdEfGhIjKlMnOpQrStU")
 	}
 	add(user.ID, "manage.fastly.com browser session", fastly.ScopeGlobal, time.Minute)
+	auto := add("", "automation", fastly.ScopeGlobal, time.Minute)
 	purge := add(user.ID, "purge", fastly.ScopePurgeSelect, time.Minute)
 	add(other.ID, "of another user", fastly.ScopeGlobal, time.Minute)
 
@@ -45,7 +46,7 @@ func account(t *testing.T) (*fastlytest.Server, *facts.Probe) {
 	}
 	return srv, &facts.Probe{
 		URL: srv.URL, Name: "facts",
-		Key: key.AccessToken.Reveal(), PurgeToken: purge.AccessToken.Reveal(),
+		Key: key.AccessToken.Reveal(), PurgeToken: purge.AccessToken.Reveal(), AutomationToken: auto.AccessToken.Reveal(),
 		Username: user.Login, Password: user.Password,
 		Code: func(ctx context.Context) (string, error) {
 			err := wait(ctx, 30*time.Second) // a code works once

@@ -23,11 +23,12 @@ type Probe struct {
 
 	// Credentials; empty: none. The key is of global scope, and of the user who logs
 	// in.
-	Key        string
-	PurgeToken string // of purge scopes only; the first create sets it
-	Username   string
-	Password   string
-	Code       func(context.Context) (string, error) // a new one-time password each time; nil: none
+	Key             string
+	PurgeToken      string // of purge scopes only; the first create sets it
+	AutomationToken string // of the key's customer
+	Username        string
+	Password        string
+	Code            func(context.Context) (string, error) // a new one-time password each time; nil: none
 
 	Services []string // two of the account; fewer: made-up ones
 
@@ -60,6 +61,9 @@ func (p *Probe) has() Need {
 	}
 	if p.PurgeToken != "" {
 		n |= PurgeToken
+	}
+	if p.AutomationToken != "" {
+		n |= AutomationToken
 	}
 	if p.Username != "" && p.Password != "" {
 		n |= Login

@@ -13,6 +13,7 @@ import (
 
 const (
 	unknownID = "0000000000000000000000"
+	timeForm  = `^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(Z|\+00:00)$`
 	wrongKey  = "00000000000000000000000000000000"
 
 	missingCredentials = "Provided credentials are missing or invalid" // #nosec G101 -- a message
@@ -78,7 +79,7 @@ var reads = each(Key, Reads, []Fact{
 			return t.text("service_id") == last(services)
 		}, "services", "service_id")},
 	{ID: "token-times", Says: "Times are RFC 3339, to the second, with `Z` or `+00:00`; null, absent or empty if not set.",
-		By: recording, Check: every(list, matches(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(Z|\+00:00)$`, tokenTimes...),
+		By: recording, Check: every(list, matches(timeForm, tokenTimes...),
 			tokenTimes...)},
 	{ID: "token-last-use", Says: "`last_used_at` of a token in use is less than an hour ago; it lags by minutes at times.",
 		By: recording, Check: func(ctx context.Context, p *Probe) error {
@@ -104,6 +105,20 @@ var reads = each(Key, Reads, []Fact{
 			return u.text("id") == self.text("user_id") && u.text("customer_id") == self.text("customer_id")
 		}, "id", "customer_id")},
 })
+
+// automation are the facts of tokens that belong to an account, not to a user.
+var automation = []Fact{
+	{ID: "automation-self", Says: "With an automation token as the key, `GET /tokens/self` returns 200 and that token.",
+		By: programs, Needs: AutomationToken, Check: has(automationToken, "id")},
+	{ID: "automation-no-user", Says: "It has no `user_id`, or an empty one.",
+		By: programs, Needs: AutomationToken, Check: shows(automationToken, func(t, _ object) bool {
+			return t["user_id"] == nil || t["user_id"] == ""
+		}, "user_id")},
+	{ID: "automation-times", Says: "What is not set in it may be an empty string, times included.",
+		By: recording, Needs: AutomationToken, Check: shows(automationToken, matches(timeForm, tokenTimes...), tokenTimes...)},
+	{ID: "automation-revoke", Says: "`DELETE /tokens/{id}` revokes it: 204.",
+		By: recording, Needs: Key | AutomationToken, Effect: Harms, Check: status(204, using(automationToken, revokeIt))},
+}
 
 // responses are the facts of authentication, errors and header fields.
 var responses = []Fact{
@@ -169,6 +184,10 @@ func gzipped(ctx context.Context, p *Probe) *response {
 }
 
 func ofAnother(t, self object) bool { return t.text("user_id") != self.text("user_id") }
+
+func automationToken(ctx context.Context, p *Probe) *response {
+	return as(p.AutomationToken, "/tokens/self")(ctx, p)
+}
 
 func isSession(t, _ object) bool { return t.text("name") == "manage.fastly.com browser session" }
 

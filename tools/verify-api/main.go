@@ -38,12 +38,13 @@ it never sends a wrong password or code, or anything that may lock a user, use u
 rate limit or make a token without limit or end.
 
 Credentials come from the environment:
-  FASTLY_API_TOKEN      an API token; for --write, of global scope
-  FASTLY_USERNAME       for --write: the user of that token
-  FASTLY_PASSWORD_FILE  for --write: a file with the password
-  FASTLY_OTP_FILE       a file with a one-time password (default: a prompt for each)
-  FASTLY_PURGE_TOKEN    a token of a purge scope (default: one that --write creates)
-  FASTLY_SERVICE_IDS    two services, "ID,ID", for a token that is limited to them
+  FASTLY_API_TOKEN         an API token; for --write, of global scope
+  FASTLY_USERNAME          for --write: the user of that token
+  FASTLY_PASSWORD_FILE     for --write: a file with the password
+  FASTLY_OTP_FILE          a file with a one-time password (default: a prompt for each)
+  FASTLY_PURGE_TOKEN       a token of a purge scope (default: one that --write creates)
+  FASTLY_AUTOMATION_TOKEN  an automation token of the same account
+  FASTLY_SERVICE_IDS       two services, "ID,ID", for a token that is limited to them
 
 `
 
@@ -128,9 +129,9 @@ func (a *app) prepare(args []string) error {
 	p := &facts.Probe{
 		URL: u.String(), Name: "verify-api " + strings.ToLower(rand.Text()[:6]),
 		Key:        cmp.Or(a.getenv("FASTLY_API_TOKEN"), a.getenv("FASTLY_API_KEY")),
-		PurgeToken: a.getenv("FASTLY_PURGE_TOKEN"),
-		Services:   strings.FieldsFunc(a.getenv("FASTLY_SERVICE_IDS"), func(r rune) bool { return r == ',' }),
-		Code:       a.code, Wait: a.wait,
+		PurgeToken: a.getenv("FASTLY_PURGE_TOKEN"), AutomationToken: a.getenv("FASTLY_AUTOMATION_TOKEN"),
+		Services: strings.FieldsFunc(a.getenv("FASTLY_SERVICE_IDS"), func(r rune) bool { return r == ',' }),
+		Code:     a.code, Wait: a.wait,
 		Write: *write, Sudo: *write && *sudo, Harmful: *write && isLoopback(u),
 	}
 	if *write {

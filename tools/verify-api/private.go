@@ -19,14 +19,15 @@ import (
 // private replaces what is private by words such as id-3, the same each time.
 type private struct {
 	words   map[string]string // by value
-	secrets map[string]string // the words of credentials, in each form in which a server may repeat one
+	secrets []string          // credentials, in each form in which a server may repeat one
 	next    map[string]int
 }
 
 func newPrivate(p *facts.Probe) *private {
-	r := &private{words: map[string]string{}, secrets: map[string]string{}, next: map[string]int{}}
+	r := &private{words: map[string]string{}, next: map[string]int{}}
 	r.secret("key", p.Key)
 	r.secret("purge-token", p.PurgeToken)
+	r.secret("automation-token", p.AutomationToken)
 	r.secret("password", p.Password)
 	r.secret("login", p.Username)
 	if p.Username != "" {
@@ -36,13 +37,18 @@ func newPrivate(p *facts.Probe) *private {
 }
 
 func (r *private) secret(kind, value string) {
+	if value == "" {
+		return
+	}
+	word := r.word(kind, value)
 	for _, form := range []string{
 		value, url.QueryEscape(value), url.PathEscape(value), html.EscapeString(value),
 		base64.StdEncoding.EncodeToString([]byte(value)),
 	} {
-		r.secrets[form] = r.word(kind, value)
+		r.words[form] = word
+		r.secrets = append(r.secrets, form)
 	}
-	delete(r.secrets, "")
+	slices.SortFunc(r.secrets, func(a, b string) int { return len(b) - len(a) })
 }
 
 func (r *private) word(kind, value string) string {
@@ -66,11 +72,11 @@ var forms = []struct {
 // text returns a line without what is private in it. A short secret may be part of any
 // word: a line with one is withheld.
 func (r *private) text(s string) string {
-	for _, value := range slices.SortedFunc(maps.Keys(r.secrets), func(a, b string) int { return len(b) - len(a) }) {
+	for _, value := range r.secrets { // long ones first
 		if len(value) < 6 && strings.Contains(s, value) {
 			return "(withheld)"
 		}
-		s = strings.ReplaceAll(s, value, r.secrets[value])
+		s = strings.ReplaceAll(s, value, r.words[value])
 	}
 	for _, f := range forms {
 		s = f.form.ReplaceAllStringFunc(s, func(value string) string { return r.word(f.kind, value) })
