@@ -87,7 +87,8 @@ func explain(resp *http.Response, err error) error {
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return invalidResponse("its JSON ends too early")
 	case isSyntactic:
-		return invalidResponse("it is not valid JSON at byte %d%s", syntactic.ByteOffset, coding(resp))
+		at := syntactic.ByteOffset
+		return invalidResponse("it is not valid JSON at byte %d%s", at, coding(resp))
 	}
 	return &truncatedError{err}
 }

@@ -32,8 +32,8 @@ type GenericTokenError struct {
 	// or for a 429 until the rate limit resets, if that is later. Zero if the response doesn't say.
 	RetryAfter time.Duration
 	// Header has at most 64 fields of the response header, values joined by ", " to at most 1 KiB
-	// each, without Set-Cookie and without the query of Location. Fastly's support asks for
-	// X-Served-By and X-Timer.
+	// each, without Set-Cookie and without the query of Location and of Fastly-SSO-Login-Url.
+	// Fastly's support asks for X-Served-By and X-Timer.
 	Header http.Header
 	Body   string // of the response, at most 64 KiB
 
@@ -104,7 +104,7 @@ var sentinelHints = map[error]string{
 	ErrOTPRequired:        "send the account's current one-time password",
 	ErrSudoRequired:       "confirm the API key by POST /sudo first",
 	ErrInvalidScope:       "use one of the scopes global, purge_select, purge_all and global:read",
-	ErrAccountLocked:      "unlock the account in the Fastly web interface, or wait, before another login",
+	ErrAccountLocked:      "unlock the account in the Fastly web interface, or wait",
 	ErrTokenExpired:       "use another API token: this one has expired",
 	ErrInvalidCredentials: "check that the credentials are right, and neither expired nor revoked",
 }
@@ -118,7 +118,7 @@ func (e *GenericTokenError) statusHint() string {
 	case e.redirectTo != "":
 		return "credentials are only sent to " + e.call.origin + ": check the base URL"
 	case status/100 == 4 && e.Header.Get("Fastly-SSO-Login-Url") != "":
-		return "the user logs in by single sign-on, without a password: create a token in the Fastly web interface"
+		return "the user logs in by single sign-on: create a token in the Fastly web interface"
 	case status/100 == 4 && strings.EqualFold(e.Header.Get("Fastly-OTP"), "setup"):
 		return "set up two-factor authentication in the Fastly web interface first"
 	case status/100 == 4 && strings.EqualFold(e.Header.Get("Fastly-Password"), "rotate"):
@@ -126,7 +126,7 @@ func (e *GenericTokenError) statusHint() string {
 	case e.isForeign():
 		return "something between the program and the API answered"
 	case errors.Is(sentinel, ErrSudoRequired) && e.login:
-		return "a login should need no confirmation: ask Fastly's support, or use an API key confirmed by POST /sudo"
+		return "a login should need no confirmation: use an API key after POST /sudo"
 	case errors.Is(sentinel, ErrSudoRequired) && e.Method == http.MethodPost:
 		return "create with a user name and password, or " + sentinelHints[sentinel]
 	case status == http.StatusUnauthorized && e.basic:
@@ -228,7 +228,7 @@ func reason(err error) string {
 	case isUnprocessed(err):
 		return "the server closed the HTTP/2 stream before it processed the request"
 	case isPlainHTTP(err):
-		return "the server does not speak TLS (is it plain http?): check the scheme and port of the base URL"
+		return "the server does not speak TLS (is it plain http?): check the base URL"
 	case text == io.EOF.Error():
 		return "the connection was closed before a response came"
 	case text == context.DeadlineExceeded.Error():

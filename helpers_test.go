@@ -60,7 +60,7 @@ const (
 	hintSudo        = "; confirm the API key by POST /sudo first"
 	hintSudoCreate  = "; create with a user name and password, or confirm the API key by POST /sudo first"
 	hintScope       = "; use one of the scopes global, purge_select, purge_all and global:read"
-	hintLocked      = "; unlock the account in the Fastly web interface, or wait, before another login"
+	hintLocked      = "; unlock the account in the Fastly web interface, or wait"
 	hintExpired     = "; use another API token: this one has expired"
 	hintCredentials = "; check that the credentials are right, and neither expired nor revoked"
 	hintForbidden   = "; use a token whose scope and user may do this"

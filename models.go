@@ -8,24 +8,26 @@ import (
 )
 
 // TokenResponse is an API token without the access token, which only a create returns. What the API
-// leaves out, or sends as null or "", is the zero value. Times that a [TokensService] returns
-// are in UTC. A token without a UserID belongs to an account instead of a user, as automation tokens
-// do. With encoding/json it marshals to and from the API's names; zero times are left out.
+// leaves out, or sends as null or "", is the zero value: for a time, that means never or not
+// reported. Times that a [TokensService] returns are in UTC. A token without a UserID belongs to an
+// account instead of a user, as automation tokens do. Without Services it is for all services of
+// the account, but for none if LimitServices is true. With encoding/json it marshals to and from
+// the API's names; zero times are left out.
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/
 type TokenResponse struct {
-	ID            string    `json:"id"`                       // for calls such as [TokensService.RevokeToken]; not a secret
+	ID            string    `json:"id"`                       // not a secret
 	Name          string    `json:"name"`                     // need not be unique
-	UserID        string    `json:"user_id"`                  // the user it belongs to; empty: see above
+	UserID        string    `json:"user_id"`                  // the user it belongs to, if any
 	CustomerID    string    `json:"customer_id"`              // the account it belongs to
 	Scopes        Scopes    `json:"scope"`                    // what it may do
-	Services      []string  `json:"services"`                 // IDs of its services; empty means all, but for LimitServices
-	LimitServices bool      `json:"limit_services,omitzero"`  // to Services, even if there are none; false if not reported
-	CreatedAt     time.Time `json:"created_at,omitzero"`      // zero if not reported
-	UpdatedAt     time.Time `json:"updated_at,omitzero"`      // last change; zero means never, or not reported
-	DeletedAt     time.Time `json:"deleted_at,omitzero"`      // when it was revoked; zero means never, or not reported
-	ExpiresAt     time.Time `json:"expires_at,omitzero"`      // when it stops working; zero means never
-	LastUsedAt    time.Time `json:"last_used_at,omitzero"`    // zero means never, or not reported
-	SudoExpiresAt time.Time `json:"sudo_expires_at,omitzero"` // when its confirmation by POST /sudo ends; zero means none
+	Services      []string  `json:"services"`                 // the IDs of its services
+	LimitServices bool      `json:"limit_services,omitzero"`  // to Services, even if there are none
+	CreatedAt     time.Time `json:"created_at,omitzero"`      // when it was made
+	UpdatedAt     time.Time `json:"updated_at,omitzero"`      // last change
+	DeletedAt     time.Time `json:"deleted_at,omitzero"`      // when it was revoked
+	ExpiresAt     time.Time `json:"expires_at,omitzero"`      // when it stops working
+	LastUsedAt    time.Time `json:"last_used_at,omitzero"`    // can lag by minutes
+	SudoExpiresAt time.Time `json:"sudo_expires_at,omitzero"` // end of its confirmation by POST /sudo
 	IP            string    `json:"ip"`                       // of the client that last used it
 	UserAgent     string    `json:"user_agent"`               // of the client that last used it
 }

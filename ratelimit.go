@@ -24,7 +24,8 @@ func parseRateLimit(h http.Header) (limit RateLimit, complete bool) {
 		return limit, false // a read
 	}
 	const year10000 = 253402300800 // a time from then on can't be written as RFC 3339
-	if reset, err := strconv.ParseInt(h.Get("Fastly-Ratelimit-Reset"), 10, 64); err == nil && reset >= 0 && reset < year10000 {
+	reset, err := strconv.ParseInt(h.Get("Fastly-Ratelimit-Reset"), 10, 64)
+	if err == nil && reset >= 0 && reset < year10000 {
 		limit.Reset = time.Unix(reset, 0)
 	}
 	remaining, err := strconv.Atoi(h.Get("Fastly-Ratelimit-Remaining"))

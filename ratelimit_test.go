@@ -67,6 +67,15 @@ func TestRetryAfterHeaderSetsRetryAfter(t *testing.T) {
 	}
 }
 
+func TestLongestOfSeveralRetryAfterHeadersCounts(t *testing.T) {
+	t.Parallel()
+	header := http.Header{"Retry-After": {"5", testTime.Add(time.Minute).Format(http.TimeFormat), "7", "soon"}, "Date": nil}
+	c := newStub(t, http.StatusServiceUnavailable, header, "").client(t)
+	skipWaits(c)
+	_, err := c.Tokens.GetTokenCurrent(t.Context())
+	assert.Equal(t, time.Minute, responseError(t, err).RetryAfter)
+}
+
 // The local clock may be wrong: waits are relative to the server's.
 func TestRetryAfterIsRelativeToTheDateOfTheResponse(t *testing.T) {
 	t.Parallel()

@@ -146,7 +146,8 @@ func readError(resp *http.Response, op *operation, limit RateLimit, s secrets, n
 	r := newRedactor(s)
 	e.Header = r.redactHeader(resp.Header)
 	r.truncated = e.cut
-	e.Msg, e.Detail, e.Code, e.Body = r.redact(e.Msg), r.redact(e.Detail), r.redact(e.Code), r.redact(e.Body)
+	e.Msg, e.Detail = r.redact(e.Msg), r.redact(e.Detail)
+	e.Code, e.Body = r.redact(e.Code), r.redact(e.Body)
 	if location, err := resp.Location(); err == nil && resp.StatusCode/100 == 3 {
 		e.redirectTo = r.redact(location.Host)
 	}

@@ -124,7 +124,7 @@ func (r *redactor) redactHeader(h http.Header) http.Header {
 		}
 		values := slices.Clone(h[name])
 		for i, value := range values {
-			if lower == "location" {
+			if lower == "location" || lower == "fastly-sso-login-url" {
 				value, _, _ = strings.Cut(value, "?")
 			}
 			values[i] = r.redact(value)
