@@ -257,6 +257,7 @@ func (a *app) cleanUp(ctx context.Context) bool {
 	for id, name := range left {
 		fmt.Fprintf(a.stderr, "A token is left, for ten minutes at most: revoke %s, %q.\n", terminal.Escape(id), name)
 	}
+	sure = sure && a.guard.lost == 0 // a list may lag behind
 	if !sure {
 		fmt.Fprintf(a.stderr, "Tokens with names like %q may be left, for ten minutes at most.\n", a.probe.Name+" 1")
 	}

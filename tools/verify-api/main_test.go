@@ -477,8 +477,9 @@ func TestTokenWhoseResponseIsLostIsRevoked(t *testing.T) {
 	t.Parallel()
 	r := newRun(t)
 	r.srv.Inject(fastlytest.Fault{Kind: fastlytest.CutAfter, Method: "POST", Path: "/tokens"})
-	r.do(t, "--write", "--yes")
+	assert.Equal(t, 1, r.do(t, "--write", "--yes"))
 	assert.Empty(t, r.live())
+	assert.Contains(t, r.stderr.String(), "may be left")
 }
 
 func TestAsksBeforeItBegins(t *testing.T) {
