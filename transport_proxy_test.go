@@ -1,0 +1,152 @@
+package fastly_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/fastly-tokens/fastly"
+)
+
+// newProxy starts a proxy that gives the status to each CONNECT, and connects if
+// it is 200.
+func newProxy(t *testing.T, status int) (proxy *httptest.Server, connects *atomic.Int32) {
+	t.Helper()
+	connects = new(atomic.Int32)
+	proxy = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		assert.Equal(t, http.MethodConnect, r.Method)
+		connects.Add(1)
+		w.WriteHeader(status)
+		if status != http.StatusOK {
+			return
+		}
+		target, err := new(net.Dialer).DialContext(r.Context(), "tcp", r.Host)
+		if !assert.NoError(t, err) {
+			return
+		}
+		defer target.Close()
+		client, rest, err := http.NewResponseController(w).Hijack()
+		if !assert.NoError(t, err) {
+			return
+		}
+		var wg sync.WaitGroup
+		defer wg.Wait()
+		defer client.Close()
+		wg.Go(func() {
+			_, _ = io.Copy(target, rest)
+			_ = target.Close()
+		})
+		_, _ = io.Copy(client, target)
+	}))
+	t.Cleanup(proxy.Close)
+	return proxy, connects
+}
+
+// newProxied returns the transport of a program that has set a proxy.
+func newProxied(t *testing.T, proxy, srv *httptest.Server) *http.Transport {
+	t.Helper()
+	proxyURL, err := url.Parse(proxy.URL)
+	require.NoError(t, err)
+	return &http.Transport{Proxy: http.ProxyURL(proxyURL), TLSClientConfig: trust(srv)}
+}
+
+func TestProxyOfTheDefaultTransportIsUsed(t *testing.T) {
+	srv, _ := newHTTP2(t, false, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, tokenJSON) })
+	proxy, connects := newProxy(t, http.StatusOK)
+	tr := newProxied(t, proxy, srv)
+	useDefaultTransport(t, tr)
+	c := mustClient(t, fastly.WithAPIKey(someKey), fastly.WithBaseURL(srv.URL))
+	_, err := c.Tokens.GetTokenCurrent(t.Context())
+	require.NoError(t, err)
+	c.CloseIdleConnections()
+	assert.EqualValues(t, 1, connects.Load(), "requests of the proxy")
+	assert.Zero(t, tr.MaxConnsPerHost, "the program's transport is not modified")
+	assert.Nil(t, tr.OnProxyConnectResponse, "the program's transport is not modified")
+}
+
+func TestProxyThatRefusesIsNamed(t *testing.T) {
+	srv, _ := newHTTP2(t, false, func(http.ResponseWriter, *http.Request) { assert.Fail(t, "a request got through") })
+	for status, attempts := range map[int]int{http.StatusProxyAuthRequired: 1, http.StatusForbidden: 1, http.StatusBadGateway: 4, http.StatusServiceUnavailable: 4} {
+		for _, op := range operations {
+			t.Run(fmt.Sprint(status, op.name), func(t *testing.T) {
+				proxy, connects := newProxy(t, status)
+				useDefaultTransport(t, newProxied(t, proxy, srv))
+				c := mustClient(t, fastly.WithAPIKey(someKey), fastly.WithBaseURL(srv.URL), quickRetry)
+				err := op.do(t.Context(), c)
+				require.ErrorContains(t, err, fmt.Sprintf("the proxy %s refused the connection: %d %s", hostOf(t, proxy.URL), status, http.StatusText(status)))
+				require.NotErrorIs(t, err, fastly.ErrOutcomeUnknown)
+				assertOneLine(t, err)
+				assert.EqualValues(t, attempts, connects.Load(), "attempts")
+			})
+		}
+	}
+}
+
+// If a proxy refuses a CONNECT, net/http's error is the status text alone.
+func TestProxyThatRefusesTheCallersTransportIsNotAskedAgain(t *testing.T) {
+	t.Parallel()
+	srv, _ := newHTTP2(t, false, func(http.ResponseWriter, *http.Request) { assert.Fail(t, "a request got through") })
+	for status, attempts := range map[int]int{http.StatusProxyAuthRequired: 1, http.StatusForbidden: 1, http.StatusBadGateway: 4} {
+		t.Run(strconv.Itoa(status), func(t *testing.T) {
+			t.Parallel()
+			proxy, connects := newProxy(t, status)
+			tr := newProxied(t, proxy, srv)
+			c := mustClient(t, fastly.WithAPIKey(someKey), fastly.WithBaseURL(srv.URL), quickRetry, fastly.WithHTTPClient(&http.Client{Transport: tr}))
+			_, err := c.Tokens.CreateToken(t.Context(), &fastly.CreateTokenRequest{Name: "deploy"})
+			require.ErrorContains(t, err, http.StatusText(status))
+			require.NotErrorIs(t, err, fastly.ErrOutcomeUnknown)
+			assert.EqualValues(t, attempts, connects.Load(), "attempts")
+		})
+	}
+}
+
+// Only a proxy of the environment is left out for loopback.
+func TestProxyThatTheCallerSetIsUsedForLoopback(t *testing.T) {
+	t.Parallel()
+	srv, proxy := newStub(t, http.StatusOK, nil, tokenJSON), newStub(t, http.StatusOK, nil, tokenJSON)
+	c := srv.client(t, fastly.WithHTTPClient(&http.Client{Transport: newProxied(t, proxy.Server, srv.Server)}))
+	_, err := c.Tokens.GetTokenCurrent(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, srv.URL+"/tokens/self", proxy.request(t).uri)
+	assert.Empty(t, srv.requests())
+}
+
+// net/http reads HTTP_PROXY once, so a program of its own has to. The test
+// program runs itself.
+func TestLoopbackInUpperCaseNeedsNoProxy(t *testing.T) {
+	const variable = "FASTLY_TEST_BASE_URL"
+	if base := os.Getenv(variable); base != "" {
+		_, err := mustClient(t, fastly.WithAPIKey(someKey), fastly.WithBaseURL(base), noRetry).Tokens.GetTokenCurrent(t.Context())
+		require.NoError(t, err)
+		// Other hosts show that the proxy is in effect.
+		c := mustClient(t, fastly.WithAPIKey(someKey), fastly.WithBaseURL("http://api.example.com"), fastly.WithInsecurePlainHTTP(), noRetry)
+		require.NoError(t, c.Tokens.RevokeTokenCurrent(t.Context()))
+		return
+	}
+	t.Parallel()
+	srv := newStub(t, http.StatusOK, nil, tokenJSON)
+	proxy := newStub(t, http.StatusNoContent, nil, "")
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	child := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestLoopbackInUpperCaseNeedsNoProxy$") //nolint:gosec // this program itself
+	child.Env = append(os.Environ(), variable+"="+strings.Replace(srv.URL, "127.0.0.1", "LOCALHOST", 1), "HTTP_PROXY="+proxy.URL, "NO_PROXY=")
+	out, err := child.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	srv.request(t)
+	assert.Len(t, proxy.requests(), 1, "requests by the proxy")
+}
