@@ -1,120 +1,178 @@
 package rotate
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"time"
 
 	"github.com/fastly-tokens/fastly"
-	"github.com/fastly-tokens/fastly/internal/clock"
 )
 
-const (
-	// cleanupTimeout bounds what continues after the caller's context has ended.
-	cleanupTimeout = time.Minute
-	// looks is how often to ask the API for something that it may show with a
-	// delay, such as a token whose create was cut off. The first pause doubles
-	// after each look.
-	looks      = 4
-	firstPause = 250 * time.Millisecond
-)
+// cleanupTimeout bounds each step that continues after the caller's context has
+// ended.
+const cleanupTimeout = time.Minute
 
 // cleaner finds and revokes the tokens with a name that nobody holds.
 type cleaner struct {
-	name      string
-	clients   []*fastly.Client // that list and revoke, the best first
-	keep      []string         // IDs of tokens with the name that somebody may hold
-	lost      int              // creates whose token, if any, was not found
-	left      []string         // IDs of tokens to revoke
-	otherUser bool             // left may be of a user whose tokens the API hides: its 404 proves nothing
-	revoked   []string
+	name     string
+	owner    fastly.TokenResponse // a token of the user whose tokens the clients see; without ID if not known
+	clients  []*fastly.Client     // that list and revoke, the best first
+	keep     []string             // IDs of tokens with the name that somebody may hold
+	lost     int                  // creates whose token, if any, was not found
+	left     []stray              // tokens to revoke
+	onlyLook bool                 // the name is not known to be one of this rotation: revoke nothing
+	revoked  []string
+	patience patience
+}
+
+// stray is a token that nobody holds.
+type stray struct {
+	id string
+	// seen says that the API has shown it to a client of the cleaner. Before, a
+	// 404 proves nothing: the token may be too new, or another user's.
+	seen bool
+	// tried says that a revoke of this run may have been processed.
+	tried bool
+	// found says that a list showed it, and no response to a create.
+	found bool
 }
 
 // clean reports whether nothing is left to revoke, as far as is known.
 func (c *cleaner) clean() bool { return c.lost == 0 && len(c.left) == 0 }
 
-// sweep revokes every token with the name except those to keep. It looks until
-// that succeeds and no token is lost, at most n times, even if ctx has ended.
-func (c *cleaner) sweep(ctx context.Context, n int) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
-	defer cancel()
-	return repeat(ctx, n, func() (again bool, err error) {
-		err = c.look(ctx)
-		return err != nil || c.lost > 0, err
-	})
+// ids returns the IDs of the tokens to revoke.
+func (c *cleaner) ids() (ids []string) {
+	for _, s := range c.left {
+		ids = append(ids, s.id)
+	}
+	return ids
 }
 
-// look lists the tokens once and revokes what is left.
-func (c *cleaner) look(ctx context.Context) error {
-	var tokens []fastly.TokenResponse
-	err := c.each(func(client *fastly.Client) (err error) {
-		tokens, err = client.Tokens.ListTokensUser(ctx)
-		return err
-	})
-	known := slices.Concat(c.keep, c.left, c.revoked)
-	for _, t := range tokens {
-		if t.Name == c.name && !slices.Contains(known, t.ID) {
-			c.left = append(c.left, t.ID)
+// add adds a token to revoke.
+func (c *cleaner) add(s stray) {
+	if s.id != "" && !slices.Contains(c.ids(), s.id) {
+		c.left = append(c.left, s)
+	}
+}
+
+// settle revokes every token with the name except those to keep, and looks for
+// those of lost creates. It looks at least once, even if ctx has ended. It is no
+// error if a lost token does not show up.
+func (c *cleaner) settle(ctx context.Context) error {
+	timeout := cleanupTimeout + max(0, time.Duration(c.patience))
+	looking, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
+	defer cancel()
+	return c.patience.repeat(ctx, func() (done bool, err error) { return c.look(looking) })
+}
+
+// look lists the tokens once and revokes what is left. It is done if nothing is
+// left, or lists are refused.
+func (c *cleaner) look(ctx context.Context) (done bool, err error) {
+	tokens, listErr := c.list(ctx)
+	for _, t := range tokens { // of a part, too
+		if t.Name != c.name || slices.Contains(c.keep, t.ID) || slices.Contains(c.revoked, t.ID) {
+			continue
+		}
+		c.add(stray{id: t.ID, found: true})
+		i := slices.Index(c.ids(), t.ID)
+		c.left[i].seen = true
+	}
+	// A part of a list may become whole; what refuses to list goes on refusing.
+	refused := len(tokens) == 0 && (isRefused(listErr) || errors.Is(listErr, fastly.ErrInvalidResponse))
+	if c.onlyLook {
+		return refused || listErr == nil && c.lost == 0, listErr
+	}
+	var revokeErr error
+	left := c.left
+	c.left = nil
+	for _, s := range left {
+		done, err := c.revoke(ctx, &s)
+		if err != nil {
+			c.left = append(c.left, s)
+			revokeErr = also(revokeErr, err)
+			continue
+		}
+		c.revoked = append(c.revoked, s.id)
+		if s.found && (done || s.tried) {
 			c.lost = max(c.lost-1, 0)
 		}
 	}
-	for _, id := range slices.Clone(c.left) {
-		err = also(err, c.revoke(ctx, id))
+	if c.clean() {
+		return true, nil
 	}
-	return err
+	return refused, also(listErr, revokeErr)
 }
 
-// revoke makes sure that a token no longer works.
-func (c *cleaner) revoke(ctx context.Context, id string) error {
-	err := c.each(func(client *fastly.Client) error {
-		err := client.Tokens.RevokeToken(ctx, id)
-		if errors.Is(err, fastly.ErrNotFound) && !c.otherUser {
-			return nil
-		}
-		return err
-	})
-	if err == nil {
-		c.left = slices.DeleteFunc(c.left, func(left string) bool { return left == id })
-		c.revoked = append(c.revoked, id)
-	}
-	return err
-}
-
-// each calls f with one client after another until it succeeds.
-func (c *cleaner) each(f func(*fastly.Client) error) error {
-	if len(c.clients) == 0 {
-		return errors.New("there is no client to clean up with")
-	}
-	var all error
+// list returns the tokens of the user. With an error, they are not all.
+func (c *cleaner) list(ctx context.Context) (tokens []fastly.TokenResponse, all error) {
 	for _, client := range c.clients {
-		err := f(client)
+		some, err := client.Tokens.ListTokensUser(ctx)
+		tokens = append(tokens, some...)
 		if err == nil {
-			return nil
+			return tokens, nil
 		}
 		all = also(all, err)
 	}
-	return all
+	return tokens, cmp.Or(all, errNoClient)
 }
 
-// repeat calls f up to n times, with a pause between calls, until it says not to
-// call it again. It returns the last error.
-func repeat(ctx context.Context, n int, f func() (again bool, err error)) error {
-	for pause := firstPause; ; pause *= 2 {
-		again, err := f()
-		if n--; !again || n == 0 {
-			return err
+// revoke makes sure that a token no longer works. Done says that this call has
+// revoked it.
+func (c *cleaner) revoke(ctx context.Context, s *stray) (done bool, all error) {
+	for _, client := range c.clients {
+		err := client.Tokens.RevokeToken(ctx, s.id)
+		switch {
+		case err == nil:
+			return true, nil
+		case isGone(err) && (s.tried || s.seen):
+			return false, nil
 		}
-		if clock.Sleep(ctx, pause) != nil {
-			return err
-		}
+		s.tried = s.tried || !isRefused(err)
+		all = also(all, err)
 	}
+	return false, cmp.Or(all, errNoClient)
 }
 
-// rejected reports whether the API rejected the key.
-func rejected(err error) bool {
-	return errors.Is(err, fastly.ErrUnauthorized) || errors.Is(err, fastly.ErrForbidden)
+// errNoClient says that the key of the client is rejected, and no other is known.
+var errNoClient = errors.New("there is no key to clean up with")
+
+// isOther reports whether a token belongs to another user or customer than those
+// that the clients see.
+func (c *cleaner) isOther(t *fastly.TokenResponse) bool {
+	differs := func(a, b string) bool { return a != "" && b != "" && a != b }
+	return differs(t.UserID, c.owner.UserID) || differs(t.CustomerID, c.owner.CustomerID)
+}
+
+// isRefused reports whether the API did not process a request.
+func isRefused(err error) bool {
+	response, ok := errors.AsType[*fastly.GenericTokenError](err)
+	return ok && response.StatusCode/100 == 4 && response.StatusCode != http.StatusRequestTimeout &&
+		!errors.Is(err, fastly.ErrInvalidResponse) || errors.Is(err, fastly.ErrInvalidArgument)
+}
+
+// isGone reports whether the API says that a token does not exist.
+func isGone(err error) bool { return says(err, http.StatusNotFound) }
+
+// isDead reports whether the API says that a key does not work.
+func isDead(err error) bool { return says(err, http.StatusUnauthorized) }
+
+// isKnown reports whether the API says that a key may not do something: it works.
+func isKnown(err error) bool { return says(err, http.StatusForbidden) }
+
+// says reports whether err is a response of the API with the status. Gateways
+// send other forms of errors, but no "msg".
+func says(err error, status int) bool {
+	response, ok := errors.AsType[*fastly.GenericTokenError](err)
+	if !ok || response.StatusCode != status {
+		return false
+	}
+	var body struct{ Msg string }
+	return json.Unmarshal([]byte(response.Body), &body) == nil && body.Msg != ""
 }
 
 // also joins errors in one line.

@@ -18,8 +18,12 @@ const maxCreates = 3
 // adding a marker to the end of the name. If there is no response, or part of
 // one, it looks for that name with cleanup, revokes the tokens that it finds, and
 // creates another one, at most three in all. The error is nil only if Create
-// returns a complete token, and has revoked every other one with its name that it
-// found.
+// returns a complete token, and has revoked every other one with its name.
+//
+// A token whose create was lost may show up late, so Create looks for it for up to
+// 30 s in all, but not while lists are refused. If it does not show up, Create
+// returns another one together with an error, whose Unknown is set. If something
+// other than the API answered a create, Create does not send the password again.
 //
 // The client may be one that can do nothing else (see
 // [fastly.WithoutAuthentication]). The cleanup client lists and revokes: its key
@@ -32,62 +36,92 @@ const maxCreates = 3
 // the token could not be found or revoked, or not looked for because cleanup is
 // nil, or it is complete but there may be another one. Keep it or revoke it.
 //
-// Looking and revoking take at most one minute after each create, and continue
-// after ctx has ended; creating does not.
+// When ctx has ended, Create looks once more, for at most a minute, and creates
+// nothing.
 func Create(ctx context.Context, client *fastly.Client, req *fastly.CreateTokenRequest, cleanup *fastly.Client) (*fastly.TokenCreatedResponse, error) {
 	if ctx == nil || client == nil || req == nil {
 		return nil, fmt.Errorf("rotate: Create needs a context, a client and a request: %w", fastly.ErrInvalidArgument)
 	}
 	marked := *req
 	marked.Name = mark(req.Name)
-	c := &cleaner{name: marked.Name}
+	c := &cleaner{name: marked.Name, patience: patience(defaultPatience)}
 	if cleanup != nil {
 		c.clients = []*fastly.Client{cleanup}
 	}
-	created, err := c.create(ctx, client, &marked)
+	created, err := c.create(ctx, client, &marked, func() error { return nil })
 	if err == nil && c.lost > 0 {
-		// The token of a lost create may have appeared by now.
 		c.keep = []string{created.ID}
-		err = c.sweep(ctx, 1)
+		err = also(c.settle(ctx), c.unknown())
 	}
 	if err == nil {
 		return created, nil
 	}
-	return created, &CreateError{Name: c.name, Left: c.left, Unknown: c.lost > 0, Err: err}
+	return created, &CreateError{Name: c.name, Left: c.ids(), Unknown: c.lost > 0, Err: err}
+}
+
+// unknown returns an error if the token of a create may exist.
+func (c *cleaner) unknown() error {
+	if c.lost == 0 {
+		return nil
+	}
+	return fmt.Errorf("a create had no usable response, and its token was not found: %w", fastly.ErrOutcomeUnknown)
 }
 
 // create sends req until a response is complete, and revokes the tokens of the
-// other attempts. Together with an error, the response is of a token that may work.
-func (c *cleaner) create(ctx context.Context, client *fastly.Client, req *fastly.CreateTokenRequest) (*fastly.TokenCreatedResponse, error) {
+// other attempts. It calls record before each, with the attempt among the lost.
+// Together with an error, the response is of a token that may work.
+func (c *cleaner) create(ctx context.Context, client *fastly.Client, req *fastly.CreateTokenRequest, record func() error) (*fastly.TokenCreatedResponse, error) {
 	for try := 1; ; try++ {
+		c.lost++
+		err := record()
+		if err != nil {
+			c.lost--
+			return nil, err
+		}
 		created, err := client.Tokens.CreateToken(ctx, req)
 		switch {
 		case err == nil && created.ID != "":
+			c.lost--
 			return created, nil
 		case err == nil:
 			err = fmt.Errorf("the response has no token ID: %w", fastly.ErrOutcomeUnknown)
 		case created == nil && !errors.Is(err, fastly.ErrOutcomeUnknown):
+			c.lost--
 			return nil, err
 		}
-		// The ID in a broken response may be of any token, unless its name is with it.
-		known := created != nil && created.ID != "" && created.Name == req.Name
-		if known {
-			c.left = append(c.left, created.ID)
-		} else {
-			c.lost++
-		}
-		var sweepErr error
-		if len(c.clients) > 0 {
-			sweepErr = c.sweep(ctx, looks)
-		}
-		if created != nil && (created.AccessToken == "" || slices.Contains(c.revoked, created.ID) || !known && c.lost == 0) {
-			created = nil
-		}
-		if created != nil || len(c.clients) == 0 || sweepErr != nil || ctx.Err() != nil || try == maxCreates {
-			return created, also(also(err, sweepErr), ctx.Err())
+		again := len(c.clients) > 0 && try < maxCreates && !errors.Is(err, fastly.ErrInvalidResponse)
+		created, other, settleErr := c.recover(ctx, created)
+		if !again || other || created != nil || settleErr != nil || ctx.Err() != nil {
+			return created, also(also(err, settleErr), ctx.Err())
 		}
 	}
 }
+
+// recover looks for the token of a create that failed, and revokes it. It returns
+// created if that token may still work, and whether it is another user's.
+func (c *cleaner) recover(ctx context.Context, created *fastly.TokenCreatedResponse) (_ *fastly.TokenCreatedResponse, other bool, err error) {
+	// The ID in a broken response may be of any token, unless its name is with it.
+	known := created != nil && created.ID != "" && created.Name == c.name
+	if known {
+		c.lost--
+		c.add(stray{id: created.ID})
+	}
+	lost := c.lost
+	if other = created != nil && c.isOther(&created.TokenResponse); other {
+		err = errOtherUser
+		c.patience = 0 // the clients never see it
+	}
+	if len(c.clients) > 0 {
+		err = also(err, c.settle(ctx))
+	}
+	if created == nil || created.AccessToken == "" || slices.Contains(c.revoked, created.ID) || !known && c.lost < lost {
+		created = nil
+	}
+	return created, other, err
+}
+
+// errOtherUser says that the API does not show the new token to the client.
+var errOtherUser = errors.New("the new token belongs to another user than the key")
 
 // CreateError says what a failed [Create] left behind: nothing if Left is empty
 // and Unknown is false.

@@ -102,8 +102,9 @@ func TestCreateSurvivesEverySequenceOfFaults(t *testing.T) {
 				return
 			}
 			failed++
-			if len(troubles) == 1 {
-				assert.NotErrorIs(t, err, fastly.ErrOutcomeUnknown, "troubles %v: one unknown outcome should be no failure", troubles)
+			if len(troubles) == 1 && errors.Is(err, fastly.ErrOutcomeUnknown) && !errors.Is(err, fastly.ErrInvalidResponse) {
+				require.NotNil(t, created, "troubles %v: after one unknown outcome there should be a token: %v", troubles, err)
+				assert.Equal(t, []string{created.ID}, jobs, "troubles %v", troubles)
 			}
 			var failure *rotate.CreateError
 			require.ErrorAs(t, err, &failure)
@@ -124,6 +125,9 @@ func TestCreateSurvivesEverySequenceOfFaults(t *testing.T) {
 			from = troubles[len(troubles)-1].op + 1
 		}
 		for op := from; op < len(ops); op++ {
+			if repeats(ops, op) {
+				continue
+			}
 			for _, tr := range append(slices.Clone(distinct[ops[op]]), trouble{name: canceled}) {
 				tr.op = op
 				explore(append(slices.Clone(troubles), tr))
@@ -132,6 +136,12 @@ func TestCreateSurvivesEverySequenceOfFaults(t *testing.T) {
 	}
 	explore(nil)
 	t.Logf("%d sequences of up to 3 faults, %d of them failed", n, failed)
+}
+
+// repeats reports whether the nth operation is one of a row of looks that are all
+// alike, neither at its beginning nor at its end.
+func repeats(ops []string, n int) bool {
+	return n > 1 && n+1 < len(ops) && ops[n] == ops[n-1] && ops[n] == ops[n-2] && ops[n] == ops[n+1]
 }
 
 func TestCreateWithoutCleanupSaysWhatToLookFor(t *testing.T) {
@@ -242,7 +252,7 @@ func TestListThatIsLateDoesNotHideALostToken(t *testing.T) {
 	a := newAPI(t)
 	synctest.Test(t, func(t *testing.T) {
 		cut := fastlytest.Fault{Kind: fastlytest.CutAfter}
-		w := newCreateWorld(t, a, []trouble{{op: 0, name: "cut after", fault: cut}, {op: 3, name: "cut after", fault: cut}})
+		w := newCreateWorld(t, a, []trouble{at("POST /tokens", 1, "cut after", cut), at("POST /tokens", 2, "cut after", cut)})
 		before := w.before
 		var first fastly.TokenResponse
 		w.before = func(r *http.Request) bool {

@@ -81,7 +81,7 @@ func TestRotationWithFilesSurvivesACrashOrAnErrorAtEachStep(t *testing.T) {
 				w.look(t)
 				require.NoError(t, w.broken(), "troubles %v:\n%s", troubles, &w.log)
 				if !errors.Is(err, errCrash) {
-					require.NoError(t, w.untrue(result), "troubles %v:\n%s", troubles, &w.log)
+					require.NoError(t, w.untrue(result, err), "troubles %v:\n%s", troubles, &w.log)
 				}
 				if w.rotated() {
 					break

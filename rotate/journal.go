@@ -2,6 +2,8 @@ package rotate
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,6 +17,9 @@ import (
 // Journal keeps the state of one rotation between runs, for one run at a time.
 // [FileJournal] and [MemoryJournal] are the usual ones; another could use a
 // database. The record holds no secret.
+//
+// Two machines that rotate the same token must share a journal: runs with journals
+// of their own may each create a token. A run reports that when it sees it.
 //
 // A run calls Lock, then Save any number of times, then Unlock.
 type Journal interface {
@@ -47,24 +52,46 @@ type record struct {
 	Own  bool                 `json:"own,omitempty"`
 	Name string               `json:"name"`
 	New  fastly.TokenResponse `json:"new,omitzero"`
+	// Fingerprint tells New's access token from others.
+	Fingerprint string `json:"fingerprint,omitempty"`
 	// Kept are IDs of new tokens that may have been handed over. They are
 	// revoked after another one was handed over.
-	Kept     []string  `json:"kept,omitempty"`
-	RevokeAt time.Time `json:"revoke_at,omitzero"`
+	Kept []string `json:"kept,omitempty"`
+	// Lost is how many tokens with the name may exist besides.
+	Lost       int       `json:"lost,omitempty"`
+	RevokeAt   time.Time `json:"revoke_at,omitzero"`
+	OldRevoked bool      `json:"old_revoked,omitempty"`
+}
+
+// keepNew keeps New, if it is a token of this rotation, until another one is
+// handed over.
+func (r *record) keepNew() {
+	if r.New.ID != "" && r.New.Name == r.Name {
+		r.Kept = append(r.Kept, r.New.ID)
+	}
+	r.New, r.Fingerprint = fastly.TokenResponse{}, ""
+}
+
+// fingerprint returns half of a hash of an access token: enough to recognise it,
+// and of no other use.
+func fingerprint(key fastly.Secret) string {
+	sum := sha256.Sum256([]byte(key.Reveal()))
+	return hex.EncodeToString(sum[:sha256.Size/2])
 }
 
 func (x *run) load(text []byte) error {
 	if len(text) == 0 {
-		x.State = StateUnchanged
+		x.record.State = StateUnchanged
 		return nil
 	}
 	var r record
 	unfinished := []State{StateCreating, StateHanding, StateHandedOver}
 	if err := json.Unmarshal(text, &r); err != nil || r.Version != recordVersion || r.Old.ID == "" || !marker.MatchString(r.Name) ||
-		!slices.Contains(unfinished, r.State) || r.State != StateCreating && r.New.ID == "" {
+		!slices.Contains(unfinished, r.State) || r.State != StateCreating && r.New.ID == "" || r.Lost < 0 {
 		return errors.New("the journal holds something other than a rotation that this version understands")
 	}
 	x.record = r
+	x.clean.name, x.clean.owner, x.clean.lost = r.Name, r.Old, r.Lost
 	return nil
 }
 
@@ -73,14 +100,14 @@ func (x *run) save(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
 	defer cancel()
 	var text []byte
-	if x.State != StateUnchanged && x.State != StateDone {
-		x.Version = recordVersion
+	if x.record.State != StateUnchanged && x.record.State != StateDone {
+		x.record.Version, x.record.Lost = recordVersion, x.clean.lost+len(x.clean.left)
 		var err error
 		if text, err = json.Marshal(x.record); err != nil {
 			return err
 		}
 	}
-	if err := x.Journal.Save(ctx, text); err != nil {
+	if err := x.r.Journal.Save(ctx, text); err != nil {
 		return fmt.Errorf("the journal: %w", err)
 	}
 	return nil

@@ -2,6 +2,7 @@ package rotate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -37,7 +38,10 @@ type fileJournal struct {
 
 // Lock implements [Journal].
 func (j *fileJournal) Lock(context.Context) ([]byte, error) {
-	unlock, err := lockFile(j.path + ".lock")
+	unlock, err := atomicfile.Lock(j.path + ".lock")
+	if errors.Is(err, atomicfile.ErrLocked) {
+		return nil, fmt.Errorf("%w: %w", ErrLocked, err)
+	}
 	if err != nil {
 		return nil, err
 	}

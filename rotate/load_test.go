@@ -34,7 +34,7 @@ func TestServiceUnderLoadSeesNoFailureInTenRotations(t *testing.T) {
 		{Kind: fastlytest.CutMiddle, Method: "POST"},
 		{Kind: fastlytest.CutAfter, Method: "DELETE"},
 		{Kind: fastlytest.CutBefore, Path: "/tokens/self", Times: 2},
-		{Kind: fastlytest.Garbage, Method: "POST"},
+		{Kind: fastlytest.StallAfter, Method: "POST", Delay: time.Millisecond},
 		{Kind: fastlytest.CutMiddle, Path: "/tokens"},
 		{Kind: fastlytest.StallAfter, Method: "DELETE", Delay: time.Millisecond},
 		{Kind: fastlytest.StatusAfter, Method: "POST"},

@@ -42,6 +42,7 @@ var epoch = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 type api struct {
 	*fastlytest.Server
 	clock     atomic.Int64
+	skew      time.Duration // how far the API's clock is ahead
 	requests  chan *http.Request
 	responses chan response
 	once      sync.Once
@@ -52,11 +53,12 @@ type response struct {
 	err error
 }
 
-func newAPI(t *testing.T) *api {
+func newAPI(t *testing.T, opts ...fastlytest.Option) *api {
 	t.Helper()
 	a := &api{requests: make(chan *http.Request), responses: make(chan response)}
 	a.clock.Store(epoch.UnixNano())
-	a.Server = fastlytest.NewServer(fastlytest.WithClock(a.now), fastlytest.WithRateLimit(1<<30))
+	opts = append(opts, fastlytest.WithClock(a.now), fastlytest.WithRateLimit(1<<30))
+	a.Server = fastlytest.NewServer(opts...)
 	go a.exchange()
 	t.Cleanup(a.close)
 	return a
@@ -106,7 +108,7 @@ func (w *wire) RoundTrip(r *http.Request) (resp *http.Response, err error) {
 	if err := r.Context().Err(); err != nil {
 		return nil, err
 	}
-	w.clock.Store(time.Now().UnixNano())
+	w.clock.Store(time.Now().Add(w.skew).UnixNano())
 	if w.before != nil && w.before(r) {
 		resp, err = w.broken.RoundTrip(r)
 	} else {

@@ -3,13 +3,14 @@ package rotate
 import (
 	"crypto/rand"
 	"regexp"
-	"strings"
 	"unicode/utf8"
 )
 
 // maxName is the length in bytes of the longest name that is created. The API
 // documents no limit; this is a common size of database columns.
 const maxName = 255
+
+const markerLetters = 10
 
 // marker has 50 random bits, enough to tell the at most 100 tokens of a user apart.
 var marker = regexp.MustCompile(` ?\[r-[A-Z2-7]{10}\]$`)
@@ -20,13 +21,21 @@ func BaseName(name string) string { return marker.ReplaceAllString(name, "") }
 
 // mark returns the name with a new marker, truncated if that makes it too long.
 func mark(name string) string {
-	suffix := " [r-" + rand.Text()[:10] + "]"
+	suffix := "[r-" + rand.Text()[:markerLetters] + "]"
+	if name = base(name); name == "" {
+		return suffix
+	}
+	return name + " " + suffix
+}
+
+// base returns what mark keeps of a name.
+func base(name string) string {
 	name = BaseName(name)
-	if cut := maxName - len(suffix); len(name) > cut {
+	if cut := maxName - len(" [r-]") - markerLetters; len(name) > cut {
 		for cut > 0 && !utf8.RuneStart(name[cut]) {
 			cut--
 		}
 		name = name[:cut]
 	}
-	return strings.TrimPrefix(name+suffix, " ")
+	return name
 }

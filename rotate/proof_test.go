@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -16,6 +17,9 @@ import (
 	"github.com/fastly-tokens/fastly/fastlytest"
 	"github.com/fastly-tokens/fastly/rotate"
 )
+
+// page is what a firewall sends.
+const page = "<html><title>Blocked</title></html>"
 
 // faults is every kind of fault that ends. A server that lies (it responds 4xx
 // and has done it, or 404 for what exists) is not among them.
@@ -37,6 +41,12 @@ var faults = []trouble{
 	{name: "garbage", fault: fastlytest.Fault{Kind: fastlytest.Garbage}},
 	{name: "endless", fault: fastlytest.Fault{Kind: fastlytest.Endless}},
 	{name: "redirect", fault: fastlytest.Fault{Kind: fastlytest.Redirect, Location: "https://example.com/"}},
+	{name: "page 401", fault: fastlytest.Fault{Kind: fastlytest.Status, Status: 401, Foreign: true, Body: page}},
+	{name: "page 403", fault: fastlytest.Fault{Kind: fastlytest.Status, Status: 403, Foreign: true, Body: page}},
+	{name: "page 403 after", fault: fastlytest.Fault{Kind: fastlytest.StatusAfter, Status: 403, Foreign: true, Body: page}},
+	{name: "page 404", fault: fastlytest.Fault{Kind: fastlytest.Status, Status: 404, Foreign: true, Body: "default backend - 404"}},
+	{name: "page 404 after", fault: fastlytest.Fault{Kind: fastlytest.StatusAfter, Status: 404, Foreign: true, Body: `{"message":"not found"}`}},
+	{name: "gateway 404", fault: fastlytest.Fault{Kind: fastlytest.Status, Status: 404, Foreign: true, Body: `{"title":"not found","status":404}`}},
 	{name: "delay", fault: fastlytest.Fault{Kind: fastlytest.Delay, Delay: time.Millisecond}},
 }
 
@@ -69,10 +79,15 @@ func effect(t *testing.T, w *world, op string, fault *fastlytest.Fault) string {
 	default:
 		require.Fail(t, "a rotation sends "+op)
 	}
-	refused := errors.Is(err, fastly.ErrUnauthorized) || errors.Is(err, fastly.ErrForbidden)
 	w.look()
-	return seen + fmt.Sprintf("error %t: refused %t, not found %t, invalid %t, unknown %t; %d tokens", err != nil, refused,
-		errors.Is(err, fastly.ErrNotFound), errors.Is(err, fastly.ErrInvalidArgument), errors.Is(err, fastly.ErrOutcomeUnknown), len(w.tokens))
+	seen += fmt.Sprintf("%d tokens, error %t", len(w.tokens), err != nil)
+	for _, sentinel := range []error{
+		fastly.ErrUnauthorized, fastly.ErrForbidden, fastly.ErrNotFound, fastly.ErrInvalidResponse, fastly.ErrInvalidArgument, fastly.ErrOutcomeUnknown,
+	} {
+		seen += fmt.Sprintf(", %t", errors.Is(err, sentinel))
+	}
+	response, ok := errors.AsType[*fastly.GenericTokenError](err)
+	return seen + fmt.Sprintf(", %t, %t", ok && response.StatusCode/100 == 4, ok && strings.Contains(response.Body, `"msg"`))
 }
 
 // classes returns, for each operation, a fault of each kind that a rotation can
@@ -129,14 +144,14 @@ type prover struct {
 }
 
 func newProver(t *testing.T, s setup) *prover {
-	return &prover{setup: s, api: newAPI(t), good: map[string]bool{}, reached: map[string]bool{}}
+	return &prover{setup: s, api: newAPI(t, fastlytest.WithLag(s.lag)), good: map[string]bool{}, reached: map[string]bool{}}
 }
 
 func (p *prover) run(t *testing.T, troubles []trouble) *sequence {
 	t.Helper()
 	if len(p.api.Tokens()) > 100 {
 		p.api.close()
-		p.api = newAPI(t)
+		p.api = newAPI(t, fastlytest.WithLag(p.lag))
 	}
 	p.n++
 	s := &sequence{troubles: troubles}
@@ -161,8 +176,8 @@ func (p *prover) follow(t *testing.T, w *world, s *sequence) error {
 			return err
 		}
 		if !errors.Is(err, errCrash) {
-			if err := w.untrue(result); err != nil {
-				return err
+			if untrue := w.untrue(result, err); untrue != nil {
+				return untrue
 			}
 		}
 		switch {
@@ -170,6 +185,8 @@ func (p *prover) follow(t *testing.T, w *world, s *sequence) error {
 			for _, end := range s.ends {
 				p.good[end.future] = p.good[end.future] || s.over(end.ops)
 			}
+			return nil
+		case err != nil && w.told(result):
 			return nil
 		case err == nil && result.State != rotate.StateHandedOver:
 			return errors.New("no error, and not rotated")
@@ -198,7 +215,7 @@ func (p *prover) extend(s *sequence, of func(op string) []trouble) (longer [][]t
 		}
 	}
 	for op := range to {
-		if !s.over(op) {
+		if !s.over(op) || repeats(s.ops, op) {
 			continue
 		}
 		for _, tr := range of(s.ops[op]) {
@@ -250,11 +267,13 @@ func TestRotationSurvivesEverySequenceOfTroubles(t *testing.T) {
 	requests := func(op string) []trouble { return distinct[op] }
 	all := func(faults func(op string) []trouble) func(op string) []trouble {
 		return func(op string) []trouble {
-			names := []string{crashBefore, crashAfter, canceled}
+			names := []string{crashBefore, crashAfter, canceled, anotherRun}
 			switch op {
 			case "save", "put":
 				names = append(names, failBefore, failAfter)
-			case "lock", "get", "unlock":
+			case "get":
+				names = []string{crashBefore, failBefore, anotherRun}
+			case "lock", "unlock":
 				names = []string{crashBefore, failBefore}
 			}
 			troubles := slices.Clone(faults(op))
@@ -282,7 +301,10 @@ func TestRotationSurvivesEverySequenceOfTroubles(t *testing.T) {
 			{name: "by itself, to a command", own: true, login: true},
 			{name: "with a grace period", get: true, login: true, grace: time.Hour},
 			{name: "by itself, with a grace period and no waiting", own: true, get: true, grace: time.Hour, noWait: true},
+			{name: "by another key, with lag", get: true, lag: time.Second},
+			{name: "by itself and a login, to a command, with lag", own: true, login: true, lag: time.Second},
 		} {
+			s.patience = 2 * time.Second
 			t.Run(s.name, func(t *testing.T) {
 				t.Parallel()
 				p := newProver(t, s)

@@ -21,16 +21,18 @@ const (
 	// StateUnchanged means that the old token is in use, and no other token was
 	// left behind. There is nothing to finish.
 	StateUnchanged
-	// StateCreating means that the old token works as before. Tokens with the
-	// name Result.Name may exist, and must be revoked.
+	// StateCreating means that no new token is in use, but perhaps Result.New. Other
+	// tokens with the name Result.Name may exist, and must be revoked.
 	StateCreating
-	// StateHanding means that the new token may have been handed over. Both
-	// tokens work.
+	// StateHanding means that the new token, or an earlier one with the name
+	// Result.Name, may have been handed over. They and the old token work.
 	StateHanding
 	// StateHandedOver means that the new token is in use. The old one must be
-	// revoked, at Result.RevokeAt or later.
+	// revoked, at Result.RevokeAt or later, unless only Result.Unknown is left to
+	// look for.
 	StateHandedOver
-	// StateDone means that the new token is in use, and all others are revoked.
+	// StateDone means that the new token is in use, and all others are revoked, as
+	// far as is known.
 	StateDone
 )
 
@@ -65,7 +67,7 @@ type Result struct {
 	// Old is the token to replace. Its ID is empty if it was not read.
 	Old fastly.TokenResponse
 	// New is the token that was, or may have been, handed over. Its ID is empty
-	// in the states before that.
+	// before that.
 	New fastly.TokenResponse
 	// Name is the name of all tokens that this rotation creates, with a marker of
 	// its own.
@@ -77,8 +79,13 @@ type Result struct {
 	Revoked []string
 	// Left holds the IDs of the tokens that a later run must revoke: the old one
 	// after the handover, and new ones that could not be revoked, as far as is
-	// known.
+	// known. None of them is in use by way of the handover.
 	Left []string
+	// Unknown reports whether a token with the name Name may exist that nobody
+	// holds: a create had no usable response, and its token was not found. A later
+	// run looks once more. One that has looked for the token of an earlier run in
+	// vain says so here, and begins anew.
+	Unknown bool
 }
 
 // Error is the error of a [Rotation.Run].
@@ -107,10 +114,16 @@ func (r *Result) sentence() string {
 		if left != "" {
 			left = ", such as " + left
 		}
-		return fmt.Sprintf("token %s works as before; tokens named %q may exist and must be revoked%s; run again to finish", r.Old.ID, r.Name, left)
+		if r.New.ID != "" {
+			return fmt.Sprintf("token %s may be in use; other tokens named %q may exist and must be revoked%s; run again to finish", r.New.ID, r.Name, left)
+		}
+		return fmt.Sprintf("no new token is in use; tokens named %q may exist and must be revoked%s; run again to finish", r.Name, left)
 	case StateHanding:
-		return fmt.Sprintf("token %s may have been handed over; it and token %s both work; run again to finish", r.New.ID, r.Old.ID)
+		return fmt.Sprintf("token %s may have been handed over; it, any other named %q, and token %s work; run again to finish", r.New.ID, r.Name, r.Old.ID)
 	case StateHandedOver:
+		if r.Unknown && left == "" {
+			return fmt.Sprintf("token %s is handed over, token %s is revoked; a token named %q may exist that nobody holds; run again to look for it", r.New.ID, r.Old.ID, r.Name)
+		}
 		when := ""
 		if r.RevokeAt.After(time.Now()) {
 			when = ", after " + r.RevokeAt.Format(time.RFC3339)
@@ -125,26 +138,33 @@ func (r *Result) sentence() string {
 
 // result returns the current state.
 func (x *run) result() Result {
+	rec := &x.record
 	r := Result{
-		State: x.State, Old: x.Old, New: x.New, Name: x.Name,
-		RevokeAt: x.RevokeAt, Revoked: slices.Clone(x.revoked),
+		State: rec.State, Old: rec.Old, New: rec.New, Name: rec.Name,
+		RevokeAt: rec.RevokeAt, Revoked: slices.Clone(x.clean.revoked), Unknown: x.unknown || x.clean.lost > 0,
 	}
-	if x.State != StateDone {
-		r.Left = slices.Clone(x.left)
-		for _, id := range x.Kept {
-			if !slices.Contains(r.Left, id) && !slices.Contains(r.Revoked, id) {
+	switch rec.State {
+	case StateCreating:
+		r.Left = x.clean.ids()
+		if n := len(rec.Kept); n > 0 {
+			r.New = fastly.TokenResponse{ID: rec.Kept[n-1], Name: rec.Name}
+		}
+	case StateHanding, StateHandedOver:
+		r.Left = x.clean.ids()
+		for _, id := range rec.Kept {
+			if rec.State == StateHandedOver && !slices.Contains(r.Left, id) && !slices.Contains(r.Revoked, id) {
 				r.Left = append(r.Left, id)
 			}
 		}
-	}
-	if x.State == StateHanding || x.State == StateHandedOver {
-		r.Left = append(r.Left, x.Old.ID)
+		if !rec.OldRevoked {
+			r.Left = append(r.Left, rec.Old.ID)
+		}
 	}
 	return r
 }
 
 func (x *run) log(ctx context.Context, message string, args ...any) {
-	if x.Logger != nil {
-		x.Logger.InfoContext(ctx, message, args...)
+	if x.r.Logger != nil {
+		x.r.Logger.InfoContext(ctx, message, args...)
 	}
 }

@@ -20,14 +20,20 @@ func TestErrorSaysWhatIsSoAndWhatToDo(t *testing.T) {
 	for want, result := range map[string]rotate.Result{
 		"rotate: bad luck; this run did nothing": {},
 		"rotate: bad luck; nothing has changed":  {State: rotate.StateUnchanged, Old: old},
-		`rotate: bad luck; token OLD works as before; tokens named "n [r-K3QZ7MPX2A]" may exist and must be revoked; run again to finish`: {
+		`rotate: bad luck; no new token is in use; tokens named "n [r-K3QZ7MPX2A]" may exist and must be revoked; run again to finish`: {
 			State: rotate.StateCreating, Old: old, Name: "n [r-K3QZ7MPX2A]",
 		},
-		`rotate: bad luck; token OLD works as before; tokens named "n" may exist and must be revoked, such as A, B; run again to finish`: {
+		`rotate: bad luck; no new token is in use; tokens named "n" may exist and must be revoked, such as A, B; run again to finish`: {
 			State: rotate.StateCreating, Old: old, Name: "n", Left: []string{"A", "B"},
 		},
-		"rotate: bad luck; token NEW may have been handed over; it and token OLD both work; run again to finish": {
-			State: rotate.StateHanding, Old: old, New: fresh, Left: []string{"OLD"},
+		`rotate: bad luck; token NEW may be in use; other tokens named "n" may exist and must be revoked; run again to finish`: {
+			State: rotate.StateCreating, Old: old, New: fresh, Name: "n",
+		},
+		`rotate: bad luck; token NEW is handed over, token OLD is revoked; a token named "n" may exist that nobody holds; run again to look for it`: {
+			State: rotate.StateHandedOver, Old: old, New: fresh, Name: "n", Unknown: true,
+		},
+		"rotate: bad luck; token NEW may have been handed over; it, any other named \"n\", and token OLD work; run again to finish": {
+			State: rotate.StateHanding, Name: "n", Old: old, New: fresh, Left: []string{"OLD"},
 		},
 		"rotate: bad luck; token NEW is handed over; still to be revoked: A, OLD; run again to finish": {
 			State: rotate.StateHandedOver, Old: old, New: fresh, Left: []string{"A", "OLD"},

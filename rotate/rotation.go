@@ -21,7 +21,7 @@ type Rotation struct {
 	// TokenID is the token to replace. Empty means Client's own.
 	TokenID string
 	// Lifetime is that of the new token. Zero means that of the old one, from
-	// its creation to its expiry, or no expiry.
+	// its creation to its expiry, to the minute, or no expiry.
 	Lifetime time.Duration
 
 	// Login returns the credentials of a create, of the same user as Client. It
@@ -31,10 +31,11 @@ type Rotation struct {
 	Login func(context.Context) (Login, error)
 	// Creator sends the creates. Nil means Client.
 	Creator *fastly.Client
-	// Connect returns a client that uses the new token, to check it. Its idle
-	// connections are closed at the end of the run. Nil means a client of
-	// fastly.DefaultBaseURL, which then gets the new token. Set it if Client has
-	// another base URL, as in tests, a proxy or another retry policy.
+	// Connect returns a client that uses a key, to check the new token and what
+	// the destination of the handover holds. Its idle connections are closed at
+	// the end of the run. Nil means Client.With(fastly.WithAPIKey(key)); Run then
+	// fails before a create if Client has a transport of its own that
+	// authenticates.
 	Connect func(key fastly.Secret) (*fastly.Client, error)
 
 	// Handover passes the new token to its user. See [WriteFile].
@@ -47,6 +48,11 @@ type Rotation struct {
 	// waiting for the end of the grace period. A later run revokes the old
 	// token: call Run again when Result.RevokeAt has passed.
 	NoWait bool
+
+	// Patience is how long a run looks, in all, for what the API may show with a
+	// delay: the token of a create that had no usable response, and a new token.
+	// Zero means 30 s.
+	Patience time.Duration
 
 	// Journal records the progress of the rotation, and prevents two runs at the
 	// same time. See [FileJournal].
@@ -64,6 +70,11 @@ type Login struct {
 	OTP func(context.Context) (fastly.Secret, error)
 }
 
+// Format implements [fmt.Formatter]: the user name alone, for every verb.
+func (l Login) Format(f fmt.State, _ rune) {
+	_, _ = fmt.Fprintf(f, "rotate.Login{Username:%q Password:%v}", l.Username, l.Password)
+}
+
 // Run performs one rotation, or finishes the one that the journal holds: call Run
 // with the same fields again until the state is StateDone or StateUnchanged. To
 // finish a rotation, TokenID may name the old token or the new one. It is an
@@ -79,7 +90,7 @@ type Login struct {
 // Run is safe for concurrent use; of runs with the same journal all but one
 // fail with [ErrLocked].
 func (r *Rotation) Run(ctx context.Context) (result Result, err error) {
-	x := &run{Rotation: r}
+	x := &run{r: r}
 	defer x.close()
 	defer func() {
 		result = x.result()
@@ -98,7 +109,8 @@ func (r *Rotation) Run(ctx context.Context) (result Result, err error) {
 	if err := x.load(text); err != nil {
 		return result, err
 	}
-	return result, x.start(ctx)
+	err = x.start(ctx)
+	return result, also(err, x.report)
 }
 
 func (r *Rotation) check(ctx context.Context) error {
@@ -112,8 +124,8 @@ func (r *Rotation) check(ctx context.Context) error {
 		missing = "a Handover"
 	case r.Journal == nil:
 		missing = "a Journal"
-	case r.Lifetime < 0 || r.Grace < 0:
-		missing = "a Lifetime and a Grace that are not negative"
+	case r.Lifetime < 0 || r.Grace < 0 || r.Patience < 0:
+		missing = "a Lifetime, a Grace and a Patience that are not negative"
 	default:
 		return nil
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/fastly-tokens/fastly"
@@ -14,32 +13,37 @@ import (
 
 // run is one run of a Rotation.
 type run struct {
-	*Rotation
-	record
-	cleaner
+	r      *Rotation
+	record record
+	clean  cleaner
 	// me is the token of Client. It is nil if the API rejected the key, with
 	// keyErr.
 	me        *fastly.TokenResponse
 	keyErr    error
-	connected []*fastly.Client // with keys of new tokens
-	renewed   bool             // this run has created New
-	confirmed bool             // the destination of the handover holds New, and New works
+	connected []*fastly.Client // of Connect, with keys of new tokens
+	oldGone   bool             // the API says that the old token does not exist
+	newSeen   bool             // the API has shown New to Client
+	renewed   bool             // this run has handed over New
+	before    fastly.Secret    // what the destination held before the create
+	unknown   bool             // the token of an earlier run's create was not found
+	report    error            // what the caller has to know although the run succeeds
 }
 
 // start reads the old token, or continues where an earlier run stopped.
 func (x *run) start(ctx context.Context) error {
-	me, err := x.Client.Tokens.GetTokenCurrent(ctx)
+	x.clean.patience = patience(cmp.Or(x.r.Patience, defaultPatience))
+	me, err := x.r.Client.Tokens.GetTokenCurrent(ctx)
 	switch {
 	case err == nil:
 		x.me = me
-	case x.State != StateUnchanged && rejected(err):
+	case x.record.State != StateUnchanged && isDead(err):
 		// An earlier run may have revoked the key, if it is the old token.
 		x.keyErr = err
 	default:
 		return err
 	}
 	x.use(nil)
-	if x.State == StateUnchanged {
+	if x.record.State == StateUnchanged {
 		return x.begin(ctx)
 	}
 	return x.resume(ctx)
@@ -48,17 +52,31 @@ func (x *run) start(ctx context.Context) error {
 // begin starts a rotation, with an empty journal.
 func (x *run) begin(ctx context.Context) error {
 	old := x.me
-	if x.TokenID != "" && x.TokenID != old.ID {
+	if x.r.TokenID != "" && x.r.TokenID != old.ID {
 		var err error
-		switch old, err = x.Client.Tokens.GetToken(ctx, x.TokenID); {
-		case errors.Is(err, fastly.ErrNotFound):
+		old, err = x.r.Client.Tokens.GetToken(ctx, x.r.TokenID)
+		if errors.Is(err, fastly.ErrNotFound) {
 			return fmt.Errorf("%w; a finished rotation may have revoked it", err)
-		case err != nil:
+		}
+		if err != nil {
 			return err
 		}
 	}
-	x.Old = *old
+	x.record.Old = *old
+	if err := x.checkOld(); err != nil {
+		return err
+	}
+	x.record = record{Old: *old, Own: old.ID == x.me.ID, Name: mark(old.Name), State: StateUnchanged}
+	x.clean.name, x.clean.owner = x.record.Name, *old
+	return x.renew(ctx)
+}
+
+// checkOld returns an error if a rotation of the old token could not be finished.
+func (x *run) checkOld() error {
+	old := &x.record.Old
 	switch {
+	case old.UserID == "":
+		return fmt.Errorf("token %s belongs to an account and to no user, as automation tokens do: what would replace it is a token of a user", old.ID)
 	case old.UserID != x.me.UserID:
 		return fmt.Errorf("token %s belongs to another user than the key: only that user can create its replacement", old.ID)
 	case len(old.Scopes) == 0:
@@ -66,153 +84,162 @@ func (x *run) begin(ctx context.Context) error {
 	case !mayClean(x.me.Scopes):
 		return fmt.Errorf("the key has no global scope: it could not revoke token %s", old.ID)
 	}
-	if _, err := x.expiry(); err != nil {
-		return err
-	}
-	if err := x.checkDestination(ctx); err != nil {
-		return fmt.Errorf("the destination of the handover: %w", err)
-	}
-	x.record = record{Old: *old, Own: old.ID == x.me.ID, Name: mark(old.Name), State: StateUnchanged}
-	x.name = x.Name
-	return x.renew(ctx)
-}
-
-// checkDestination finds an unusable destination before a token is created.
-func (x *run) checkDestination(ctx context.Context) error {
-	if x.Handover.Get != nil {
-		if _, err := x.Handover.Get(ctx); err != nil {
-			return err
-		}
-	}
-	if x.Handover.check == nil {
-		return nil
-	}
-	note, err := x.Handover.check()
-	if note != "" {
-		x.log(ctx, "the new file is not as the old one", "note", note)
-	}
+	_, err := x.lifetime()
 	return err
 }
 
 // resume continues a rotation that the journal holds.
 func (x *run) resume(ctx context.Context) error {
-	x.name = x.Name
-	if err := x.checkSame(); err != nil {
+	x.log(ctx, "continuing a rotation", "state", x.record.State, "token", x.record.Old.ID)
+	there, err := x.look(ctx, true)
+	if err != nil {
 		return err
 	}
-	x.log(ctx, "continuing a rotation", "state", x.State, "token", x.Old.ID)
-	switch x.State {
-	case StateHandedOver:
-		return x.finish(ctx)
-	case StateCreating:
-		x.lost = 1
-	case StateHanding:
-		if x.Handover.Get == nil {
-			x.Kept = append(x.Kept, x.New.ID)
-			break
-		}
-		key, err := x.held(ctx)
-		if err != nil {
+	if err := x.checkRecord(ctx); err != nil {
+		return err
+	}
+	switch {
+	case x.isAnother(there) && !x.record.OldRevoked:
+		if err := x.adopt(ctx, there); err != nil {
 			return err
 		}
-		if key != "" {
-			// It may not be on disk yet.
-			token := &fastly.TokenCreatedResponse{TokenResponse: x.New, AccessToken: key}
-			if err := x.Handover.Put(ctx, token); err != nil {
-				return err
-			}
-			return x.handedOver(ctx)
+		return x.finish(ctx)
+	case x.record.State == StateHandedOver:
+		return x.finish(ctx)
+	case x.record.State == StateHanding && x.isNew(there):
+		// It may not be on disk yet.
+		token := &fastly.TokenCreatedResponse{TokenResponse: x.record.New, AccessToken: there.key}
+		if err := x.r.Handover.Put(ctx, token); err != nil {
+			return err
 		}
-		x.left = append(x.left, x.New.ID)
+		return x.handedOver(ctx)
 	}
 	if x.keyErr != nil {
 		return x.keyErr
 	}
-	x.State, x.New, x.keep = StateCreating, fastly.TokenResponse{}, x.Kept
-	if err := x.sweep(ctx, looks); err != nil {
+	if x.r.Handover.Get == nil {
+		x.record.keepNew()
+	} else {
+		x.clean.add(stray{id: x.record.New.ID, seen: true})
+		x.record.New = fastly.TokenResponse{}
+	}
+	x.record.State, x.clean.keep, x.clean.onlyLook = StateCreating, x.record.Kept, x.oldGone
+	if err := x.settle(ctx); err != nil {
 		return err
 	}
 	return x.renew(ctx)
 }
 
-// checkSame returns an error if the journal is about another rotation.
-func (x *run) checkSame() error {
-	id := x.TokenID
-	if id == "" && x.me != nil {
-		id = x.me.ID
+// settle cleans up after creates of earlier runs. What they have lost and what
+// does not show up now either is reported and no longer looked for.
+func (x *run) settle(ctx context.Context) error {
+	err := x.clean.settle(ctx)
+	if err == nil && x.clean.lost > 0 {
+		if err := ctx.Err(); err != nil {
+			return err // there was no time to look
+		}
+		x.log(ctx, "a token whose create had no usable response was not found", "name", x.record.Name)
+		x.unknown, x.clean.lost = true, 0
 	}
-	known := append([]string{x.Old.ID, x.New.ID}, x.Kept...)
-	switch {
-	case id == "" && x.Own: // the key is rejected, as the old token would be
-	case !slices.Contains(known, id):
-		return fmt.Errorf("the journal holds an unfinished rotation of token %s: finish that one first, or use another journal", x.Old.ID)
-	case x.me != nil && x.me.UserID != x.Old.UserID:
-		return fmt.Errorf("token %s belongs to another user than the key", x.Old.ID)
-	}
-	return nil
+	return err
 }
 
 // renew creates a token, checks it and hands it over.
 func (x *run) renew(ctx context.Context) error {
-	var login Login
-	if x.Login != nil {
-		var err error
-		if login, err = x.Login(ctx); err != nil {
-			return x.giveUp(ctx, fmt.Errorf("the login: %w", err))
-		}
-	}
-	expires, err := x.expiry()
+	created, lifetime, err := x.create(ctx)
 	if err != nil {
 		return x.giveUp(ctx, err)
 	}
-	x.State, x.New, x.RevokeAt, x.keep = StateCreating, fastly.TokenResponse{}, time.Time{}, x.Kept
-	if err := x.save(ctx); err != nil {
-		return x.giveUp(ctx, err)
-	}
-	created, err := x.create(ctx, cmp.Or(x.Creator, x.Client), &fastly.CreateTokenRequest{
-		Name: x.Name, Scopes: x.Old.Scopes, Services: x.Old.Services, ExpiresAt: expires,
-		Username: login.Username, Password: login.Password, OTPFunc: login.OTP,
-	})
-	if err != nil {
-		return x.giveUp(ctx, err)
-	}
-	x.New = created.TokenResponse
-	x.otherUser = x.New.UserID != "" && x.New.UserID != x.Old.UserID
-	x.log(ctx, "created a token", "token", x.New.ID, "name", x.Name)
-	if err := x.checkNew(ctx, created.AccessToken, expires); err != nil {
+	x.record.New = created.TokenResponse
+	x.log(ctx, "created a token", "token", created.ID, "name", x.record.Name)
+	if err := x.checkNew(ctx, created, lifetime); err != nil {
 		return x.undo(ctx, err)
 	}
-	x.log(ctx, "the new token works", "token", x.New.ID)
-	if err := ctx.Err(); err != nil {
+	x.log(ctx, "the new token works", "token", created.ID)
+	if err := x.prepareHandover(ctx, created.AccessToken); err != nil {
 		return x.undo(ctx, err)
 	}
-	x.State = StateHanding
-	if err := x.save(ctx); err != nil {
-		return x.undo(ctx, err)
-	}
-	switch err := x.Handover.Put(ctx, created); {
+	switch err := x.r.Handover.Put(ctx, created); {
 	case errors.Is(err, ErrMaybeHandedOver):
 		return err
 	case err != nil:
 		return x.undo(ctx, fmt.Errorf("the handover: %w", err))
 	}
-	if x.Handover.Get != nil {
-		switch key, err := x.Handover.Get(ctx); {
-		case err != nil:
-			return fmt.Errorf("the destination of the handover: %w", err)
-		case key != created.AccessToken:
+	if x.r.Handover.Get != nil {
+		key, err := x.get(ctx)
+		if err != nil {
+			return err
+		}
+		if key != created.AccessToken {
 			return errors.New("the destination of the handover does not hold the token that was put there")
 		}
 	}
-	x.renewed, x.confirmed = true, true
+	x.renewed = true
 	return x.handedOver(ctx)
+}
+
+// create creates a token like the old one.
+func (x *run) create(ctx context.Context) (created *fastly.TokenCreatedResponse, lifetime time.Duration, err error) {
+	if x.oldGone {
+		return nil, 0, x.errOldGone(ctx)
+	}
+	if err := x.checkDestination(ctx); err != nil {
+		return nil, 0, err
+	}
+	if x.r.Connect == nil { // fail now rather than with a token in hand
+		if _, err := x.connect("made-up"); err != nil {
+			return nil, 0, fmt.Errorf("Connect is needed for a client like this one: %w", err)
+		}
+	}
+	var login Login
+	if x.r.Login != nil {
+		if login, err = x.r.Login(ctx); err != nil {
+			return nil, 0, fmt.Errorf("the login: %w", err)
+		}
+	}
+	if lifetime, err = x.lifetime(); err != nil {
+		return nil, 0, err
+	}
+	request := &fastly.CreateTokenRequest{
+		Name: x.record.Name, Scopes: x.record.Old.Scopes, Services: x.record.Old.Services, Lifetime: lifetime,
+		Username: login.Username, Password: login.Password, OTPFunc: login.OTP,
+	}
+	x.record.State, x.record.New, x.record.RevokeAt, x.clean.keep = StateCreating, fastly.TokenResponse{}, time.Time{}, x.record.Kept
+	created, err = x.clean.create(ctx, cmp.Or(x.r.Creator, x.r.Client), request, func() error { return x.save(ctx) })
+	return created, lifetime, err
+}
+
+// prepareHandover records that New may be in use from now on, and makes sure that
+// no other run has rotated the old token meanwhile.
+func (x *run) prepareHandover(ctx context.Context, key fastly.Secret) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	x.record.State, x.record.Fingerprint = StateHanding, fingerprint(key)
+	if err := x.save(ctx); err != nil {
+		return err
+	}
+	if err := x.readOld(ctx); err != nil {
+		return err
+	}
+	if x.oldGone {
+		return x.errOldGone(ctx)
+	}
+	if x.r.Handover.Get == nil {
+		return nil
+	}
+	key, err := x.get(ctx)
+	if err == nil && key != x.before {
+		err = fmt.Errorf("the destination of the handover has changed since this run began: another run may have rotated token %s", x.record.Old.ID)
+	}
+	return err
 }
 
 // undo revokes New, which nobody holds.
 func (x *run) undo(ctx context.Context, cause error) error {
-	x.left = append(x.left, x.New.ID)
-	cause = also(cause, x.sweep(ctx, looks))
-	x.New, x.confirmed, x.otherUser = fastly.TokenResponse{}, false, false
+	x.clean.add(stray{id: x.record.New.ID, seen: x.newSeen})
+	cause = also(cause, x.clean.settle(ctx))
+	x.record.New, x.record.Fingerprint = fastly.TokenResponse{}, ""
 	x.use(nil)
 	return x.giveUp(ctx, cause)
 }
@@ -220,62 +247,126 @@ func (x *run) undo(ctx context.Context, cause error) error {
 // giveUp ends a rotation before the handover, and forgets it if no token of it is
 // left.
 func (x *run) giveUp(ctx context.Context, cause error) error {
-	if x.clean() && len(x.Kept) == 0 {
-		x.State = StateUnchanged
+	if x.clean.clean() && len(x.record.Kept) == 0 {
+		x.record.State = StateUnchanged
 	} else {
-		x.State = StateCreating
+		x.record.State = StateCreating
 	}
 	return also(cause, x.save(ctx))
 }
 
 // handedOver records that New is in use.
 func (x *run) handedOver(ctx context.Context) error {
-	x.State, x.RevokeAt = StateHandedOver, time.Now().Add(x.Grace).UTC().Round(0)
-	x.log(ctx, "handed over the new token", "token", x.New.ID)
+	x.record.State, x.record.RevokeAt = StateHandedOver, time.Now().Add(x.r.Grace).UTC().Round(0)
+	x.log(ctx, "handed over the new token", "token", x.record.New.ID)
 	if err := x.save(ctx); err != nil {
 		return err
 	}
 	return x.finish(ctx)
 }
 
-// finish revokes the tokens that New replaces, after the grace period.
+// finish revokes the tokens that New replaces, after the grace period. It looks at
+// the destination before each revoke.
 func (x *run) finish(ctx context.Context) error {
-	for wait := time.Until(x.RevokeAt); wait > 0; wait = time.Until(x.RevokeAt) {
-		if x.NoWait {
+	for wait := time.Until(x.record.RevokeAt); wait > 0; wait = time.Until(x.record.RevokeAt) {
+		if x.r.NoWait {
 			return nil
 		}
-		x.confirmed = false
-		x.log(ctx, "waiting for the end of the grace period", "until", x.RevokeAt)
+		x.log(ctx, "waiting for the end of the grace period", "until", x.record.RevokeAt)
 		if err := clock.Sleep(ctx, wait); err != nil {
 			return err
 		}
 	}
-	if !x.confirmed {
-		inUse, err := x.confirm(ctx)
+	// The old token last: it may be the key that revokes the others.
+	for _, revoke := range []func(context.Context) error{x.revokeStrays, x.revokeOld} {
+		inUse, err := x.inUse(ctx)
 		if err != nil {
 			return err
 		}
 		if !inUse {
-			if x.keyErr != nil || x.renewed {
-				return also(fmt.Errorf("token %s is no longer at the destination of the handover, or does not work", x.New.ID), x.keyErr)
-			}
-			x.log(ctx, "the new token is no longer in use: replacing it", "token", x.New.ID)
-			x.Kept = append(x.Kept, x.New.ID)
-			return x.renew(ctx)
+			return x.replaceNew(ctx)
+		}
+		if err := revoke(ctx); err != nil {
+			return err
 		}
 	}
-	// The old token last: it may be the key that revokes the others.
-	x.keep = []string{x.New.ID}
-	if err := x.sweep(ctx, looks); err != nil {
-		return err
+	if x.clean.lost > 0 {
+		return also(x.clean.unknown(), x.save(ctx))
 	}
-	if err := repeat(ctx, looks, func() (bool, error) {
-		err := x.revoke(ctx, x.Old.ID)
-		return err != nil, err
-	}); err != nil {
-		return err
-	}
-	x.log(ctx, "revoked the old token", "token", x.Old.ID)
-	x.State = StateDone
+	x.record.State = StateDone
 	return x.save(ctx)
+}
+
+// replaceNew begins again, as New is not in use.
+func (x *run) replaceNew(ctx context.Context) error {
+	if x.renewed || x.keyErr != nil {
+		return also(fmt.Errorf("token %s is no longer at the destination of the handover, or does not work", x.record.New.ID), x.keyErr)
+	}
+	x.log(ctx, "the new token is no longer in use: replacing it", "token", x.record.New.ID)
+	x.record.keepNew()
+	return x.renew(ctx)
+}
+
+// revokeStrays revokes all tokens of this rotation but New.
+func (x *run) revokeStrays(ctx context.Context) error {
+	x.clean.keep, x.clean.onlyLook = []string{x.record.New.ID}, false
+	for _, id := range x.record.Kept {
+		x.clean.add(stray{id: id, seen: true})
+	}
+	if x.renewed { // a later run looks once more
+		return x.clean.settle(ctx)
+	}
+	return x.settle(ctx)
+}
+
+// revokeOld revokes the old token.
+func (x *run) revokeOld(ctx context.Context) error {
+	id := x.record.Old.ID
+	if x.record.OldRevoked {
+		return nil
+	}
+	old := stray{id: id, seen: true}
+	done := false
+	err := x.clean.patience.repeat(ctx, func() (end bool, err error) {
+		done, err = x.clean.revoke(ctx, &old)
+		return err == nil || isRefused(err), err
+	})
+	if err != nil {
+		return err
+	}
+	x.clean.revoked = append(x.clean.revoked, id)
+	x.record.OldRevoked = true
+	x.log(ctx, "the old token is revoked", "token", id)
+	if done {
+		return nil
+	}
+	x.warn(ctx, fmt.Errorf("token %s was gone: unless this rotation has revoked it before, another one has rotated it; token %s is in use here%s", id, x.record.New.ID, x.others(ctx)))
+	return nil
+}
+
+// warn makes Run return err although it goes on, and logs it, in case of a crash.
+func (x *run) warn(ctx context.Context, err error) {
+	x.report = also(x.report, err)
+	x.log(ctx, "another run may interfere", "error", err)
+}
+
+// errOldGone says that another run has been faster.
+func (x *run) errOldGone(ctx context.Context) error {
+	return fmt.Errorf("token %s no longer exists: another run may have rotated it%s", x.record.Old.ID, x.others(ctx))
+}
+
+// others names the tokens that other rotations may have made of the old one.
+func (x *run) others(ctx context.Context) (text string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
+	defer cancel()
+	tokens, err := x.clean.list(ctx)
+	for _, t := range tokens {
+		if t.ID != x.record.Old.ID && x.isLikeOld(&t) {
+			text += "; token " + t.ID + " is like it, and may be in use elsewhere"
+		}
+	}
+	if err != nil {
+		text += "; others could not be listed"
+	}
+	return text
 }

@@ -20,7 +20,9 @@ import (
 // trouble is what goes wrong with an operation: a request, or a call of the
 // journal or the handover.
 type trouble struct {
-	op    int // the nth of a world, from 0
+	op    int    // the nth of a world, from 0
+	on    string // or the nth of this name, from 1
+	nth   int
 	name  string
 	fault fastlytest.Fault // of a request, unless name is one of those below
 }
@@ -31,6 +33,7 @@ const (
 	failBefore  = "fail before"  // an error, nothing done
 	failAfter   = "fail after"   // an error, although it was done
 	canceled    = "cancel"       // the context ends before the operation
+	anotherRun  = "another run"  // of another machine, from its beginning to its end, before the operation
 )
 
 func (t trouble) String() string { return fmt.Sprintf("%d: %s", t.op, t.name) }
@@ -45,6 +48,8 @@ type setup struct {
 	login  bool
 	grace  time.Duration
 	noWait bool
+	// patience is that of the rotation, and lag that of the API.
+	patience, lag time.Duration
 }
 
 // world is a user with a token to rotate, the place where that token is used,
@@ -64,6 +69,12 @@ type world struct {
 	// always says to look at the world before each operation, too.
 	always    bool
 	violation error
+	raced     bool // another run has begun
+}
+
+// at returns the trouble at the nth operation of a name.
+func at(op string, nth int, name string, fault fastlytest.Fault) trouble {
+	return trouble{on: op, nth: nth, name: name, fault: fault}
 }
 
 func newWorld(a *api, s setup, troubles []trouble) *world {
@@ -90,6 +101,7 @@ func newWorld(a *api, s setup, troubles []trouble) *world {
 			w.after = func(*http.Request) { panic(errCrash) }
 		case canceled:
 			w.cancel()
+		case anotherRun:
 		default:
 			a.Inject(tr.fault)
 			return true
@@ -110,8 +122,14 @@ func operation(r *http.Request) string {
 
 // next counts an operation and returns its trouble.
 func (w *world) next(op string) (tr trouble) {
+	nth := 1
+	for _, earlier := range w.ops {
+		if earlier == op {
+			nth++
+		}
+	}
 	for _, t := range w.troubles {
-		if t.op == len(w.ops) {
+		if t.on == "" && t.op == len(w.ops) || t.on == op && t.nth == nth {
 			tr = t
 		}
 	}
@@ -120,7 +138,35 @@ func (w *world) next(op string) (tr trouble) {
 		w.violation = w.broken()
 	}
 	w.ops = append(w.ops, op)
+	if tr.name == anotherRun {
+		w.race()
+	}
 	return tr
+}
+
+// race rotates the token from another machine, which has a journal of its own.
+func (w *world) race() {
+	w.raced = true
+	before, after := w.before, w.after
+	w.before, w.after = nil, nil
+	defer func() { w.before, w.after = before, after }()
+	admin, err := w.connect(w.admin.AccessToken)
+	if err != nil {
+		panic(err)
+	}
+	r := &rotate.Rotation{
+		Client: admin, TokenID: w.old.ID, Connect: w.connect, Journal: rotate.MemoryJournal(), Patience: w.patience,
+		Handover: rotate.Handover{Put: func(_ context.Context, token *fastly.TokenCreatedResponse) error {
+			w.place = token.AccessToken
+			return nil
+		}},
+	}
+	if w.get {
+		r.Handover.Get = func(context.Context) (fastly.Secret, error) { return w.place, nil }
+	}
+	result, err := r.Run(context.Background())
+	fmt.Fprintf(&w.log, "    another run = %v: %v\n", result.State, err)
+	w.look()
 }
 
 // do is an operation that is no request.
@@ -192,7 +238,7 @@ func (w *world) recovering(run func() (rotate.Result, error)) (result rotate.Res
 func (w *world) rotation(t *testing.T) *rotate.Rotation {
 	r := &rotate.Rotation{
 		Client: w.client(t, w.admin.AccessToken), TokenID: w.old.ID, Connect: w.connect,
-		Handover: rotate.Handover{Put: w.put}, Grace: w.grace, NoWait: w.noWait, Journal: w,
+		Handover: rotate.Handover{Put: w.put}, Grace: w.grace, NoWait: w.noWait, Journal: w, Patience: w.patience,
 		Logger: slog.New(slog.NewTextHandler(&w.log, nil)),
 	}
 	if w.get {
@@ -250,18 +296,44 @@ func (w *world) broken() error {
 		}
 	}
 	for _, t := range w.tokens {
-		if !slices.Equal(t.Scopes, w.old.Scopes) || !slices.Equal(t.Services, w.old.Services) || t.ExpiresAt.After(w.now().Add(lifetime)) {
+		if !slices.Equal(t.Scopes, w.old.Scopes) || !slices.Equal(t.Services, w.old.Services) || t.ExpiresAt.After(t.CreatedAt.Add(lifetime+time.Second)) {
 			return fmt.Errorf("token %s is wider than the old one", t.ID)
 		}
 	}
 	return nil
 }
 
-// untrue says what is wrong with a result, nil if nothing is.
-func (w *world) untrue(r rotate.Result) error {
+// told reports whether all that another run has made of the world is told: if it
+// was too late to see it before the handover, a token stays that an error names.
+func (w *world) told(r rotate.Result) bool {
+	text := w.log.String() // and errors
+	if !w.raced || !strings.Contains(text, "another one has rotated it") && !strings.Contains(text, "another run may have") {
+		return false
+	}
+	if strings.Contains(text, "others could not be listed") {
+		return true
+	}
 	for _, t := range w.tokens {
-		known := t.ID == w.old.ID || t.ID == r.New.ID || slices.Contains(r.Left, t.ID)
-		if r.State != rotate.StateUnknown && !known && (t.Name != r.Name || r.State != rotate.StateCreating) {
+		if w.lag > 0 && t.CreatedAt.Add(w.lag).After(w.now()) {
+			continue // nobody can name it yet
+		}
+		named := t.Name == r.Name && strings.Contains(text, r.Name)
+		if t.AccessToken != w.place && !named && !strings.Contains(text, "token "+t.ID+" is") {
+			return false
+		}
+	}
+	return true
+}
+
+// untrue says what is wrong with a result, nil if nothing is.
+func (w *world) untrue(r rotate.Result, err error) error {
+	if w.raced && !(r.State == rotate.StateDone && err == nil) {
+		return nil // it may not know yet
+	}
+	for _, t := range w.tokens {
+		known := t.ID == w.old.ID || t.ID == r.New.ID || slices.Contains(r.Left, t.ID) || w.raced && t.AccessToken == w.place
+		named := t.Name == r.Name && (r.State == rotate.StateCreating || r.State == rotate.StateHanding || r.Unknown)
+		if r.State != rotate.StateUnknown && !known && !named {
 			return fmt.Errorf("token %s works, and %v does not say so", t.ID, r.State)
 		}
 	}
@@ -293,6 +365,8 @@ func (w *world) future() string {
 		New         struct{ ID string }
 		Kept        []string
 		Own         bool
+		Lost        int
+		OldRevoked  bool      `json:"old_revoked"`
 		RevokeAt    time.Time `json:"revoke_at"`
 	}
 	if len(w.record) > 0 {
@@ -300,7 +374,15 @@ func (w *world) future() string {
 			panic(err)
 		}
 	}
-	text := fmt.Sprintf("%s %t %t %d", r.State, r.Own, r.RevokeAt.After(time.Now()), len(r.Kept))
+	text := fmt.Sprintf("%t %s %t %t %t %d %d", w.raced, r.State, r.Own, r.OldRevoked, r.RevokeAt.After(time.Now()), len(r.Kept), r.Lost)
+	for _, t := range w.Tokens() {
+		if w.lag > 0 && t.UserID == w.user.ID && t.CreatedAt.Add(w.lag).After(w.now()) {
+			text += fmt.Sprintf("; new %t %t", t.Name == r.Name, t.DeletedAt.IsZero())
+		}
+		if w.lag > 0 && t.UserID == w.user.ID && !t.DeletedAt.IsZero() && t.DeletedAt.Add(w.lag).After(w.now()) {
+			text += fmt.Sprintf("; gone %t", t.Name == r.Name)
+		}
+	}
 	for _, t := range w.tokens {
 		text += fmt.Sprintf("; %t %t %t %t %t", t.ID == w.old.ID, t.Name == r.Name, t.ID == r.New.ID,
 			slices.Contains(r.Kept, t.ID), t.AccessToken == w.place)

@@ -238,7 +238,6 @@ func TestCreateOfUnknownOutcomeLeavesOneToken(t *testing.T) {
 		"response cut in the ID":     {Kind: fastlytest.CutMiddle, Keep: 3},
 		"response cut in the middle": {Kind: fastlytest.CutMiddle},
 		"bad gateway":                {Kind: fastlytest.StatusAfter, Status: 502},
-		"a page of a captive portal": {Kind: fastlytest.Garbage},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -251,6 +250,16 @@ func TestCreateOfUnknownOutcomeLeavesOneToken(t *testing.T) {
 			s.assertRevoked()
 		})
 	}
+}
+
+func TestPasswordIsSentOnceToACaptivePortal(t *testing.T) {
+	t.Parallel()
+	s := newExecSite(t)
+	s.Inject(fastlytest.Fault{Kind: fastlytest.Garbage, Method: http.MethodPost, Path: "/tokens"})
+	o := s.run("exec", "--", "true")
+	assert.Equal(t, exitFailed, o.code, o.err)
+	assert.Len(t, s.made(), 1)
+	s.assertRevoked()
 }
 
 func TestExecByKeyNeedsSudo(t *testing.T) {

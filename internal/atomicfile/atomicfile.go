@@ -283,6 +283,11 @@ func discard(f *os.File) error {
 	return os.Remove(f.Name())
 }
 
+// ErrLocked is matched by an error of [Lock] if another process has the lock.
+var ErrLocked = errors.New("another process has locked it")
+
+func lockedError(path string) error { return fmt.Errorf("%s: %w", path, ErrLocked) }
+
 // also joins errors in one line.
 func also(err, more error) error {
 	switch {

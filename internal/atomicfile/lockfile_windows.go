@@ -1,16 +1,13 @@
-package rotate
+package atomicfile
 
 import (
 	"errors"
 	"syscall"
 )
 
-// errSharing is ERROR_SHARING_VIOLATION: another handle has exclusive access.
-const errSharing = syscall.Errno(32)
-
-// lockFile creates the file at path and opens it for exclusive access, until
+// Lock creates the file at path and opens it for exclusive access, until
 // unlock or the end of the process.
-func lockFile(path string) (unlock func() error, err error) {
+func Lock(path string) (unlock func() error, err error) {
 	name, err := syscall.UTF16PtrFromString(path)
 	if err != nil {
 		return nil, err
@@ -18,8 +15,8 @@ func lockFile(path string) (unlock func() error, err error) {
 	const noSharing = 0
 	handle, err := syscall.CreateFile(name, syscall.GENERIC_READ|syscall.GENERIC_WRITE, noSharing, nil,
 		syscall.OPEN_ALWAYS, syscall.FILE_ATTRIBUTE_NORMAL, 0)
-	if errors.Is(err, errSharing) {
-		return nil, ErrLocked
+	if errors.Is(err, errSharingViolation) {
+		return nil, lockedError(path)
 	}
 	if err != nil {
 		return nil, err
