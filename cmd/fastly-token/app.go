@@ -169,31 +169,29 @@ func (a *app) finish(ctx context.Context, cmd *cobra.Command, err error) int {
 	var output *outputError
 	var usage *usageError
 	isUsage := errors.As(err, &usage) || !a.started
+	text, code := explain(err), exitFailed
 	switch {
 	case errors.As(err, &left):
-		a.say("%s", explain(err))
-		return exitLookInto
+		code = exitLookInto
 	case errors.As(err, &output) && errors.Is(output, syscall.EPIPE): // nobody reads the output
 		return exitFailed
 	case wasInterrupted:
-		text := interrupted.Error()
+		code = interrupted.code()
+		said := interrupted.Error()
 		if errors.As(err, new(*rotate.Error)) { // which says how far it got
-			text += ": " + explain(err)
+			said += ": " + text
 		}
-		a.say("%s", text)
-		return interrupted.code()
+		text = said
 	case errors.Is(cmd.Context().Err(), context.DeadlineExceeded):
-		a.say("--timeout %v is over: %s", a.timeout, explain(err))
-		return exitFailed
+		text = fmt.Sprintf("--timeout %v is over: %s", a.timeout, text)
 	case isUsage && (usage == nil || !usage.complete):
-		a.say("%s; see %s --help", explain(err), cmd.CommandPath())
-		return exitUsage
+		text += "; see " + cmd.CommandPath() + " --help"
+		code = exitUsage
 	case isUsage, errors.Is(err, fastly.ErrInvalidArgument):
-		a.say("%s", explain(err))
-		return exitUsage
+		code = exitUsage
 	}
-	a.say("%s", explain(err))
-	return exitFailed
+	a.say("%s", text)
+	return code
 }
 
 // exitError ends the program without a message.
@@ -203,34 +201,31 @@ func (c exitError) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
 
 // usageError is a mistake in how the program was called.
 type usageError struct {
-	err      error
+	error
 	complete bool // the text says what to do
 }
 
-func (e *usageError) Error() string { return e.err.Error() }
-func (e *usageError) Unwrap() error { return e.err }
+func (e *usageError) Unwrap() error { return e.error }
 
 func usagef(format string, args ...any) error {
-	return &usageError{err: fmt.Errorf(format, args...)}
+	return &usageError{error: fmt.Errorf(format, args...)}
 }
 
 // completef is usagef for a text that says what to do.
 func completef(format string, args ...any) error {
-	return &usageError{err: fmt.Errorf(format, args...), complete: true}
+	return &usageError{fmt.Errorf(format, args...), true}
 }
 
 // leftError means that something exists that needs looking into.
-type leftError struct{ err error }
+type leftError struct{ error }
 
-func (e *leftError) Error() string { return e.err.Error() }
-func (e *leftError) Unwrap() error { return e.err }
+func (e *leftError) Unwrap() error { return e.error }
 
 // outputError means that stdout can't be written. A connection to the API breaks with the same
 // errors.
-type outputError struct{ err error }
+type outputError struct{ error }
 
-func (e *outputError) Error() string { return e.err.Error() }
-func (e *outputError) Unwrap() error { return e.err }
+func (e *outputError) Unwrap() error { return e.error }
 
 // interruption is the cause of the context's end after a signal.
 type interruption struct{ sig os.Signal }
@@ -243,10 +238,7 @@ func (i interruption) Error() string {
 }
 
 func (i interruption) code() int {
-	if number, ok := i.sig.(syscall.Signal); ok {
-		return exitSignaled + int(number)
-	}
-	return exitFailed
+	return exitSignaled + int(i.sig.(syscall.Signal)) // as all of them are
 }
 
 // explain returns the text of err in one line, and which flags or commands help.

@@ -3,13 +3,14 @@ package main
 import (
 	"context"
 	"errors"
-	"os"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/fastly-tokens/fastly"
+	"github.com/fastly-tokens/fastly/internal/atomicfile"
+	"github.com/fastly-tokens/fastly/internal/terminal"
 )
 
 // audit is one run of the command.
@@ -92,7 +93,7 @@ func (au *audit) run(ctx context.Context) (err error) {
 		return au.writeMetrics(tokens)
 	}
 	if off := au.clockOffset(); off != 0 {
-		au.say("the clock of this machine is %s from the API's, which counts here", count(off.Abs()))
+		au.say("the clock of this machine is %s from the API's, which counts here", terminal.Duration(off.Abs()))
 	}
 	rules := au.rules
 	if partial != nil {
@@ -131,11 +132,14 @@ func (au *audit) checkFlags() error {
 			return usagef("--ignore: %q is none of %s", kind, strings.Join(kinds, ", "))
 		}
 	}
+	if au.out != "" { // a link or a device is not replaced
+		if _, err := (atomicfile.Disk{}).Check(au.out); err != nil {
+			return usagef("--out: %w", err)
+		}
+	}
 	switch {
 	case au.out != "" && !au.format.metrics:
 		return usagef("--out is for --metrics")
-	case au.out != "" && !isReplaceable(au.out):
-		return usagef("--out: %q is not a regular file", au.out)
 	case au.yes && !au.revoke:
 		return usagef("--yes is for --revoke-unused")
 	case au.revoke && slices.Contains(au.rules.ignored, unused):
@@ -222,11 +226,4 @@ func (au *audit) confirm(ctx context.Context, doomed []finding) (bool, error) {
 		return false, nil
 	}
 	return strings.EqualFold(strings.TrimSpace(typed), "yes"), err
-}
-
-// isReplaceable reports whether there is a regular file at path, or nothing: a link or a device
-// would be replaced by a file.
-func isReplaceable(path string) bool {
-	info, err := os.Lstat(path)
-	return err != nil || info.Mode().IsRegular()
 }

@@ -8,6 +8,11 @@ import (
 	"time"
 
 	prettytext "github.com/jedib0t/go-pretty/v6/text"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/expfmt"
+
+	"github.com/fastly-tokens/fastly"
+	"github.com/fastly-tokens/fastly/internal/terminal"
 )
 
 // printTable prints the report for a person. An exclamation mark, and color on a terminal, shows
@@ -74,7 +79,7 @@ func (au *audit) printCSV(rep report) error {
 			date(f.CreatedAt), date(f.ExpiresAt), date(f.LastUsedAt), f.IP, f.UserAgent, strings.Join(f.Findings, " "),
 		}
 		for i := range row {
-			row[i] = csvCell(row[i])
+			row[i] = terminal.EscapeCell(row[i])
 		}
 		rows = append(rows, row)
 	}
@@ -90,13 +95,47 @@ func date(t time.Time) string {
 	return stamp(t)
 }
 
-// csvCell makes text from the network safe for spreadsheets and terminals. A spreadsheet evaluates
-// what begins like a formula, even in quotes, unless an apostrophe comes first
-// (https://owasp.org/www-community/attacks/CSV_Injection).
-func csvCell(s string) string {
-	s = escape(s)
-	if strings.IndexAny(strings.TrimLeft(s, " "), "=+-@＝＋－＠") == 0 {
-		return "'" + s
+// writeMetrics writes the tokens for Prometheus. Timestamps stay right when the job that writes
+// them dies.
+func (au *audit) writeMetrics(tokens []fastly.TokenResponse) error {
+	registry := prometheus.NewRegistry()
+	gauge := func(name, help string, labels ...string) *prometheus.GaugeVec {
+		g := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, append([]string{"id", "name", "user"}, labels...))
+		registry.MustRegister(g)
+		return g
 	}
-	return s
+	info := gauge("fastly_token_info", "A token, with its scope and its services.", "scope", "services")
+	created := gauge("fastly_token_created_timestamp_seconds", "When the token was created.")
+	expires := gauge("fastly_token_expires_timestamp_seconds", "When the token expires; absent if it never does.")
+	lastUsed := gauge("fastly_token_last_used_timestamp_seconds", "When the token was last used; absent if it never was.")
+	for i := range tokens {
+		t := &tokens[i]
+		if !t.DeletedAt.IsZero() {
+			continue
+		}
+		labels := []string{escape(t.ID), escape(t.Name), escape(t.UserID)}
+		set := func(g *prometheus.GaugeVec, at time.Time) {
+			if !at.IsZero() {
+				g.WithLabelValues(labels...).Set(float64(at.Unix()))
+			}
+		}
+		info.WithLabelValues(append(labels, escape(t.Scopes.String()), escape(servicesOf(t, " ")))...).Set(1)
+		set(created, t.CreatedAt)
+		set(expires, t.ExpiresAt)
+		set(lastUsed, t.LastUsedAt)
+	}
+	if au.out != "" {
+		return prometheus.WriteToTextfile(au.out, registry)
+	}
+	families, err := registry.Gather()
+	if err != nil {
+		return err
+	}
+	var b strings.Builder
+	for _, family := range families {
+		if _, err := expfmt.MetricFamilyToText(&b, family); err != nil {
+			return err
+		}
+	}
+	return au.print(b.String())
 }

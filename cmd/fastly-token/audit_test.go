@@ -269,15 +269,3 @@ func TestDurationsAreInDaysOrHours(t *testing.T) {
 		assert.ErrorContains(t, new(duration).Set(text), "too long: at most 36500d", text)
 	}
 }
-
-func TestDistancesAreInTheLargestUnit(t *testing.T) {
-	t.Parallel()
-	now := time.Now()
-	for d, want := range map[time.Duration]string{
-		0: "now", time.Second: "in 1s", -89 * time.Second: "89s ago", -2 * time.Hour: "2h ago",
-		8 * day: "in 8d", -423 * day: "14mo ago", 800 * day: "in 2y",
-	} {
-		assert.Equal(t, want, until(now.Add(d), now))
-	}
-	assert.Equal(t, "never", until(time.Time{}, now))
-}

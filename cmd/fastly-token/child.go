@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/fastly-tokens/fastly"
+	"github.com/fastly-tokens/fastly/internal/secretfile"
 	"github.com/fastly-tokens/fastly/rotate"
 )
 
@@ -79,7 +80,7 @@ func (a *app) fileHoldsSecret(path string, files []string, l *login) bool {
 	if !info.Mode().IsRegular() {
 		return false
 	}
-	text, err := readFile(path)
+	text, err := secretfile.Read(path)
 	return err == nil && a.holdsSecret(text, l)
 }
 

@@ -64,11 +64,6 @@ func (a *app) clientOf(key fastly.Secret) (*fastly.Client, error) {
 	return a.newClient("the new token", fastly.WithAPIKey(key.Reveal()))
 }
 
-// loginClient returns a client without credentials, for creates by login.
-func (a *app) loginClient() (*fastly.Client, error) {
-	return a.newClient("the client", fastly.WithoutAuthentication())
-}
-
 // newClient returns a client. Its error names what is wrong: the base URL, or the credentials,
 // which are called what.
 func (a *app) newClient(what string, auth fastly.Option) (*fastly.Client, error) {

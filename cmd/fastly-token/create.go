@@ -56,7 +56,7 @@ error says which name to look for.`,
 		if err != nil {
 			return err
 		}
-		client, err := a.loginClient()
+		client, err := a.newClient("the login", fastly.WithoutAuthentication()) // it authenticates itself
 		if l.byKey {
 			client, err = a.client()
 		}
@@ -100,7 +100,7 @@ func (d *destination) check(a *app) error {
 		d.note, err = atomicfile.Disk{}.Check(d.out)
 	}
 	if err != nil {
-		return &usageError{err: fmt.Errorf("--out: %w", err)}
+		return usagef("--out: %w", err)
 	}
 	return nil
 }

@@ -39,16 +39,12 @@ one. (This keeps a key from leaking by accident. It does not stop a malicious co
 the same user can read each other's memory.)
 
 Before the command starts, the new token is tried. If GITHUB_ACTIONS is "true", a line on standard
-error makes the job's log mask it.
-
-The token is revoked however the command ends. Signals are passed on to the command: SIGINT,
+error makes the job's log mask it. The token is revoked however the command ends. Signals are passed on to the command: SIGINT,
 SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH, SIGTSTP and SIGCONT. A terminal sends it
 Ctrl-C directly, so the first one is not passed on. If all else fails, after a SIGKILL for example,
 the token expires by itself after --ttl.
 
-The exit code is that of the command, 128 and the signal's number if a signal ended it, 126 if it
-can't be executed and 127 if there is no such command. If the token can't be revoked, it is 3
-instead of 0.`,
+The exit code is that of the command; if the token can't be revoked, 3 instead of 0.`,
 		Example: `  fastly-token exec --service SU1Z0isxPaozGVKXdv0eY -- ./purge.sh
   fastly-token exec --env FASTLY_API_KEY -- terraform apply`,
 		Args: cobra.ArbitraryArgs,

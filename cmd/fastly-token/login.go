@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"os"
 	"strings"
 	"time"
@@ -15,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/fastly-tokens/fastly"
+	"github.com/fastly-tokens/fastly/internal/secretfile"
 )
 
 // login is the login of a command: its flags, and what was read.
@@ -154,18 +153,15 @@ func (l *login) makeCode(ctx context.Context, a *app, path string) (fastly.Secre
 	return fastly.Secret(code), nil
 }
 
-// maxSecret bounds a password, a code or a user name.
-const maxSecret = 4 << 10
-
 // readSecret reads a secret from a file, without a line break at its end, or from a line of
 // standard input.
 func (a *app) readSecret(ctx context.Context, path, what string) (fastly.Secret, error) {
 	// A pipe, named or not, may have nothing to read yet.
 	text, err := await(ctx, func() (string, error) {
 		if path == "-" {
-			return readLine(a.stdin)
+			return secretfile.ReadLine(a.stdin)
 		}
-		return readFile(path)
+		return secretfile.Read(path)
 	})
 	switch {
 	case err != nil:
@@ -176,22 +172,6 @@ func (a *app) readSecret(ctx context.Context, path, what string) (fastly.Secret,
 		return "", completef("%s: %s has more than one line", what, inputName(path))
 	}
 	return fastly.Secret(text), nil
-}
-
-func readFile(path string) (string, error) {
-	f, err := os.Open(path) // #nosec G304 -- the user says where
-	if pathError, ok := errors.AsType[*fs.PathError](err); ok {
-		// The path may be the secret itself, by mistake, and is not shown.
-		return "", fmt.Errorf("its file can't be opened: %w", pathError.Err)
-	}
-	content, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
-	if err := errors.Join(err, f.Close()); err != nil {
-		return "", err
-	}
-	if len(content) > maxSecret {
-		return "", fmt.Errorf("%q is longer than %d bytes", path, maxSecret)
-	}
-	return strings.TrimSuffix(strings.TrimSuffix(string(content), "\n"), "\r"), nil
 }
 
 // isRegular reports whether a file can be read again; standard input can't.

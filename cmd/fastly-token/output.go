@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	prettytext "github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
@@ -93,4 +94,135 @@ func (a *app) describe(t *fastly.TokenResponse) string {
 	l.add("IP", escape(t.IP))
 	l.add("User agent", escape(t.UserAgent))
 	return fields(l.columns, l.cells, a.width(), a.styles())
+}
+
+// column is a column of a table.
+type column struct {
+	title string
+	min   int // the least width that its cells may be cut to; 0: they are not cut
+}
+
+// cell is a text and its color; nil is plain.
+type cell struct {
+	text  string
+	paint prettytext.Colors
+}
+
+// row is a row of a table. Where the group changes, a line with the new one comes first.
+type row struct {
+	cells []cell
+	group string
+}
+
+const gap = 2 // columns between columns
+
+// columnsOf returns how many columns a terminal needs for the text.
+func columnsOf(text string) int { return prettytext.StringWidthWithoutEscSequences(text) }
+
+// table formats rows, at most width wide; 0 means no limit. If not even the narrowest cells fit
+// side by side, each row becomes a block.
+func table(columns []column, rows []row, width int, st styles) string {
+	header, widths := make([]cell, len(columns)), make([]int, len(columns))
+	for i, c := range columns {
+		header[i], widths[i] = cell{c.title, st.bold}, columnsOf(c.title)
+		for _, r := range rows {
+			widths[i] = max(widths[i], columnsOf(r.cells[i].text))
+		}
+	}
+	side := width == 0 || shrink(columns, widths, width)
+	var b strings.Builder
+	line := func(cells []cell) {
+		var text string
+		for i, c := range cells {
+			c.text = prettytext.Snip(c.text, widths[i], "…")
+			text += c.paint.Sprint(c.text) + strings.Repeat(" ", widths[i]-columnsOf(c.text)+gap)
+		}
+		b.WriteString(strings.TrimRight(text, " ") + "\n")
+	}
+	if side {
+		line(header)
+	}
+	group := ""
+	for i, r := range rows {
+		if !side && i > 0 {
+			b.WriteByte('\n')
+		}
+		if r.group != group {
+			group = r.group
+			b.WriteString(st.dim.Sprint(fit(group, width)) + "\n")
+		}
+		if side {
+			line(r.cells)
+		} else {
+			b.WriteString(fields(columns, r.cells, width, st))
+		}
+	}
+	return b.String()
+}
+
+// shrink makes columns narrower, the widest first, until all of them fit. It returns false if they
+// don't.
+func shrink(columns []column, widths []int, width int) bool {
+	excess := gap*(len(columns)-1) - width
+	for _, w := range widths {
+		excess += w
+	}
+	for ; excess > 0; excess-- {
+		widest := -1
+		for i, c := range columns {
+			canShrink := c.min > 0 && widths[i] > max(c.min, columnsOf(c.title))
+			if canShrink && (widest < 0 || widths[i] > widths[widest]) {
+				widest = i
+			}
+		}
+		if widest < 0 {
+			return false
+		}
+		widths[widest]--
+	}
+	return true
+}
+
+// fields formats one row with a line for each cell, or more if a cell has several lines or does not
+// fit.
+func fields(columns []column, cells []cell, width int, st styles) string {
+	titles := 0
+	for _, c := range columns {
+		titles = max(titles, columnsOf(c.title))
+	}
+	var b strings.Builder
+	for i, c := range columns {
+		text, title := cells[i].text, c.title
+		if width > 0 {
+			text = breakLines(text, max(width-titles-gap, 8))
+		}
+		for line := range strings.SplitSeq(text, "\n") {
+			line = st.bold.Sprint(title) + strings.Repeat(" ", titles-columnsOf(title)+gap) + cells[i].paint.Sprint(line)
+			b.WriteString(strings.TrimRight(line, " ") + "\n")
+			title = ""
+		}
+	}
+	return b.String()
+}
+
+// breakLines breaks lines that are wider than room.
+func breakLines(text string, room int) string {
+	var lines []string
+	for line := range strings.SplitSeq(text, "\n") {
+		for columnsOf(line) > room {
+			head := prettytext.Trim(line, room)
+			lines = append(lines, head)
+			line = line[len(head):]
+		}
+		lines = append(lines, line)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// fit cuts text to the width; 0 means no limit.
+func fit(text string, width int) string {
+	if width == 0 {
+		return text
+	}
+	return prettytext.Snip(text, width, "…")
 }

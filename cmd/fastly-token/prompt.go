@@ -3,12 +3,13 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"strings"
 
 	"golang.org/x/term"
+
+	"github.com/fastly-tokens/fastly/internal/secretfile"
 )
 
 // terminal returns the descriptor of stdin if that is a terminal.
@@ -45,7 +46,7 @@ func (a *app) ask(ctx context.Context, prompt string, echo bool) (string, error)
 		defer restore()
 	}
 	text, err := await(ctx, func() (string, error) {
-		line := make([]byte, maxSecret) // a terminal gives one line, or what there is at Ctrl-D
+		line := make([]byte, secretfile.Max) // a terminal gives one line, or what there is at Ctrl-D
 		n, err := a.stdin.Read(line)
 		return string(line[:n]), err
 	})
@@ -79,22 +80,3 @@ func await(ctx context.Context, read func() (string, error)) (string, error) {
 }
 
 var errNothingTyped = errors.New("nothing was typed")
-
-// readLine reads a line and nothing after it: the rest may be for somebody else.
-func readLine(r io.Reader) (string, error) {
-	var line []byte
-	buf := make([]byte, 1)
-	for {
-		n, err := r.Read(buf)
-		switch {
-		case n == 1 && buf[0] == '\n', err == io.EOF && len(line) > 0:
-			return strings.TrimSuffix(string(line), "\r"), nil
-		case n == 1 && len(line) == maxSecret:
-			return "", fmt.Errorf("the line is longer than %d bytes", maxSecret)
-		case n == 1:
-			line = append(line, buf[0])
-		case err != nil:
-			return "", err
-		}
-	}
-}

@@ -1,12 +1,15 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/fastly-tokens/fastly/internal/terminal"
 )
 
 const about = `Fastly-token shows, creates, audits, rotates and revokes the API tokens of a Fastly
@@ -39,7 +42,8 @@ Exit codes:
   127  there is no such command
   130  interrupted (128 and the number of the signal)
 
-exec and serve end with the exit code of their command, if it ran.`
+exec and serve end with the exit code of their command, or 128 and the number of the signal that
+ended it.`
 
 // root returns the program's command, with all others below it.
 func (a *app) root() *cobra.Command {
@@ -54,7 +58,6 @@ func (a *app) root() *cobra.Command {
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 
 		SuggestionsMinimumDistance: 2,
-		CompletionOptions:          cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)
@@ -68,9 +71,10 @@ func (a *app) root() *cobra.Command {
 	root.AddCommand(
 		a.whoamiCommand(), a.listCommand(), a.getCommand(),
 		a.createCommand(), a.revokeCommand(), a.auditCommand(),
-		a.rotateCommand(), a.execCommand(), a.serveCommand(), a.completionCommand(),
+		a.rotateCommand(), a.execCommand(), a.serveCommand(),
 	)
 	root.SetHelpCommand(helpCommand(root))
+	a.tidyCompletion(root)
 	for _, cmd := range root.Commands() {
 		cmd.ValidArgsFunction = completeArgument
 		completeFlags(cmd, cmd.Flags())
@@ -103,55 +107,30 @@ func completeFlags(cmd *cobra.Command, fs *pflag.FlagSet) {
 // completeArgument offers files for the words of a command, but not for an ID.
 func completeArgument(cmd *cobra.Command, args []string, word string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	switch {
-	case cmd.Name() == "completion" && len(args) == 0:
-		return shells, cobra.ShellCompDirectiveNoFileComp
 	case cmd.Name() == "exec", len(args) > 0 && (cmd.Name() == "rotate" || cmd.Name() == "serve"):
 		return nil, cobra.ShellCompDirectiveDefault
 	}
 	return cobra.NoFileCompletions(cmd, args, word)
 }
 
-var shells = []string{"bash", "zsh", "fish", "powershell"}
-
-func (a *app) completionCommand() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "completion (bash | zsh | fish | powershell)",
-		Short: "Print a script that completes commands in a shell",
-		Long: `Prints a script that makes a shell complete commands and flags.
-
-That for bash needs the package bash-completion, which most systems have or offer. That for zsh
-needs "autoload -U compinit; compinit" before it.`,
-		Example: `  source <(fastly-token completion bash)
-  fastly-token completion fish | source`,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return fmt.Errorf("want the name of one shell, and not %d arguments", len(args))
-			}
-			return nil
-		},
+// tidyCompletion shortens the help of cobra's command, which has lines that fit no terminal, makes
+// it reject the names of other shells, and its script for bash say what is missing.
+func (a *app) tidyCompletion(root *cobra.Command) {
+	root.InitDefaultCompletionCmd()
+	completion, _, _ := root.Find([]string{"completion"}) // it is there
+	completion.Long = "Prints a script that makes a shell complete commands and flags. That for bash needs the package bash-completion."
+	completion.Args, completion.RunE = noCommand, root.RunE
+	for _, shell := range completion.Commands() {
+		shell.Long = ""
 	}
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		root := cmd.Root()
-		switch args[0] {
-		case "bash":
-			if err := a.print(needsBashCompletion); err != nil {
-				return err
-			}
-			return root.GenBashCompletionV2(a.stdout, true)
-		case "zsh":
-			return root.GenZshCompletion(a.stdout)
-		case "fish":
-			return root.GenFishCompletion(a.stdout, true)
-		case "powershell":
-			return root.GenPowerShellCompletionWithDesc(a.stdout)
-		}
-		return usagef("%q is none of %s", args[0], strings.Join(shells, ", "))
+	bash := completion.Commands()[0]
+	bash.Long = "Prints a script for bash, which needs the package bash-completion:\n\n  source <(fastly-token completion bash)"
+	generate := bash.RunE
+	bash.RunE = func(cmd *cobra.Command, args []string) error {
+		return errors.Join(a.print(needsBashCompletion), generate(cmd, args))
 	}
-	return a.prepared(needs{}, cmd)
 }
 
-// needsBashCompletion says what is missing, where the script of cobra would say so at each press of
-// the key.
 const needsBashCompletion = `if ! declare -F _get_comp_words_by_ref >/dev/null; then
     echo "fastly-token: completion in bash needs the package bash-completion" >&2
 fi
@@ -164,4 +143,57 @@ func version() string {
 		return "devel"
 	}
 	return info.Main.Version
+}
+
+// helpWidth is the width that help has at most, and where there is no terminal.
+const helpWidth = 80
+
+func helpCommand(root *cobra.Command) *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "Show the help of a command",
+		Args:  cobra.ArbitraryArgs,
+		RunE: func(_ *cobra.Command, words []string) error {
+			cmd, rest, err := root.Find(words)
+			if err != nil || len(rest) > 0 {
+				return noCommand(root, words)
+			}
+			cmd.InitDefaultHelpFlag() // as when it is executed
+			cmd.InitDefaultVersionFlag()
+			return cmd.Help()
+		},
+	}
+}
+
+// help returns the help of a command, at most width wide; 0 means no limit.
+func help(cmd *cobra.Command, width int) string {
+	if width == 0 || width > helpWidth {
+		width = helpWidth
+	}
+	var b strings.Builder
+	text := cmd.Long
+	if text == "" {
+		text = cmd.Short + "."
+	}
+	usage := cmd.UseLine()
+	if !cmd.HasParent() {
+		usage = cmd.Name() + " COMMAND"
+	}
+	b.WriteString(terminal.Wrap(text, width) + "\n\nUsage:\n" + terminal.Wrap("  "+usage, width) + "\n")
+	if cmd.Example != "" {
+		b.WriteString("\nExamples:\n" + terminal.WrapCommands(cmd.Example, width))
+	}
+	if cmd.HasAvailableSubCommands() {
+		var list strings.Builder
+		for _, sub := range cmd.Commands() {
+			fmt.Fprintf(&list, "  %-12s%s\n", sub.Name(), sub.Short)
+		}
+		b.WriteString("\nCommands:\n" + terminal.Wrap(list.String(), width))
+	}
+	b.WriteString("\nFlags:\n" + terminal.Wrap(cmd.LocalFlags().FlagUsages(), width) + "\n")
+	more := `Use "fastly-token help" for the exit codes and the flags of every command.`
+	if !cmd.HasParent() {
+		more = `Use "fastly-token help COMMAND" for more about a command.`
+	}
+	return b.String() + terminal.Wrap(more, width) + "\n"
 }

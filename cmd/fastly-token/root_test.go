@@ -29,7 +29,7 @@ func TestHelpFitsATerminal(t *testing.T) {
 		if width == 0 {
 			width = 80
 		}
-		for _, name := range []string{"", "whoami", "list", "get", "create", "revoke", "audit", "rotate", "exec", "serve", "completion", "help"} {
+		for _, name := range []string{"", "whoami", "list", "get", "create", "revoke", "audit", "rotate", "exec", "serve", "completion", "completion bash", "completion zsh", "help"} {
 			o := s.run(append([]string{"help"}, strings.Fields(name)...)...)
 			assert.Equal(t, 0, o.code)
 			assert.Equal(t, o.out, s.run(append(strings.Fields(name), "--help")...).out)
@@ -50,8 +50,7 @@ func TestUnknownCommandsAreNotTakenForHelp(t *testing.T) {
 		"help nope":      `there is no command "nope"; see fastly-token --help`,
 		"help revok":     `there is no command "revok"; did you mean revoke?`,
 		"help list nope": `"list"`,
-		"completion tsh": `"tsh" is none of bash, zsh, fish, powershell`,
-		"completion":     "want the name of one shell",
+		"completion tsh": `there is no command "tsh"`,
 	} {
 		o := s.run(strings.Fields(args)...)
 		assert.Equal(t, exitUsage, o.code, args)
@@ -70,7 +69,9 @@ func TestVersionAndCompletion(t *testing.T) {
 		assert.Equal(t, 0, o.code)
 		assert.Contains(t, o.out, "fastly-token")
 	}
-	assert.Contains(t, s.run("help", "completion").out, "bash needs the package bash-completion")
+	for _, words := range []string{"help completion", "completion bash --help", "completion --help"} {
+		assert.Contains(t, s.run(strings.Fields(words)...).out, "the package bash-completion")
+	}
 	assert.Contains(t, s.run("__complete", "create", "--scope", "").out, "purge_all\n")
 	assert.Contains(t, s.run("__complete", "aud").out, "audit\t")
 	assert.Contains(t, s.run("__complete", "completion", "").out, "bash\n")

@@ -208,7 +208,7 @@ func rotationError(err error) error {
 	}
 	switch state := failed.Result.State; {
 	case state == rotate.StateUnchanged, errors.Is(err, rotate.ErrLocked),
-		state == rotate.StateHandedOver && errors.Is(err, context.Canceled):
+		state == rotate.StateHandedOver && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)):
 		return err
 	}
 	return &leftError{err}
@@ -234,7 +234,7 @@ func (r *rotation) check() (err error) {
 	if len(r.command) > 0 {
 		// Find a mistyped command before a token is created.
 		if _, err := exec.LookPath(r.command[0]); err != nil {
-			return &usageError{err: err}
+			return usagef("%w", err)
 		}
 	}
 	if r.out != "" {

@@ -76,35 +76,7 @@ func stamp(t time.Time) string {
 	return t.UTC().Format(time.RFC3339)
 }
 
-// until returns how far away t is: "in 8d", "2h ago". The zero time is "never".
-func until(t, now time.Time) string {
-	d := t.Sub(now)
-	switch {
-	case t.IsZero():
-		return "never"
-	case d > 0:
-		return "in " + count(d)
-	case d > -time.Second:
-		return "now"
-	}
-	return count(-d) + " ago"
-}
-
-// count returns a duration in its largest unit, rounded.
-func count(d time.Duration) string {
-	for _, unit := range []struct {
-		name       string
-		size, from time.Duration
-	}{
-		{"y", 365 * day, 700 * day}, {"mo", 30 * day, 90 * day}, {"d", day, 36 * time.Hour},
-		{"h", time.Hour, 90 * time.Minute}, {"m", time.Minute, 90 * time.Second},
-	} {
-		if d >= unit.from {
-			return strconv.Itoa(int(d.Round(unit.size)/unit.size)) + unit.name
-		}
-	}
-	return strconv.Itoa(int(d.Round(time.Second)/time.Second)) + "s"
-}
+func until(t, now time.Time) string { return terminal.Until(t, now) }
 
 // duration is a flag: whole numbers with units, as in "30d", "36h" or "1h30m".
 type duration time.Duration

@@ -51,3 +51,14 @@ func EscapeJSON(text string) string {
 	}
 	return b.String()
 }
+
+// EscapeCell is Escape for a cell of a CSV file. A spreadsheet evaluates what begins like a formula,
+// even in quotes, unless an apostrophe comes first
+// (https://owasp.org/www-community/attacks/CSV_Injection).
+func EscapeCell(s string) string {
+	s = Escape(s)
+	if strings.IndexAny(strings.TrimLeft(s, " "), "=+-@＝＋－＠") == 0 {
+		return "'" + s
+	}
+	return s
+}

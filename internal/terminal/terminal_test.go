@@ -23,6 +23,15 @@ func TestEscapeShowsWhatATerminalWouldInterpret(t *testing.T) {
 	}
 }
 
+func TestEscapeCellLeavesNoFormula(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		"plain": "plain", "": "", "=1+1": "'=1+1", "  @x": "'  @x", "-1": "'-1", "＝x": "'＝x", "a=b": "a=b", "\t=1": `\t=1`,
+	} {
+		assert.Equal(t, want, terminal.EscapeCell(in))
+	}
+}
+
 func TestEscapeJSONKeepsItsValue(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]string{

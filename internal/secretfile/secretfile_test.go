@@ -1,0 +1,51 @@
+package secretfile_test
+
+import (
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/fastly-tokens/fastly/internal/secretfile"
+)
+
+func TestReadLeavesOutOneLineBreak(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "secret")
+	for content, want := range map[string]string{"x": "x", "x\n": "x", "x\r\n": "x", " x \n\n": " x \n", "": ""} {
+		require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
+		got, err := secretfile.Read(path)
+		require.NoError(t, err)
+		assert.Equal(t, want, got)
+	}
+	require.NoError(t, os.WriteFile(path, make([]byte, secretfile.Max+1), 0o600))
+	_, err := secretfile.Read(path)
+	assert.ErrorContains(t, err, "is longer than 4096 bytes")
+}
+
+func TestReadDoesNotShowAPathThatMayBeTheSecret(t *testing.T) {
+	t.Parallel()
+	_, err := secretfile.Read("hunter22")
+	require.ErrorIs(t, err, fs.ErrNotExist)
+	assert.NotContains(t, err.Error(), "hunter22")
+}
+
+func TestReadLineReadsNothingAfterIt(t *testing.T) {
+	t.Parallel()
+	r := strings.NewReader("one\r\ntwo")
+	line, err := secretfile.ReadLine(r)
+	require.NoError(t, err)
+	assert.Equal(t, "one", line)
+	line, err = secretfile.ReadLine(r)
+	require.NoError(t, err)
+	assert.Equal(t, "two", line, "the last one needs no end")
+	_, err = secretfile.ReadLine(r)
+	require.ErrorIs(t, err, io.EOF)
+	_, err = secretfile.ReadLine(strings.NewReader(strings.Repeat("x", secretfile.Max+1)))
+	assert.ErrorContains(t, err, "the line is longer")
+}
