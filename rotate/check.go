@@ -126,144 +126,6 @@ func (x *run) checkRecord(ctx context.Context) error {
 	return nil
 }
 
-// checkDestination finds an unusable destination before a token is created.
-func (x *run) checkDestination(ctx context.Context) error {
-	there, err := x.look(ctx, false)
-	if err != nil && !isKnown(err) {
-		return err
-	}
-	if x.isAnother(there) {
-		return fmt.Errorf("the destination of the handover holds token %s, which another run may have put there in place of token %s", there.token.ID, x.record.Old.ID)
-	}
-	x.before = there.key
-	if x.r.Handover.check == nil {
-		return nil
-	}
-	note, err := x.r.Handover.check()
-	if err != nil {
-		return fmt.Errorf("the destination of the handover: %w", err)
-	}
-	if note != "" {
-		x.log(ctx, "the new file is not as the old one", "note", note)
-	}
-	return nil
-}
-
-// held is what the destination of the handover holds.
-type held struct {
-	key    fastly.Secret
-	client *fastly.Client
-	token  *fastly.TokenResponse // nil if the key does not work
-}
-
-// get returns the key at the destination of the handover.
-func (x *run) get(ctx context.Context) (fastly.Secret, error) {
-	key, err := x.r.Handover.Get(ctx)
-	if err != nil {
-		err = fmt.Errorf("the destination of the handover: %w", err)
-	}
-	return key, err
-}
-
-// look looks at the destination of the handover. If wait is set, it waits for a key
-// that may be new. The error of a key that works and may not read itself matches
-// isKnown, unless it is New's.
-func (x *run) look(ctx context.Context, wait bool) (there held, err error) {
-	if x.r.Handover.Get == nil {
-		return held{}, nil
-	}
-	if there.key, err = x.get(ctx); err != nil || there.key == "" {
-		return there, err
-	}
-	there.client, err = x.connect(there.key)
-	if errors.Is(err, fastly.ErrInvalidArgument) {
-		return there, nil // it is not a key
-	}
-	if err != nil {
-		return there, err
-	}
-	err = x.clean.patience.repeat(ctx, func() (done bool, err error) {
-		there.token, err = there.client.Tokens.GetTokenCurrent(ctx)
-		return !wait || !isDead(err), err
-	})
-	switch isNew := fingerprint(there.key) == x.record.Fingerprint; {
-	case isDead(err) && isNew && x.keyErr == nil:
-		// The one in use is not replaced because of a 401 alone.
-		t, readErr := x.read(ctx, x.record.New.ID)
-		if isGone(readErr) || readErr == nil && t.Expired(time.Now()) {
-			return there, nil
-		}
-		return there, also(err, readErr)
-	case isDead(err):
-		return there, nil
-	case isKnown(err) && isNew:
-		there.token, err = &x.record.New, nil
-	case err != nil:
-		return there, fmt.Errorf("the token at the destination of the handover: %w", err)
-	}
-	if x.isNew(there) || x.isAnother(there) {
-		x.use(there.client)
-	}
-	return there, nil
-}
-
-// isNew reports whether New is at the destination and works.
-func (x *run) isNew(there held) bool {
-	return there.token != nil && there.token.ID == x.record.New.ID
-}
-
-// isAnother reports whether the destination holds what another rotation of the old
-// token may have put there.
-func (x *run) isAnother(there held) bool {
-	return there.token != nil && there.token.ID != x.record.Old.ID && x.isLikeOld(there.token)
-}
-
-// isLikeOld reports whether a token may be what another rotation has made of the
-// old one.
-func (x *run) isLikeOld(t *fastly.TokenResponse) bool {
-	return t.ID != x.record.New.ID && t.Name != x.record.Name &&
-		BaseName(t.Name) == BaseName(x.record.Name) && difference(t, &x.record.Old, 0) == ""
-}
-
-// adopt makes the token at the destination, which another run has put there, the
-// new one.
-func (x *run) adopt(ctx context.Context, there held) error {
-	r := &x.record
-	x.warn(ctx, fmt.Errorf("another run may have rotated token %s: the destination of the handover holds token %s, which this one did not create", r.Old.ID, there.token.ID))
-	r.keepNew()
-	r.New, r.Fingerprint = *there.token, fingerprint(there.key)
-	if r.State != StateHandedOver {
-		r.State, r.RevokeAt = StateHandedOver, time.Now().Add(x.r.Grace).UTC().Round(0)
-	}
-	return x.save(ctx)
-}
-
-// inUse reports whether New is in use, as far as that can be seen, and works.
-func (x *run) inUse(ctx context.Context) (bool, error) {
-	if x.record.OldRevoked {
-		return true, nil // what has become of it since is no matter of this rotation
-	}
-	if x.r.Handover.Get == nil {
-		t, err := x.read(ctx, x.record.New.ID)
-		if isGone(err) {
-			return false, nil
-		}
-		return err == nil && !t.Expired(time.Now()), err
-	}
-	there, err := x.look(ctx, true)
-	switch {
-	case err != nil:
-		return false, err
-	case x.isAnother(there):
-		return true, x.adopt(ctx, there)
-	case x.isNew(there):
-		return true, nil
-	case there.token != nil && there.token.ID != x.record.Old.ID && there.token.Name != x.record.Name:
-		return false, fmt.Errorf("the destination of the handover holds token %s instead of token %s", there.token.ID, x.record.New.ID)
-	}
-	return false, nil
-}
-
 // checkNew checks that New works and has the rights of the old token.
 func (x *run) checkNew(ctx context.Context, created *fastly.TokenCreatedResponse, lifetime time.Duration) error {
 	x.newSeen = false
@@ -281,30 +143,36 @@ func (x *run) checkNew(ctx context.Context, created *fastly.TokenCreatedResponse
 		t, err = client.Tokens.GetTokenCurrent(ctx)
 		return !errors.Is(err, fastly.ErrUnauthorized), err
 	})
-	switch {
-	case isKnown(err): // it works, and may not read itself
-	case err != nil:
+	if err != nil && !isKnown(err) { // it works if it only may not read itself
 		return fmt.Errorf("the new token %s does not work: %w", created.ID, err)
-	case t.ID != created.ID:
-		return fmt.Errorf("the new token %s is not like the old one %s: the API says that it is token %s", created.ID, x.record.Old.ID, t.ID)
-	default:
+	}
+	if err == nil {
 		if x.clean.isOther(t) {
 			x.clean.patience = 0
 		}
-		if what := difference(t, &x.record.Old, lifetime); what != "" {
-			return fmt.Errorf("the new token %s is not like the old one %s: %s", created.ID, x.record.Old.ID, what)
+		if err := x.checkRights(t, lifetime); err != nil {
+			return err
 		}
 	}
 	t, err = x.readNew(ctx, created.ID)
 	if err != nil {
-		return fmt.Errorf("the new token %s is not shown: %w", created.ID, err)
+		return fmt.Errorf("the API does not show the new token %s to Client: %w", created.ID, err)
 	}
-	x.newSeen = true
-	if what := difference(t, &x.record.Old, lifetime); what != "" {
-		return fmt.Errorf("the new token %s is not like the old one %s: %s", created.ID, x.record.Old.ID, what)
+	x.newSeen, x.record.New = true, *t
+	return x.checkRights(t, lifetime)
+}
+
+// checkRights returns an error if what the API shows for New is not like the old
+// token.
+func (x *run) checkRights(t *fastly.TokenResponse, lifetime time.Duration) error {
+	what := difference(t, &x.record.Old, lifetime)
+	if t.ID != x.record.New.ID {
+		what = "the API says that it is token " + t.ID
 	}
-	x.record.New = *t
-	return nil
+	if what == "" {
+		return nil
+	}
+	return fmt.Errorf("the new token %s is not like the old one %s: %s", x.record.New.ID, x.record.Old.ID, what)
 }
 
 // lifetime returns that of the new token, zero for one that never expires. That of

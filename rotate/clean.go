@@ -11,11 +11,37 @@ import (
 	"time"
 
 	"github.com/fastly-tokens/fastly"
+	"github.com/fastly-tokens/fastly/internal/clock"
 )
 
-// cleanupTimeout bounds each step that continues after the caller's context has
-// ended.
-const cleanupTimeout = time.Minute
+const (
+	// cleanupTimeout bounds each step that continues after the caller's context
+	// has ended.
+	cleanupTimeout = time.Minute
+	// defaultPatience is how long lists and edges of the API may lag.
+	defaultPatience = 30 * time.Second
+	firstPause      = 250 * time.Millisecond
+	maxPause        = 8 * time.Second
+)
+
+// patience is the time left to look for what the API may show with a delay.
+type patience time.Duration
+
+// repeat calls f until it is done, with a pause between calls, while patience
+// lasts. When ctx ends, f is called once more. It returns f's last error.
+func (p *patience) repeat(ctx context.Context, f func() (done bool, err error)) error {
+	start, limit := time.Now(), time.Duration(*p)
+	defer func() { *p -= patience(time.Since(start)) }()
+	for pause := firstPause; ; pause = min(2*pause, maxPause) {
+		ended := ctx.Err() != nil
+		done, err := f()
+		left := limit - time.Since(start)
+		if done || ended || left <= 0 {
+			return err
+		}
+		_ = clock.Sleep(ctx, min(pause, left)) // f is called once more
+	}
+}
 
 // cleaner finds and revokes the tokens with a name that nobody holds.
 type cleaner struct {
@@ -184,4 +210,68 @@ func also(err, more error) error {
 		return err
 	}
 	return fmt.Errorf("%w; then: %w", err, more)
+}
+
+// revokeStrays revokes all tokens of this rotation but New.
+func (x *run) revokeStrays(ctx context.Context) error {
+	x.clean.keep, x.clean.onlyLook = []string{x.record.New.ID}, false
+	for _, id := range x.record.Kept {
+		x.clean.add(stray{id: id, seen: true})
+	}
+	if x.renewed { // a later run looks once more
+		return x.clean.settle(ctx)
+	}
+	return x.settle(ctx)
+}
+
+// revokeOld revokes the old token.
+func (x *run) revokeOld(ctx context.Context) error {
+	id := x.record.Old.ID
+	if x.record.OldRevoked {
+		return nil
+	}
+	old := stray{id: id, seen: true}
+	done := false
+	err := x.clean.patience.repeat(ctx, func() (end bool, err error) {
+		done, err = x.clean.revoke(ctx, &old)
+		return err == nil || isRefused(err), err
+	})
+	if err != nil {
+		return err
+	}
+	x.clean.revoked = append(x.clean.revoked, id)
+	x.record.OldRevoked = true
+	x.log(ctx, "the old token is revoked", "token", id)
+	if done {
+		return nil
+	}
+	x.warn(ctx, fmt.Errorf("token %s was gone: unless this rotation has revoked it before, another one has rotated it; token %s is in use here%s", id, x.record.New.ID, x.others(ctx)))
+	return nil
+}
+
+// warn makes Run return err although it goes on, and logs it, in case of a crash.
+func (x *run) warn(ctx context.Context, err error) {
+	x.report = also(x.report, err)
+	x.log(ctx, "another run may interfere", "error", err)
+}
+
+// errOldGone says that another run has been faster.
+func (x *run) errOldGone(ctx context.Context) error {
+	return fmt.Errorf("token %s no longer exists: another run may have rotated it%s", x.record.Old.ID, x.others(ctx))
+}
+
+// others names the tokens that other rotations may have made of the old one.
+func (x *run) others(ctx context.Context) (text string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
+	defer cancel()
+	tokens, err := x.clean.list(ctx)
+	for _, t := range tokens {
+		if t.ID != x.record.Old.ID && x.isLikeOld(&t) {
+			text += "; token " + t.ID + " is like it, and may be in use elsewhere"
+		}
+	}
+	if err != nil {
+		text += "; others could not be listed"
+	}
+	return text
 }

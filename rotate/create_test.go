@@ -389,3 +389,108 @@ func TestCreateRejectsMissingArguments(t *testing.T) {
 		assert.ErrorIs(t, err, fastly.ErrInvalidArgument, name)
 	}
 }
+
+func TestLostCreateThatIsNotFoundIsNoSuccess(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t)
+	synctest.Test(t, func(t *testing.T) {
+		w := newCreateWorld(t, a, []trouble{at("POST /tokens", 1, "cut before", fastlytest.Fault{Kind: fastlytest.CutBefore})})
+
+		created, err := rotate.Create(t.Context(), w.login, w.request(), w.key)
+
+		var failure *rotate.CreateError
+		require.ErrorAs(t, err, &failure)
+		assert.True(t, failure.Unknown)
+		assert.ErrorIs(t, err, fastly.ErrOutcomeUnknown)
+		require.NotNil(t, created)
+		assert.Equal(t, []string{created.ID}, w.jobs())
+		assert.NotEmpty(t, created.AccessToken)
+		assert.Equal(t, 30*time.Second, time.Since(epoch), "want it to look for 30 s in all")
+	})
+}
+
+func TestNothingIsWaitedForWhileListsAreRefused(t *testing.T) {
+	t.Parallel()
+	for name, fault := range map[string]fastlytest.Fault{
+		"by the API":    {Kind: fastlytest.Status, Status: 403, Method: "GET", Path: "/tokens", Times: -1},
+		"by a firewall": {Kind: fastlytest.Status, Status: 403, Method: "GET", Path: "/tokens", Times: -1, Foreign: true, Body: page},
+	} {
+		a := newAPI(t)
+		synctest.Test(t, func(t *testing.T) {
+			w := newCreateWorld(t, a, []trouble{at("POST /tokens", 1, "cut after", fastlytest.Fault{Kind: fastlytest.CutAfter})})
+			a.Inject(fault)
+
+			_, err := rotate.Create(t.Context(), w.login, w.request(), w.key)
+
+			var failure *rotate.CreateError
+			require.ErrorAs(t, err, &failure, name)
+			assert.True(t, failure.Unknown, name)
+			assert.Equal(t, 1, w.count("GET /tokens"), name)
+			assert.Zero(t, time.Since(epoch), name)
+		})
+	}
+}
+
+func TestPartOfAListProvesNoAbsence(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t)
+	synctest.Test(t, func(t *testing.T) {
+		w := newCreateWorld(t, a, []trouble{at("POST /tokens", 1, "cut after", fastlytest.Fault{Kind: fastlytest.CutAfter})})
+		a.Inject(fastlytest.Fault{
+			Kind: fastlytest.Status, Status: 200, Method: "GET", Path: "/tokens", Times: -1,
+			Header: http.Header{"Link": {`<https://api.fastly.com/tokens?page=2>; rel="next"`}},
+			Body:   `[{"id":"KEY","name":"key","scope":"global"}]`,
+		})
+
+		created, err := rotate.Create(t.Context(), w.login, w.request(), w.key)
+
+		var failure *rotate.CreateError
+		require.ErrorAs(t, err, &failure)
+		assert.True(t, failure.Unknown)
+		assert.Nil(t, created)
+		assert.Equal(t, 1, w.count("POST /tokens"))
+	})
+}
+
+func TestFirewallGetsThePasswordOnce(t *testing.T) {
+	t.Parallel()
+	for name, fault := range map[string]fastlytest.Fault{
+		"before the API": {Kind: fastlytest.Status, Status: 403, Foreign: true, Body: page},
+		"behind it":      {Kind: fastlytest.StatusAfter, Status: 403, Foreign: true, Body: page},
+		"with a 200":     {Kind: fastlytest.Garbage},
+	} {
+		a := newAPI(t)
+		synctest.Test(t, func(t *testing.T) {
+			w := newCreateWorld(t, a, []trouble{at("POST /tokens", 1, name, fault)})
+			_, err := rotate.Create(t.Context(), w.login, w.request(), w.key)
+			assert.ErrorIs(t, err, fastly.ErrOutcomeUnknown, name)
+			assert.ErrorIs(t, err, fastly.ErrInvalidResponse, name)
+			assert.Equal(t, 1, w.count("POST /tokens"), name)
+			assert.Empty(t, w.jobs(), name)
+		})
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(a, setup{login: true}, []trouble{at("POST /tokens", 1, name, fault)})
+			_, err := w.rotation(t).Run(t.Context())
+			assert.ErrorIs(t, err, fastly.ErrInvalidResponse, name)
+			assert.Equal(t, 1, w.count("POST /tokens"), name)
+			w.look()
+			assert.Len(t, w.tokens, 1, name)
+		})
+	}
+}
+
+func TestCreateLooksOnceMoreWhenItsContextHasEnded(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t)
+	synctest.Test(t, func(t *testing.T) {
+		w := newCreateWorld(t, a, []trouble{at("POST /tokens", 1, "cut before", fastlytest.Fault{Kind: fastlytest.CutBefore})})
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+
+		_, err := rotate.Create(ctx, w.login, w.request(), w.key)
+
+		assert.ErrorIs(t, err, context.DeadlineExceeded)
+		assert.Equal(t, 5*time.Second, time.Since(epoch))
+		assert.Equal(t, 6, w.count("GET /tokens"), "want looks at 0, 0.25, 0.75, 1.75 and 3.75 s, and one at the end")
+	})
+}

@@ -31,6 +31,11 @@
 // old one stays in use. Whatever stops a run, the destination of the handover
 // holds a token that works, or the old token still works.
 //
+// What a run can look up, it does not assume: what the journal says is compared
+// with the API, and the destination is looked at before each revoke. A response
+// that is not the API's says nothing about a token; neither does absence from a
+// part of a list. What remains unknown is an error or Result.Unknown.
+//
 // # Markers
 //
 // A create whose response was lost may have made a token that nobody holds. So

@@ -4,16 +4,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/fastly-tokens/fastly"
+	"github.com/fastly-tokens/fastly/fastlytest"
 	"github.com/fastly-tokens/fastly/rotate"
 )
 
@@ -282,4 +286,132 @@ func TestFileKeepsItsModeButForAccessByOthersWhichIsLogged(t *testing.T) {
 			assert.Equal(t, mode != want, strings.Contains(w.log.String(), "without access by others"), w.log.String())
 		})
 	}
+}
+
+func TestRotationOfATokenThatAnotherRunHasRotatedIsReported(t *testing.T) {
+	t.Parallel()
+	for op, want := range map[string]string{
+		"GET /tokens/ID":    "a finished rotation may have revoked it",
+		"POST /tokens":      "another run may have rotated it",
+		"put":               "unless this rotation has revoked it", // too late to be seen before
+		"GET /tokens":       "",                                    // the other one sees this one's token
+		"DELETE /tokens/ID": "",
+	} {
+		inWorld(t, setup{get: true}, func(t *testing.T, w *world) {
+			w.troubles = []trouble{at(op, 1, anotherRun, fastlytest.Fault{})}
+
+			_, err := w.rotation(t).Run(t.Context())
+
+			w.look()
+			if want == "" {
+				require.NoError(t, err, op)
+				assert.True(t, w.rotated(), op)
+				assert.Contains(t, w.log.String(), "another run = unchanged: rotate: the destination of the handover holds token "+w.tokens[0].ID, op)
+				return
+			}
+			assert.ErrorContains(t, err, want, op)
+			for _, token := range w.tokens {
+				assert.True(t, token.AccessToken == w.place || strings.Contains(err.Error(), token.ID), "%s: nobody knows of token %s: %v", op, token.ID, err)
+			}
+			assert.Nil(t, w.record, op)
+		})
+	}
+}
+
+func TestTokenThatAnotherRunHasPutInPlaceOfTheNewOneIsTheOneInUse(t *testing.T) {
+	t.Parallel()
+	inWorld(t, setup{get: true, grace: time.Hour, noWait: true}, func(t *testing.T, w *world) {
+		first, err := w.rotation(t).Run(t.Context())
+		require.NoError(t, err)
+		time.Sleep(time.Hour)
+		other := w.AddToken(w.user.ID, fastly.TokenCreatedResponse{TokenResponse: fastly.TokenResponse{
+			Name: "deploy [r-K3QZ7MPX2A]", Scopes: w.old.Scopes, Services: w.old.Services,
+		}})
+		w.place = other.AccessToken
+
+		second, err := w.rotation(t).Run(t.Context())
+
+		assert.ErrorContains(t, err, "holds token "+other.ID+", which this one did not create")
+		assert.ErrorContains(t, err, "token "+other.ID+" is in use")
+		assert.Equal(t, rotate.StateDone, second.State)
+		assert.Equal(t, other.ID, second.New.ID)
+		assert.Equal(t, []string{first.New.ID, w.old.ID}, second.Revoked)
+		w.look()
+		assert.True(t, w.rotated(), w.log.String())
+	})
+}
+
+func TestDestinationThatHoldsAnotherRunsTokenIsNotOverwritten(t *testing.T) {
+	t.Parallel()
+	inWorld(t, setup{get: true}, func(t *testing.T, w *world) {
+		other := w.AddToken(w.user.ID, fastly.TokenCreatedResponse{TokenResponse: fastly.TokenResponse{
+			Name: "deploy [r-K3QZ7MPX2A]", Scopes: w.old.Scopes, Services: w.old.Services,
+		}})
+		w.place = other.AccessToken
+
+		result, err := w.rotation(t).Run(t.Context())
+
+		assert.ErrorContains(t, err, "holds token "+other.ID)
+		assert.Equal(t, rotate.StateUnchanged, result.State)
+		assert.Zero(t, w.count("POST /tokens"))
+		assert.Equal(t, other.AccessToken, w.place)
+	})
+}
+
+func TestFirewallDoesNotReplaceAGoodToken(t *testing.T) {
+	t.Parallel()
+	for name, fault := range map[string]fastlytest.Fault{
+		"a page":         {Kind: fastlytest.Status, Status: 403, Foreign: true, Body: page, Times: -1},
+		"a 401 page":     {Kind: fastlytest.Status, Status: 401, Foreign: true, Body: page, Times: -1},
+		"a gateway":      {Kind: fastlytest.Status, Status: 401, Foreign: true, Body: `{"title":"no"}`, Times: -1},
+		"a 401 for long": {Kind: fastlytest.Status, Status: 401, Times: -1},
+	} {
+		for _, get := range []bool{true, false} {
+			inWorld(t, setup{get: get, grace: time.Hour, noWait: true}, func(t *testing.T, w *world) {
+				first, err := w.rotation(t).Run(t.Context())
+				require.NoError(t, err, name)
+				time.Sleep(time.Hour)
+				fault.Path = "/tokens/self"
+				looks := 0
+				before := w.before
+				w.before = func(r *http.Request) bool {
+					if looks++; looks == 2 { // after Client's own
+						w.Inject(fault)
+					}
+					return before(r)
+				}
+
+				second, err := w.rotation(t).Run(t.Context())
+
+				w.ClearFaults()
+				w.look()
+				assert.True(t, w.works(first.New.ID), name)
+				assert.NotContains(t, w.ops[slices.Index(w.ops, "unlock"):], "POST /tokens", name)
+				assert.NotContains(t, second.Left, first.New.ID, name)
+				if err != nil {
+					assert.True(t, get, "%s: %v", name, err)
+					assert.Equal(t, rotate.StateHandedOver, second.State, name)
+				}
+			})
+		}
+	}
+}
+
+func TestClientThatCannotUseAnotherKeyNeedsConnect(t *testing.T) {
+	t.Parallel()
+	inWorld(t, setup{}, func(t *testing.T, w *world) {
+		r := w.rotation(t)
+		r.Connect = nil
+		var err error
+		r.Client, err = fastly.NewClient(fastly.WithBaseURL(w.URL),
+			fastly.WithTransport(&fastly.APIKeyTransport{Key: w.admin.AccessToken, Host: strings.TrimPrefix(w.URL, "http://"), Base: w.wire}))
+		require.NoError(t, err)
+
+		result, err := r.Run(t.Context())
+
+		assert.ErrorIs(t, err, fastly.ErrInvalidArgument)
+		assert.ErrorContains(t, err, "Connect is needed")
+		assert.Equal(t, rotate.StateUnchanged, result.State)
+		assert.Zero(t, w.count("POST /tokens"))
+	})
 }

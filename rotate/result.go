@@ -143,22 +143,20 @@ func (x *run) result() Result {
 		State: rec.State, Old: rec.Old, New: rec.New, Name: rec.Name,
 		RevokeAt: rec.RevokeAt, Revoked: slices.Clone(x.clean.revoked), Unknown: x.unknown || x.clean.lost > 0,
 	}
-	switch rec.State {
-	case StateCreating:
+	if rec.State != StateDone {
 		r.Left = x.clean.ids()
-		if n := len(rec.Kept); n > 0 {
-			r.New = fastly.TokenResponse{ID: rec.Kept[n-1], Name: rec.Name}
+	}
+	n := len(rec.Kept)
+	if rec.State == StateCreating && n > 0 {
+		r.New = fastly.TokenResponse{ID: rec.Kept[n-1], Name: rec.Name}
+	}
+	for _, id := range rec.Kept {
+		if rec.State == StateHandedOver && !slices.Contains(r.Left, id) && !slices.Contains(r.Revoked, id) {
+			r.Left = append(r.Left, id)
 		}
-	case StateHanding, StateHandedOver:
-		r.Left = x.clean.ids()
-		for _, id := range rec.Kept {
-			if rec.State == StateHandedOver && !slices.Contains(r.Left, id) && !slices.Contains(r.Revoked, id) {
-				r.Left = append(r.Left, id)
-			}
-		}
-		if !rec.OldRevoked {
-			r.Left = append(r.Left, rec.Old.ID)
-		}
+	}
+	if (rec.State == StateHanding || rec.State == StateHandedOver) && !rec.OldRevoked {
+		r.Left = append(r.Left, rec.Old.ID)
 	}
 	return r
 }

@@ -62,12 +62,11 @@ func (x *run) begin(ctx context.Context) error {
 			return err
 		}
 	}
-	x.record.Old = *old
+	x.record = record{Old: *old, Own: old.ID == x.me.ID, Name: mark(old.Name), State: StateUnchanged}
+	x.clean.name, x.clean.owner = x.record.Name, *old
 	if err := x.checkOld(); err != nil {
 		return err
 	}
-	x.record = record{Old: *old, Own: old.ID == x.me.ID, Name: mark(old.Name), State: StateUnchanged}
-	x.clean.name, x.clean.owner = x.record.Name, *old
 	return x.renew(ctx)
 }
 
@@ -81,6 +80,8 @@ func (x *run) checkOld() error {
 		return fmt.Errorf("token %s belongs to another user than the key: only that user can create its replacement", old.ID)
 	case len(old.Scopes) == 0:
 		return fmt.Errorf("the API does not say what scopes token %s has", old.ID)
+	case old.LimitServices && len(old.Services) == 0:
+		return fmt.Errorf("token %s is limited to no service: what would replace it is for all of them", old.ID)
 	case !mayClean(x.me.Scopes):
 		return fmt.Errorf("the key has no global scope: it could not revoke token %s", old.ID)
 	}
@@ -305,68 +306,4 @@ func (x *run) replaceNew(ctx context.Context) error {
 	x.log(ctx, "the new token is no longer in use: replacing it", "token", x.record.New.ID)
 	x.record.keepNew()
 	return x.renew(ctx)
-}
-
-// revokeStrays revokes all tokens of this rotation but New.
-func (x *run) revokeStrays(ctx context.Context) error {
-	x.clean.keep, x.clean.onlyLook = []string{x.record.New.ID}, false
-	for _, id := range x.record.Kept {
-		x.clean.add(stray{id: id, seen: true})
-	}
-	if x.renewed { // a later run looks once more
-		return x.clean.settle(ctx)
-	}
-	return x.settle(ctx)
-}
-
-// revokeOld revokes the old token.
-func (x *run) revokeOld(ctx context.Context) error {
-	id := x.record.Old.ID
-	if x.record.OldRevoked {
-		return nil
-	}
-	old := stray{id: id, seen: true}
-	done := false
-	err := x.clean.patience.repeat(ctx, func() (end bool, err error) {
-		done, err = x.clean.revoke(ctx, &old)
-		return err == nil || isRefused(err), err
-	})
-	if err != nil {
-		return err
-	}
-	x.clean.revoked = append(x.clean.revoked, id)
-	x.record.OldRevoked = true
-	x.log(ctx, "the old token is revoked", "token", id)
-	if done {
-		return nil
-	}
-	x.warn(ctx, fmt.Errorf("token %s was gone: unless this rotation has revoked it before, another one has rotated it; token %s is in use here%s", id, x.record.New.ID, x.others(ctx)))
-	return nil
-}
-
-// warn makes Run return err although it goes on, and logs it, in case of a crash.
-func (x *run) warn(ctx context.Context, err error) {
-	x.report = also(x.report, err)
-	x.log(ctx, "another run may interfere", "error", err)
-}
-
-// errOldGone says that another run has been faster.
-func (x *run) errOldGone(ctx context.Context) error {
-	return fmt.Errorf("token %s no longer exists: another run may have rotated it%s", x.record.Old.ID, x.others(ctx))
-}
-
-// others names the tokens that other rotations may have made of the old one.
-func (x *run) others(ctx context.Context) (text string) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
-	defer cancel()
-	tokens, err := x.clean.list(ctx)
-	for _, t := range tokens {
-		if t.ID != x.record.Old.ID && x.isLikeOld(&t) {
-			text += "; token " + t.ID + " is like it, and may be in use elsewhere"
-		}
-	}
-	if err != nil {
-		text += "; others could not be listed"
-	}
-	return text
 }

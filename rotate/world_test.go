@@ -398,3 +398,14 @@ func jsonOf(t *testing.T, v any) string {
 	}
 	return string(text)
 }
+
+// count returns how many operations of a name there were.
+func (w *world) count(op string) int {
+	n := 0
+	for _, o := range w.ops {
+		if o == op {
+			n++
+		}
+	}
+	return n
+}

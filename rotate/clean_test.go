@@ -1,0 +1,91 @@
+package rotate_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/fastly-tokens/fastly"
+	"github.com/fastly-tokens/fastly/fastlytest"
+	"github.com/fastly-tokens/fastly/rotate"
+)
+
+func TestRotationLooksOnceMoreForALostCreate(t *testing.T) {
+	t.Parallel()
+	for name, failure := range map[string]error{"after a handover": nil, "before one": errors.New("the vault is sealed")} {
+		inWorld(t, setup{}, func(t *testing.T, w *world) {
+			w.troubles = []trouble{at("POST /tokens", 1, "cut before", fastlytest.Fault{Kind: fastlytest.CutBefore})}
+			r := w.rotation(t)
+			put := r.Handover.Put
+			r.Handover.Put = func(ctx context.Context, token *fastly.TokenCreatedResponse) error {
+				if failure != nil {
+					return failure
+				}
+				return put(ctx, token)
+			}
+
+			first, err := r.Run(t.Context())
+
+			require.Error(t, err, name)
+			assert.True(t, first.Unknown, name)
+			assert.NotEmpty(t, w.record, name)
+			if failure == nil {
+				assert.ErrorIs(t, err, fastly.ErrOutcomeUnknown)
+				assert.Equal(t, rotate.StateHandedOver, first.State)
+				assert.Empty(t, first.Left)
+				assert.Equal(t, []string{w.old.ID}, first.Revoked)
+			} else {
+				assert.Equal(t, rotate.StateCreating, first.State)
+			}
+
+			failure = nil
+			second, err := r.Run(t.Context())
+			require.NoError(t, err, name)
+			assert.Equal(t, rotate.StateDone, second.State, name)
+			assert.True(t, second.Unknown, "%s: a run that did not find the token should say so", name)
+			w.look()
+			assert.True(t, w.rotated(), name)
+		})
+	}
+}
+
+func TestLostCreateThatShowsUpForALaterRunIsRevoked(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t, fastlytest.WithLag(40*time.Second))
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(a, setup{patience: 50 * time.Second}, nil)
+		w.troubles = []trouble{at("POST /tokens", 1, "cut after", fastlytest.Fault{Kind: fastlytest.CutAfter}), at("GET /tokens", 2, canceled, fastlytest.Fault{})}
+		first, err := w.rotate(t)
+		require.Error(t, err)
+		require.Equal(t, rotate.StateCreating, first.State)
+		require.True(t, first.Unknown)
+
+		second, err := w.rotation(t).Run(t.Context())
+
+		require.Error(t, err, "what is left of patience is too short for the new token")
+		assert.Len(t, second.Revoked, 2)
+		assert.False(t, second.Unknown)
+		w.look()
+		assert.Len(t, w.tokens, 1)
+	})
+}
+
+func TestTokensThatLagAreWaitedFor(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t, fastlytest.WithLag(10*time.Second))
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(a, setup{get: true}, []trouble{at("POST /tokens", 1, "cut after", fastlytest.Fault{Kind: fastlytest.CutAfter})})
+
+		result, err := w.rotation(t).Run(t.Context())
+
+		require.NoError(t, err, w.log.String())
+		assert.Len(t, result.Revoked, 2)
+		w.look()
+		assert.True(t, w.rotated(), w.log.String())
+	})
+}
