@@ -184,7 +184,7 @@ func (x *run) lifetime() (time.Duration, error) {
 	case x.r.Lifetime != 0 || old.ExpiresAt.IsZero():
 		return x.r.Lifetime, nil
 	case old.CreatedAt.IsZero() || !old.ExpiresAt.After(old.CreatedAt):
-		return 0, fmt.Errorf("the API does not say what lifetime token %s has: set Lifetime", old.ID)
+		return 0, fmt.Errorf("the API does not say what lifetime token %s has; say how long the new one is to work", old.ID)
 	}
 	lifetime := old.ExpiresAt.Sub(old.CreatedAt)
 	return cmp.Or(lifetime.Round(time.Minute), lifetime), nil

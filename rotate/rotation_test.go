@@ -238,7 +238,7 @@ func TestRotationRejectsWhatItCannotFinish(t *testing.T) {
 				r.TokenID = w.AddToken(w.user.ID, fastly.TokenCreatedResponse{TokenResponse: fastly.TokenResponse{
 					CreatedAt: epoch.Add(lifetime), ExpiresAt: epoch.Add(time.Hour),
 				}}).ID
-			}, "set Lifetime", nil,
+			}, "say how long the new one is to work", nil,
 		},
 		"an unusable place": {
 			func(_ *testing.T, _ *world, r *rotate.Rotation) {

@@ -107,6 +107,7 @@ func (s *site) runWith(a *app, args ...string) outcome {
 	var stdout, stderr bytes.Buffer
 	a.environ, a.now = s.env, s.now
 	a.sleep = s.sleep
+	a.patience = 20 * time.Millisecond
 	a.options = append(a.options, s.opts...)
 	if a.stdout == nil {
 		a.stdout = &stdout

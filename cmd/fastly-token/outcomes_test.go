@@ -139,6 +139,9 @@ func loseFirstCreateWithCode(s *site) {
 }
 
 func TestEveryTokenThatMayExistIsNamed(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it looks for a lost token for 30 s")
+	}
 	t.Parallel()
 	s := newTOTPSite(t)
 	s.set(varTOTP, s.file("secret", totpSecret))
@@ -282,4 +285,28 @@ func TestListThatCannotBeReadWholeIsShownInPart(t *testing.T) {
 		assert.True(t, token.DeletedAt.IsZero(), "nothing is revoked")
 	}
 	assert.NotEqual(t, 0, s.run("audit", "--metrics").code)
+}
+
+func TestRotateNamesTheTokenOfALostCreateUntilItIsFound(t *testing.T) {
+	t.Parallel()
+	s := newRotateSite(t)
+	path := filepath.Join(s.dir, "token")
+	s.opts = append(s.opts, fastly.WithHTTPClient(&http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+		resp, err := http.DefaultTransport.RoundTrip(r)
+		if err == nil && r.Method == http.MethodGet && r.URL.Path == "/tokens" { // lists lag
+			_ = resp.Body.Close()
+			resp.Body = io.NopCloser(strings.NewReader("[]"))
+		}
+		return resp, err
+	})}))
+	s.Inject(fastlytest.Fault{Kind: fastlytest.CutAfter, Method: http.MethodPost, Path: "/tokens"})
+	o := s.run("rotate", oldID, "--out", path)
+	assert.Equal(t, exitLookInto, o.code, o.err)
+	lost := s.made()[0]
+	assert.Contains(t, o.err, lost.Name)
+	assert.Equal(t, s.made()[1].AccessToken.Reveal(), s.read(path), "another one was handed over")
+
+	o = s.run("rotate", oldID, "--out", path)
+	assert.Equal(t, exitLookInto, o.code, o.err)
+	assert.Contains(t, o.err, lost.Name, "it is not forgotten")
 }

@@ -101,9 +101,8 @@ func (r *rotation) run(ctx context.Context, asJSON bool) error {
 		return err
 	}
 	engine := &rotate.Rotation{
-		Client: client, TokenID: r.id, Lifetime: time.Duration(r.ttl),
-		Connect: r.clientOf, Grace: time.Duration(r.grace), NoWait: true,
-		Journal: rotate.FileJournal(r.state), Logger: r.logger(),
+		Client: client, TokenID: r.id, Lifetime: time.Duration(r.ttl), Grace: time.Duration(r.grace), NoWait: true,
+		Patience: r.patience, Journal: rotate.FileJournal(r.state), Logger: r.logger(),
 	}
 	if r.out != "" {
 		engine.Handover = rotate.WriteFile(r.out)
@@ -115,6 +114,10 @@ func (r *rotation) run(ctx context.Context, asJSON bool) error {
 		r.say("handed over token %s; token %s works until %s", escape(result.New.ID), escape(result.Old.ID), stamp(result.RevokeAt))
 		engine.NoWait = false
 		result, err = engine.Run(ctx)
+	}
+	if err == nil && result.Unknown {
+		lost := fmt.Errorf("an earlier create had no response: a token named %q may exist that nobody holds; look for it with fastly-token list", result.Name)
+		return errors.Join(r.report(result, nil, asJSON), &leftError{lost})
 	}
 	return r.report(result, rotationError(err), asJSON)
 }
@@ -159,7 +162,7 @@ func (r *rotation) report(result rotate.Result, err error, asJSON bool) error {
 	case asJSON:
 		view := rotated{
 			State: result.State.String(), Old: result.Old, New: result.New, RevokeAt: result.RevokeAt,
-			Revoked: append([]string{}, result.Revoked...), Left: append([]string{}, result.Left...),
+			Revoked: append([]string{}, result.Revoked...), Left: append([]string{}, result.Left...), Unknown: result.Unknown,
 		}
 		if left {
 			view.StateFile = r.state
@@ -197,6 +200,7 @@ type rotated struct {
 	RevokeAt  time.Time            `json:"revoke_at,omitzero"`
 	Revoked   []string             `json:"revoked"`
 	Left      []string             `json:"left"`
+	Unknown   bool                 `json:"unknown,omitempty"` // a token may exist that nobody holds
 	StateFile string               `json:"state_file,omitempty"`
 }
 
