@@ -2,7 +2,6 @@ package fastly_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log"
@@ -10,7 +9,6 @@ import (
 	"net/http"
 	"os"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -193,38 +191,4 @@ func ExampleWithRetryPolicy() {
 	// Output:
 	// fastly: GET /tokens/self: 502 Bad Gateway
 	// default after 4 attempts
-}
-
-// The transports work without a Client, for the rest of the API.
-func ExampleAPIKeyTransport() {
-	srv := fastlytest.NewServer()
-	defer srv.Close()
-
-	hc := &http.Client{
-		Transport: &fastly.APIKeyTransport{
-			Key:  srv.Key(),
-			Host: strings.TrimPrefix(srv.URL, "http://"), // default api.fastly.com
-		},
-		Timeout: time.Minute,
-	}
-	ctx := context.Background()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, srv.URL+"/tokens/self", nil)
-	if err != nil {
-		log.Fatal(err)
-	}
-	resp, err := hc.Do(req)
-	if err != nil {
-		log.Fatal(err)
-	}
-	var self fastly.TokenResponse
-	err = json.NewDecoder(resp.Body).Decode(&self)
-	if err := resp.Body.Close(); err != nil {
-		log.Fatal(err)
-	}
-	if err != nil {
-		log.Fatal(err)
-	}
-	fmt.Println(resp.StatusCode, self.Name, self.Scopes)
-	// Output:
-	// 200 default global
 }

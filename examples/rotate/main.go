@@ -58,7 +58,6 @@ func run(ctx context.Context) error {
 		Client:   client, // reads and revokes
 		TokenID:  *id,
 		Login:    login, // creates
-		Connect:  func(key fastly.Secret) (*fastly.Client, error) { return client.With(fastly.WithAPIKey(key.Reveal())) },
 		Handover: rotate.WriteFile(*out),
 		Grace:    *grace,
 		Journal:  rotate.FileJournal(*out + ".rotation"),

@@ -174,6 +174,10 @@ func TestGitHubJobPurgesWithATokenOfItsOwn(t *testing.T) {
 	need(t, "bash", "curl")
 	m := newMachine(t)
 	m.file("purge.sh")
+	curl, err := exec.LookPath("curl")
+	require.NoError(t, err)
+	require.NoError(t, os.Mkdir(filepath.Join(m.root, "bin"), 0o700))
+	m.write("bin/curl", fmt.Sprintf("#!/bin/sh\nenv >>%s/environment; printf '%%s\\n' \"$@\" >>%s/arguments; exec %s \"$@\"\n", m.root, m.root, curl), 0o700)
 	var keys, surrogates []string
 	api, err := url.Parse(m.URL)
 	require.NoError(t, err)
@@ -206,7 +210,7 @@ func TestGitHubJobPurgesWithATokenOfItsOwn(t *testing.T) {
 		}
 		return env
 	}
-	shared := variables([]string{m.env[0], "GITHUB_ACTIONS=true", "CI=true", "FASTLY_API_URL=" + proxy.URL}, job.Env)
+	shared := variables([]string{"PATH=" + m.root + "/bin:" + programs + ":" + os.Getenv("PATH"), "GITHUB_ACTIONS=true", "CI=true", "FASTLY_API_URL=" + proxy.URL}, job.Env)
 	masked := ""
 	ran := 0
 	for _, step := range job.Steps {
@@ -226,6 +230,9 @@ func TestGitHubJobPurgesWithATokenOfItsOwn(t *testing.T) {
 	assert.Equal(t, []string{service}, used.Services)
 	assert.False(t, used.DeletedAt.IsZero(), "it is revoked")
 	assert.Contains(t, masked, "::add-mask::"+keys[0]+"\n")
+	assert.NotContains(t, m.read("environment"), m.Key().Reveal())
+	assert.NotContains(t, m.read("environment"), m.User().Password)
+	assert.NotContains(t, m.read("arguments"), keys[0])
 
 	soon := m.AddToken(m.User().ID, fastly.TokenCreatedResponse{TokenResponse: fastly.TokenResponse{ExpiresAt: time.Now().Add(time.Hour)}})
 	code, _, stderr := m.run(append(shared, "FASTLY_API_TOKEN="+soon.AccessToken.Reveal()), "bash", "-e", "-c", job.Steps[3].Run)
@@ -449,7 +456,7 @@ func TestPodFollowsTheSecret(t *testing.T) {
 		require.NoError(t, os.Rename(filepath.Join(mounted, "..tmp"), filepath.Join(mounted, "..data")))
 	}
 	old := m.AddToken(m.User().ID, fastly.TokenCreatedResponse{TokenResponse: fastly.TokenResponse{
-		Name: "purger", Scopes: fastly.Scopes{fastly.ScopePurgeSelect}, Services: []string{service},
+		Name: "purger [r-K3QZ7MPX2A]", Scopes: fastly.Scopes{fastly.ScopePurgeSelect}, Services: []string{service},
 	}})
 	update("..1", old.AccessToken.Reveal())
 
@@ -495,7 +502,12 @@ func main() {
 	assert.Equal(t, old.ID, ask())
 
 	m.file("store.sh")
+	m.Inject(fastlytest.Fault{Kind: fastlytest.Status, Status: 400, Method: http.MethodDelete, Times: -1})
+	code, _, stderr := m.run(m.env, "sh", m.file("rotate.sh"))
+	assert.Equal(t, 3, code, "the old token is left: %s", stderr)
+	m.ClearFaults()
 	m.runFile("rotate.sh")
+	assert.Len(t, m.Tokens(), 3, "the second run has finished the first")
 	var secret struct {
 		Metadata struct{ Name string }
 		Data     map[string]string
