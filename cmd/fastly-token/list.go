@@ -106,19 +106,11 @@ func listCustomer(ctx context.Context, client *fastly.Client, customer string) (
 	return tokens, err
 }
 
-// oneID allows exactly one argument.
-func oneID(_ *cobra.Command, args []string) error {
-	if len(args) != 1 {
-		return fmt.Errorf("want the ID of one token, and not %d arguments", len(args))
-	}
-	return nil
-}
-
 func (a *app) getCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "get ID",
 		Short: "Show a token by its ID",
-		Args:  oneID,
+		Args:  cobra.ExactArgs(1),
 	}
 	asJSON := jsonFlag(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

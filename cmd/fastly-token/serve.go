@@ -104,13 +104,6 @@ func (s *service) run(ctx context.Context) error {
 	srv := fastlytest.NewServer(opts...)
 	defer srv.Close()
 	api := newServed(srv)
-	if !s.asEnv && len(s.command) == 0 {
-		if err := s.printServed(api); err != nil {
-			return err
-		}
-		return untilSignaled(ctx)
-	}
-
 	dir, err := os.MkdirTemp("", "fastly-token-serve-*")
 	if err != nil {
 		return err
@@ -124,7 +117,8 @@ func (s *service) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if len(s.command) > 0 {
+	switch {
+	case len(s.command) > 0:
 		signals := s.queueSignals()
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -133,17 +127,16 @@ func (s *service) run(ctx context.Context) error {
 			return strings.HasPrefix(strings.ToUpper(entry), "FASTLY_") // Windows ignores case
 		})
 		return exitError(s.runCommand(ctx, s.command, append(rest, env...), signals))
+	case s.asEnv:
+		err = s.print(exports(env))
+	default:
+		err = s.printServed(api)
 	}
-	if err := s.print(exports(env)); err != nil {
+	if err != nil {
 		return err
 	}
-	return untilSignaled(ctx)
-}
-
-// untilSignaled waits for the signal that is the usual end.
-func untilSignaled(ctx context.Context) error {
 	<-ctx.Done()
-	if errors.As(context.Cause(ctx), new(interruption)) {
+	if errors.As(context.Cause(ctx), new(interruption)) { // the usual end
 		return nil
 	}
 	return ctx.Err()
