@@ -16,7 +16,7 @@ import (
 const (
 	varToken     = "FASTLY_API_TOKEN" // #nosec G101 -- a name
 	varKey       = "FASTLY_API_KEY"
-	varTokenFile = "FASTLY_API_TOKEN_FILE"
+	varTokenFile = "FASTLY_API_TOKEN_FILE" // #nosec G101 -- a name
 	varURL       = "FASTLY_API_URL"
 	varUsername  = "FASTLY_USERNAME"
 	varPassword  = "FASTLY_PASSWORD_FILE"

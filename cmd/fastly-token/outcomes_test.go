@@ -120,7 +120,7 @@ func loseFirstCreateWithCode(s *site) {
 	s.opts = append(s.opts, fastly.WithHTTPClient(&http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
 		if r.Method == http.MethodPost && r.Header.Get("Fastly-OTP") != "" {
 			if creates++; creates == 2 {
-				return &http.Response{StatusCode: 400, Header: http.Header{"Content-Type": {"application/json"}}, Request: r,
+				return &http.Response{StatusCode: http.StatusBadRequest, Header: http.Header{"Content-Type": {"application/json"}}, Request: r,
 					Body: io.NopCloser(strings.NewReader(`{"msg":"2fa.verify","code":"2fa.verify"}`))}, nil
 			}
 		}

@@ -282,7 +282,7 @@ func TestRotateTheTokenOfAFileAgainAndAgain(t *testing.T) {
 			s.set(varToken, "")
 		}
 		path := s.file("token", token.AccessToken.Reveal())
-		require.NoError(t, os.Chmod(path, 0o644))
+		require.NoError(t, os.Chmod(path, 0o644)) // #nosec G302 -- as a file that everybody may read
 		for n := range 3 {
 			o := s.run("rotate", "--current", "--out", path)
 			require.Equal(t, 0, o.code, "%s: %s", name, o.err)

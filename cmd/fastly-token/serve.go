@@ -161,7 +161,7 @@ type servedLogin struct {
 // newServed makes sure that the server has all that is served.
 func newServed(srv *fastlytest.Server) served {
 	user := srv.User()
-	second := srv.AddUser(fastlytest.User{
+	second := srv.AddUser(fastlytest.User{ // #nosec G101 -- made up
 		Login: "second@example.com", Superuser: true, OTP: "314159", TOTPSecret: "JBSWY3DPEHPK3PXP",
 	})
 	key := srv.AddToken(second.ID, fastly.TokenCreatedResponse{TokenResponse: fastly.TokenResponse{Name: "second"}})
