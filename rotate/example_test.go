@@ -75,9 +75,6 @@ func ExampleRotation() {
 		Login: func(context.Context) (rotate.Login, error) {
 			return rotate.Login{Username: user.Login, Password: fastly.Secret(user.Password)}, nil
 		},
-		Connect: func(key fastly.Secret) (*fastly.Client, error) {
-			return fastly.NewClient(fastly.WithAPIKey(key.Reveal()), fastly.WithBaseURL(srv.URL))
-		},
 		Handover: handover,
 		Journal:  rotate.FileJournal(filepath.Join(dir, "rotation")),
 	}
