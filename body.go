@@ -73,24 +73,26 @@ func coding(resp *http.Response) string {
 	return fmt.Sprintf(": it is compressed as %q", terminal.Truncate(name, 100))
 }
 
-// explain returns why reading failed. It never quotes the text, which may hold an access token.
-func explain(resp *http.Response, err error) error {
+// explain returns the outcome of a 2xx that can't be read. It never quotes the text, which may hold
+// an access token.
+func explain(resp *http.Response, err error) outcome {
 	tooLong, isTooLong := errors.AsType[*http.MaxBytesError](err)
 	syntactic, isSyntactic := errors.AsType[*jsontext.SyntacticError](err)
 	switch {
 	case errors.Is(err, ErrInvalidResponse):
-		return err
 	case isTooLong:
-		return invalidResponse("it is longer than %d MiB", tooLong.Limit>>20)
+		err = invalidResponse("it is longer than %d MiB", tooLong.Limit>>20)
 	case errors.Is(err, io.EOF):
-		return invalidResponse("it is empty")
+		err = invalidResponse("it is empty")
 	case errors.Is(err, io.ErrUnexpectedEOF):
-		return invalidResponse("its JSON ends too early")
+		err = invalidResponse("its JSON ends too early")
 	case isSyntactic:
 		at := syntactic.ByteOffset
-		return invalidResponse("it is not valid JSON at byte %d%s", at, coding(resp))
+		err = invalidResponse("it is not valid JSON at byte %d%s", at, coding(resp))
+	default:
+		return outcome{class: classTruncated, err: truncated(err)}
 	}
-	return &truncatedError{err}
+	return outcome{class: classAmbiguous, err: err}
 }
 
 // invalidResponse says why a 2xx is not the response it should be.
@@ -98,24 +100,5 @@ func invalidResponse(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrInvalidResponse, fmt.Sprintf(format, args...))
 }
 
-// truncatedError is the error of a body that was cut off.
-type truncatedError struct{ err error }
-
-func (e *truncatedError) Error() string { return "the response was truncated: " + e.err.Error() }
-func (e *truncatedError) Unwrap() error { return e.err }
-
-// truncated returns the error of a body that was cut off by cause, in place of err, which says that
-// the rest is missing.
-func truncated(cause, err error) error {
-	recovered, ok := errors.AsType[*recoveredError](err)
-	if ok {
-		return &recoveredError{&truncatedError{cause}, recovered.unverified}
-	}
-	return &truncatedError{cause}
-}
-
-// foreignError is the error of a 2xx that is not the API's, even if it was not read to its end.
-type foreignError struct{ err error }
-
-func (e *foreignError) Error() string { return e.err.Error() }
-func (e *foreignError) Unwrap() error { return e.err }
+// truncated says why a body was cut off.
+func truncated(cause error) error { return fmt.Errorf("the response was truncated: %w", cause) }

@@ -109,11 +109,13 @@ type outcome struct {
 	response *GenericTokenError // if not a 2xx
 	err      error              // any other failure
 	delay    time.Duration      // that the server asked for
+	foreign  bool               // a 2xx that is not the API's, even if it was not read to its end
+	hint     string             // what to do with an access token that was recovered
 }
 
 // do performs an operation: it makes attempts as decide allows, until a response can be decoded or
 // an error says why not. A value may come with an error.
-func do[T any](ctx context.Context, s *TokensService, op operation, decode func(*http.Response) (T, error)) (value T, err error) {
+func do[T any](ctx context.Context, s *TokensService, op operation, decode func(*http.Response) (T, outcome)) (value T, err error) {
 	err = s.ready(ctx, &op)
 	if err != nil {
 		return value, err
@@ -162,7 +164,7 @@ func (s *TokensService) ready(ctx context.Context, op *operation) error {
 // attempt obtains credentials, sends the operation once, and hands the response to readError or
 // decode. Key and one-time password functions get the context of the call, not of the attempt: a
 // person may be typing.
-func attempt[T any](ctx context.Context, c *Client, op *operation, decode func(*http.Response) (T, error)) (value T, out outcome) {
+func attempt[T any](ctx context.Context, c *Client, op *operation, decode func(*http.Response) (T, outcome)) (value T, out outcome) {
 	otp, secrets, err := c.credentials(ctx, op)
 	if err != nil {
 		return value, outcome{class: classPermanent, err: err}
@@ -188,18 +190,19 @@ func attempt[T any](ctx context.Context, c *Client, op *operation, decode func(*
 		}
 		return value, outcome{class: e.classify(), status: e.StatusCode, response: e, delay: e.serverDelay()}
 	}
-	value, err = decode(resp)
-	if err == nil {
+	value, out = decode(resp)
+	out.status = resp.StatusCode
+	if out.err == nil {
 		c.seen.date(resp.Header, received)
-		return value, outcome{class: classDone, status: resp.StatusCode}
+		return value, out
 	}
-	if ended := w.ended(); ended != nil && !isA[*foreignError](err) {
-		err = truncated(ended, err) // even if the server noticed, and ended the body properly
+	if ended := w.ended(); ended != nil && !out.foreign {
+		out.class, out.err = classTruncated, truncated(ended) // even if the server ended it properly
 	}
 	secrets.tokens = true
-	err = redactError(err, secrets)
+	out.err = redactError(out.err, secrets)
 	_, _ = io.CopyN(io.Discard, resp.Body, maxErrorBytes) // to its end, so that the connection can be reused
-	return value, outcome{class: classifyDecoding(err), status: resp.StatusCode, err: err}
+	return value, out
 }
 
 // response notes the protocol and the rate limit.

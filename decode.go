@@ -273,37 +273,36 @@ func startDecoding(text io.Reader) *tokenDecoder {
 	return d
 }
 
-// finish returns an error unless the text of resp was one value, and as it should be.
-func (d *tokenDecoder) finish(resp *http.Response) error {
+// finish returns the outcome: done if the text of resp was one value, and as it should be.
+func (d *tokenDecoder) finish(resp *http.Response) outcome {
 	if d.err != nil {
 		return explain(resp, d.err)
 	}
 	_, err := d.ReadToken()
 	switch {
 	case d.odd != nil:
-		return d.odd
+		err = d.odd
 	case err == nil, isA[*jsontext.SyntacticError](err):
-		return invalidResponse("there is more after its end")
-	case !errors.Is(err, io.EOF):
-		return explain(resp, err)
+		err = invalidResponse("there is more after its end")
+	case errors.Is(err, io.EOF):
+		decoders.Put(d)
+		return outcome{class: classDone}
 	}
-	decoders.Put(d)
-	return nil
+	return explain(resp, err)
 }
 
-func decodeToken(resp *http.Response) (*TokenResponse, error) {
+func decodeToken(resp *http.Response) (*TokenResponse, outcome) {
 	d, t := startDecoding(http.MaxBytesReader(nil, resp.Body, maxTokenBytes)), new(TokenResponse)
 	d.token(t, nil)
-	err := d.finish(resp)
-	if err != nil {
-		return nil, err
+	out := d.finish(resp)
+	if out.err != nil {
+		return nil, out
 	}
-	return t, nil
+	return t, out
 }
 
-// decodeTokens returns the tokens that can be read, together with the error if that may not be all;
-// nil if there are none.
-func decodeTokens(resp *http.Response) ([]TokenResponse, error) {
+// decodeTokens returns the tokens that can be read, even if the outcome is an error; nil if none can.
+func decodeTokens(resp *http.Response) ([]TokenResponse, outcome) {
 	whole := http.MaxBytesReader(nil, resp.Body, maxListBytes)
 	body := &io.LimitedReader{R: whole, N: maxTokenBytes}
 	d, list := startDecoding(body), []TokenResponse{}
@@ -329,12 +328,13 @@ func decodeTokens(resp *http.Response) ([]TokenResponse, error) {
 	if d.err != nil && body.N == 0 {
 		d.err = invalidResponse("one of its tokens is longer than %d MiB", maxTokenBytes>>20)
 	}
-	err := d.finish(resp)
-	if err != nil && len(list) == 0 {
-		return nil, err
+	out := d.finish(resp)
+	if out.err != nil && len(list) == 0 {
+		return nil, out
 	}
-	if err == nil && hasNextPage(resp.Header) {
-		err = errors.New("the list is not complete: its Link to a next page is not followed")
+	if out.err == nil && hasNextPage(resp.Header) {
+		err := errors.New("the list is not complete: its Link to a next page is not followed")
+		out = outcome{class: classAmbiguous, err: err}
 	}
-	return list, err
+	return list, out
 }

@@ -192,30 +192,19 @@ func (op *operation) newError(text string, err error, call callContext) error {
 
 // recoveryHint says what to do about a request that may have been processed.
 func (op *operation) recoveryHint(out outcome, unknown, maybeProcessed bool) string {
-	recovered, ok := errors.AsType[*recoveredError](out.err)
 	switch {
-	case ok && recovered.unverified:
-		return "a token was created, and what may be its access token is in the response: " +
-			"test it before you rely on it"
-	case ok:
-		return "the token was created, and its access token is in the response: keep it, " +
-			"or revoke the token by its ID"
-	case op.kind == kindRead, op.kind == kindCreate && !unknown:
-		return ""
-	case op.kind == kindCreate:
+	case out.hint != "":
+		return out.hint
+	case op.kind == kindCreate && unknown:
 		return fmt.Sprintf("a token may have been created: before you create it again, look for "+
 			"the name %q in a list of the user's tokens, and revoke what you find and don't hold",
 			terminal.Truncate(op.create.Name, 100))
-	case op.kind == kindRevokeCurrent && op.cred.changes != changesNever && unknown:
+	case op.kind == kindRevokeCurrent && unknown:
 		return "the token may have been revoked: check it with another key"
-	case unknown && out.status == http.StatusUnauthorized:
-		return "an earlier attempt may have been processed, and the key itself may be what it " +
-			"revoked: list the tokens with another key"
-	case unknown && out.status == http.StatusForbidden:
-		return "an earlier attempt may have revoked the token: check it with another key"
 	case unknown:
-		return "an earlier attempt may have revoked some or all of the tokens: list them to see"
-	case maybeProcessed:
+		return "an earlier attempt may have been processed: list the tokens to see, " +
+			"with another key if this one no longer works"
+	case maybeProcessed && op.kind != kindRead && op.kind != kindCreate:
 		return "the token may be revoked nevertheless; revoking again by ID is safe"
 	}
 	return ""

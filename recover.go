@@ -21,77 +21,74 @@ import (
 var lenient = []jsontext.Options{jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)}
 
 // decodeRevoked reads a 2xx to a revoke. It is the API's only if it is empty or JSON: a captive
-// portal, say, sends a page with a 200.
-func decodeRevoked(resp *http.Response) (none struct{}, err error) {
+// portal, say, sends a page with a 200, which proves nothing even if it is cut off.
+func decodeRevoked(resp *http.Response) (none struct{}, out outcome) {
 	text, err := io.ReadAll(io.LimitReader(resp.Body, maxErrorBytes))
 	text = bytes.TrimSpace(text)
 	if len(text) == 0 && err == nil {
-		return none, nil
+		return none, outcome{class: classDone}
 	}
-	if len(text) > 0 && !jsontext.Value(text).IsValid(lenient...) {
-		_, syntax := jsontext.NewDecoder(bytes.NewReader(text), lenient...).ReadValue()
-		if !errors.Is(syntax, io.ErrUnexpectedEOF) {
-			return none, &foreignError{invalidResponse("it is not JSON%s", coding(resp))}
-		}
-		if err == nil {
-			return none, invalidResponse("it is not JSON")
-		}
-	}
+	isJSON := jsontext.Value(text).IsValid(lenient...)
+	_, syntax := jsontext.NewDecoder(bytes.NewReader(text), lenient...).ReadValue()
+	endsEarly := len(text) == 0 || errors.Is(syntax, io.ErrUnexpectedEOF)
 	mediaType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
-	if mediaType == "text/html" {
-		return none, &foreignError{invalidResponse("it is a page of HTML")}
+	switch {
+	case !isJSON && !endsEarly:
+		out = explain(resp, invalidResponse("it is not JSON%s", coding(resp)))
+		out.foreign = true
+	case mediaType == "text/html":
+		out = explain(resp, invalidResponse("it is a page of HTML"))
+		out.foreign = true
+	case err != nil:
+		out = explain(resp, err)
+	case !isJSON:
+		out = explain(resp, invalidResponse("it is not JSON"))
 	}
-	if err != nil {
-		err = &truncatedError{err}
-	}
-	return none, err
+	return none, out
 }
 
-// recoveredError is the error of a create whose response could not be read whole, but held an
-// access token. An unverified one was not where it should be.
-type recoveredError struct {
-	err        error
-	unverified bool
-}
-
-func (e *recoveredError) Error() string { return e.err.Error() }
-func (e *recoveredError) Unwrap() error { return e.err }
-
-// decodeCreated returns what can be read of a created token, together with the error if that is not
-// all: the access token is shown only once.
-func decodeCreated(resp *http.Response) (*TokenCreatedResponse, error) {
+// decodeCreated returns what can be read of a created token, even if the outcome is an error: the
+// access token is shown only once.
+func decodeCreated(resp *http.Response) (*TokenCreatedResponse, outcome) {
 	text, broken := io.ReadAll(http.MaxBytesReader(nil, resp.Body, maxTokenBytes))
 	d, created := startDecoding(bytes.NewReader(text)), new(TokenCreatedResponse)
 	d.token(&created.TokenResponse, &created.AccessToken)
 	if created.AccessToken == "" {
 		d.fail("it has no access token")
 	}
-	err := d.finish(resp)
+	out := d.finish(resp)
 	if broken != nil {
-		err = explain(resp, broken)
+		out = explain(resp, broken)
 	}
-	if err != nil {
-		return recoverCreated(text, err)
+	if out.err != nil {
+		return recoverCreated(text, out)
 	}
-	return created, nil
+	return created, out
 }
 
-// recoverCreated reads what it can of a created token whose response is broken, as err says: first
-// up to the break, then from anywhere.
-func recoverCreated(text []byte, err error) (*TokenCreatedResponse, error) {
+// recoverCreated reads what it can of a created token whose response is broken: first up to the
+// break, then from anywhere.
+func recoverCreated(text []byte, out outcome) (*TokenCreatedResponse, outcome) {
 	created := new(TokenCreatedResponse)
 	d := newTokenDecoder(bytes.NewReader(text), lenient...)
-	d.token(&created.TokenResponse, &created.AccessToken) // err says what is wrong with it
-	unverified := created.AccessToken == ""
+	d.token(&created.TokenResponse, &created.AccessToken) // out says what is wrong with it
+	isInPlace := created.AccessToken != ""
 	created.AccessToken = cmp.Or(created.AccessToken, Secret(scanString(text, "access_token")))
 	created.ID = cmp.Or(created.ID, scanString(text, "id"))
 	switch {
+	case isInPlace:
+		out.hint = "the token was created, and its access token is in the response: keep it, " +
+			"or revoke the token by its ID"
+		if out.class == classAmbiguous {
+			out.class = classPermanent // the token is known to exist
+		}
 	case created.AccessToken != "":
-		err = &recoveredError{err, unverified}
+		out.hint = "a token was created, and what may be its access token is in the response: " +
+			"test it before you rely on it"
 	case created.ID == "":
-		created = nil
+		return nil, out
 	}
-	return created, err
+	return created, out
 }
 
 // scanString looks in any text for a name with a whole JSON string, not empty.

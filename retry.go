@@ -169,21 +169,6 @@ func (e *GenericTokenError) serverDelay() time.Duration {
 	return 0
 }
 
-// classifyDecoding classifies a 2xx by the error of reading it.
-func classifyDecoding(err error) class {
-	switch {
-	case err == nil:
-		return classDone
-	case isA[*truncatedError](err):
-		return classTruncated
-	}
-	recovered, ok := errors.AsType[*recoveredError](err)
-	if ok && !recovered.unverified {
-		return classPermanent // the token is known to exist
-	}
-	return classAmbiguous
-}
-
 // classifyFailure classifies an attempt that got no response.
 func classifyFailure(err error, sent bool) class {
 	switch {

@@ -279,7 +279,7 @@ func TestRequestWithoutAResponseIsRetriedUnlessACreate(t *testing.T) {
 				r.assertApplied(test.applied)
 			case r.op.kind == fastly.KindRevokeBulk && test.applied:
 				assertMatches(t, err, fastly.ErrOutcomeUnknown, fastly.ErrNotFound)
-				assert.ErrorContains(t, err, "may have revoked some or all of the tokens")
+				assert.ErrorContains(t, err, "may have been processed: list the tokens to see")
 				r.assertRequests(2)
 				r.assertApplied(true)
 			default:
@@ -330,10 +330,10 @@ func TestClientErrorAfterARevokeWithoutAResponse(t *testing.T) {
 				assert.Equal(t, status, responseError(t, err).StatusCode)
 				assert.Equal(t, want == "unknown", isUnknown(err), "outcome unknown: %v", err)
 				hint := map[string]string{
-					"401 RevokeToken":        "an earlier attempt may have been processed, and the key itself may be what it revoked: list the tokens with another key",
-					"401 BulkRevokeTokens":   "an earlier attempt may have been processed, and the key itself may be what it revoked: list the tokens with another key",
-					"403 RevokeTokenCurrent": "an earlier attempt may have revoked the token: check it with another key",
-					"404 BulkRevokeTokens":   "an earlier attempt may have revoked some or all of the tokens: list them to see",
+					"401 RevokeToken":        "an earlier attempt may have been processed: list the tokens to see, with another key if this one no longer works",
+					"401 BulkRevokeTokens":   "an earlier attempt may have been processed: list the tokens to see, with another key if this one no longer works",
+					"403 RevokeTokenCurrent": "the token may have been revoked: check it with another key",
+					"404 BulkRevokeTokens":   "an earlier attempt may have been processed: list the tokens to see, with another key if this one no longer works",
 				}[fmt.Sprint(status, " ", name)]
 				assert.ErrorContains(t, err, cmp.Or(hint, hintRevoked))
 				assert.ErrorContains(t, err, "(after 2 attempts)")
