@@ -262,6 +262,13 @@ func TestExpiringListsTokensAndFails(t *testing.T) {
 	p = a.command(t, "expiring").set("FASTLY_API_TOKEN=wrong")
 	assert.Equal(t, 1, p.run(t, a), "that is no finding")
 	assert.Contains(t, p.err.String(), "401")
+
+	a.Inject(fastlytest.Fault{Kind: fastlytest.Status, Status: 200, Method: http.MethodGet, Times: -1,
+		Body: `[{"id":"read","name":"first","scope":"global","expires_at":"2026-01-02T02:04:05Z"},{"id":"unread","expires_at":"soon"}]`})
+	p = a.command(t, "expiring")
+	assert.Equal(t, 1, p.run(t, a), "that is not all")
+	assert.Contains(t, p.out.String(), `"read"  "first"`)
+	assert.Contains(t, p.err.String(), "expiring: ")
 }
 
 // assertRotated checks that the file has a new token that works, and that the old
