@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -105,7 +106,7 @@ func TestTransportsSendACopyOfTheRequest(t *testing.T) {
 		t.Run(tr.name, func(t *testing.T) {
 			t.Parallel()
 			req := newRequest(t, "https://api.fastly.com/tokens")
-			body := newBody("a body")
+			body := &trackedBody{Reader: strings.NewReader("a body")}
 			req.Body = body
 			req.Header["X-Own"] = append(make([]string, 0, 8), "one")
 			before := req.Header.Clone()
@@ -221,7 +222,7 @@ func TestTransportsSendCredentialsToOneHostOnly(t *testing.T) {
 					return respond(http.StatusOK, "")(r)
 				})
 				req := newRequest(t, test.url)
-				body := newBody("a body")
+				body := &trackedBody{Reader: strings.NewReader("a body")}
 				req.Body = body
 				resp, err := tr.make(test.host, base).RoundTrip(req)
 				assert.EqualValues(t, 1, body.closed.Load(), "a RoundTripper closes the body")
@@ -273,7 +274,7 @@ func TestTransportsRejectWhatTheyCannotSend(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			req := newRequest(t, "https://api.fastly.com/tokens")
-			body := newBody("a body")
+			body := &trackedBody{Reader: strings.NewReader("a body")}
 			req.Body = body
 			resp, err := test.transport.RoundTrip(req)
 			assert.Nil(t, resp)
@@ -297,7 +298,7 @@ func TestTransportsRejectARequestWithoutURL(t *testing.T) {
 		t.Run(tr.name, func(t *testing.T) {
 			t.Parallel()
 			req := newRequest(t, "https://api.fastly.com/tokens")
-			body := newBody("a body")
+			body := &trackedBody{Reader: strings.NewReader("a body")}
 			req.URL, req.Body = nil, body
 			resp, err := tr.make("", respond(http.StatusOK, "")).RoundTrip(req)
 			assert.Nil(t, resp)
@@ -540,12 +541,15 @@ func TestRedirectOfEachOperationIsAnErrorThatNamesTheHost(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{301, 302, 303, 307, 308} {
 		for _, op := range operations {
-			r := newRig(t, op)
-			r.srv.Inject(fastlytest.Fault{Kind: fastlytest.Redirect, Status: status, Location: "https://evil.example/tokens"})
-			err := r.do()
+			srv := newAPI(t)
+			c := srv.Client()
+			waits := skipWaits(c)
+			srv.Inject(fastlytest.Fault{Kind: fastlytest.Redirect, Status: status, Location: "https://evil.example/tokens"})
+			err := op.do(t.Context(), c)
 			assert.Equal(t, status, responseError(t, err).StatusCode)
-			assert.ErrorContains(t, err, "redirect to evil.example not followed; credentials are only sent to "+hostOf(t, r.srv.URL)+": check the base URL")
-			r.assertRequests(1)
+			assert.ErrorContains(t, err, "redirect to evil.example not followed; credentials are only sent to "+hostOf(t, srv.URL)+": check the base URL")
+			assert.Len(t, srv.Requests(), 1)
+			assert.Empty(t, waits.all())
 		}
 	}
 }
@@ -569,7 +573,7 @@ func TestOddLocationsAreHarmless(t *testing.T) {
 			require.Error(t, err, "%q", location)
 			home.request(t)
 			assertNoSecret(t, err)
-			assertPrintable(t, err)
+			assertOneLine(t, err)
 		}
 	}
 }
@@ -712,7 +716,7 @@ func TestCredentialsThatNoHeaderCanCarryAreNeitherSentNorShown(t *testing.T) {
 			err := try()
 			require.ErrorIs(t, err, fastly.ErrInvalidArgument, name)
 			assertNoSecret(t, err)
-			assertPrintable(t, err)
+			assertOneLine(t, err)
 		}
 	}
 	for _, value := range []string{canaryKey + " ", " " + canaryKey, canaryKey + "é", canaryKey + "\u202e"} {
@@ -753,4 +757,80 @@ func TestKeyOfATransportMayComeOverHTTP2(t *testing.T) {
 		require.NoError(t, op.do(t.Context(), c), op.name)
 		assert.Equal(t, []string{someKey}, srv.request(t).header["Fastly-Key"])
 	}
+}
+
+// createWith creates a token by a Client.
+func createWith(t *testing.T, base string, req *fastly.CreateTokenRequest, opts ...fastly.Option) error {
+	t.Helper()
+	c := mustClient(t, append([]fastly.Option{fastly.WithBaseURL(base)}, opts...)...)
+	skipWaits(c)
+	_, err := c.Tokens.CreateToken(t.Context(), req)
+	return err
+}
+
+// postWith posts a login by an http.Client over a transport. That client is
+// willing to follow each redirect.
+func postWith(t *testing.T, base string, rt http.RoundTripper) error {
+	t.Helper()
+	form := url.Values{"username": {canaryLogin}, "password": {canaryPassword}}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, base+"/tokens", strings.NewReader(form.Encode()))
+	require.NoError(t, err)
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.Header.Set("Fastly-OTP", canaryOTP)
+	resp, err := followAll(rt).Do(req)
+	if err != nil {
+		return err
+	}
+	return resp.Body.Close()
+}
+
+func followAll(rt http.RoundTripper) *http.Client {
+	return &http.Client{Transport: rt, CheckRedirect: func(_ *http.Request, via []*http.Request) error {
+		if len(via) > 3 {
+			return errors.New("a loop of redirects")
+		}
+		return nil
+	}}
+}
+
+// trap is a server that must get no request.
+type trap struct {
+	*httptest.Server
+	mu     sync.Mutex
+	visits []string
+}
+
+func newTrap(t testing.TB, start func(http.Handler) *httptest.Server) *trap {
+	t.Helper()
+	tr := new(trap)
+	tr.Server = start(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		tr.mu.Lock()
+		defer tr.mu.Unlock()
+		if r.URL.Path == trapPath {
+			tr.visits = append(tr.visits, fmt.Sprintf("%s %s%s by %s: %v", r.Method, r.Host, r.RequestURI, r.RemoteAddr, r.Header))
+		}
+		w.WriteHeader(http.StatusNoContent)
+	}))
+	t.Cleanup(tr.Close)
+	return tr
+}
+
+// trapPath is where redirects lead. Other requests are for another server, which
+// had the port before.
+const trapPath = "/trap"
+
+func (tr *trap) assertEmpty(t testing.TB) {
+	t.Helper()
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	assert.Empty(t, tr.visits, "requests that followed a redirect")
+}
+
+// newQuietTLS is httptest.NewTLSServer without complaints about handshakes that
+// a client ends.
+func newQuietTLS(handler http.Handler) *httptest.Server {
+	srv := httptest.NewUnstartedServer(handler)
+	srv.Config.ErrorLog = discardLog
+	srv.StartTLS()
+	return srv
 }

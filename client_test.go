@@ -29,6 +29,24 @@ import (
 	"github.com/fastly-tokens/fastly/fastlytest"
 )
 
+// logBuffer is a log that several goroutines write to.
+type logBuffer struct {
+	mu  sync.Mutex
+	buf strings.Builder
+}
+
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
 // The surface that programs compile against: a change here breaks them.
 var (
 	_ string = fastly.DefaultBaseURL
@@ -156,7 +174,7 @@ func mustWith(t testing.TB, parent *fastly.Client, opts ...fastly.Option) *fastl
 func TestWithKeepsSettingsAndConnections(t *testing.T) {
 	t.Parallel()
 	var keys, agents []string
-	srv, conns := newCounted(t, func(w http.ResponseWriter, r *http.Request) {
+	srv := newStubFunc(t, func(w http.ResponseWriter, r *http.Request) {
 		keys, agents = append(keys, r.Header.Get("Fastly-Key")), append(agents, r.UserAgent())
 		w.WriteHeader(http.StatusServiceUnavailable)
 	})
@@ -178,7 +196,7 @@ func TestWithKeepsSettingsAndConnections(t *testing.T) {
 		}
 		assert.Contains(t, agent, want, "request %d", i)
 	}
-	assert.EqualValues(t, 1, conns.Load(), "connections")
+	assert.EqualValues(t, 1, srv.conns.Load(), "connections")
 }
 
 func TestWithReplacesCredentials(t *testing.T) {
@@ -445,13 +463,18 @@ func TestLogNamesTheOutcome(t *testing.T) {
 		t.Run(outcome, func(t *testing.T) {
 			t.Parallel()
 			var out logBuffer
-			d := failingDialer(errConnRefused, map[bool]int{true: 1}[outcome == "not sent"])
-			r := newRig(t, operationNamed("ListTokensUser"), noRetry, fastly.WithHTTPClient(&http.Client{Transport: d.transport()}),
+			tr := new(http.Transport)
+			if outcome == "not sent" {
+				tr.DialContext = func(context.Context, string, string) (net.Conn, error) { return nil, errConnRefused }
+			}
+			srv := newAPI(t)
+			c := srv.Client(noRetry, fastly.WithHTTPClient(&http.Client{Transport: tr}),
 				fastly.WithLogger(slog.New(slog.NewJSONHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))))
 			if fault.Kind != "" {
-				r.srv.Inject(fault)
+				srv.Inject(fault)
 			}
-			assert.Equal(t, outcome == "done", r.do() == nil)
+			_, err := c.Tokens.ListTokensUser(t.Context())
+			assert.Equal(t, outcome == "done", err == nil, "%v", err)
 			var record struct {
 				Outcome string
 				Attempt int
@@ -555,7 +578,7 @@ func TestRequestsRunInParallel(t *testing.T) {
 			t.Parallel()
 			var arrived atomic.Int32
 			all := make(chan struct{})
-			srv, _ := newCounted(t, func(w http.ResponseWriter, r *http.Request) {
+			srv := newStubFunc(t, func(w http.ResponseWriter, r *http.Request) {
 				if arrived.Add(1) == n {
 					close(all)
 				}
@@ -624,7 +647,7 @@ func TestCanceledCallsLeaveNothingBehind(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
 	var arrived sync.WaitGroup
-	srv, _ := newCounted(t, func(_ http.ResponseWriter, r *http.Request) {
+	srv := newStubFunc(t, func(_ http.ResponseWriter, r *http.Request) {
 		if _, err := io.Copy(io.Discard, r.Body); err != nil {
 			return
 		}

@@ -85,7 +85,7 @@ func FuzzDecodeToken(f *testing.F) {
 		token, err := c.with(200, body).GetToken(t.Context(), someID)
 		if err != nil {
 			assert.Nil(t, token)
-			assertPrintable(t, err)
+			assertOneLine(t, err)
 			return
 		}
 		var want map[string]any
@@ -179,7 +179,7 @@ func FuzzDecodeTokens(f *testing.F) {
 		if err != nil {
 			assert.True(t, list == nil || len(list) > 0, "nil if nothing could be read")
 			assert.ErrorIs(t, err, fastly.ErrInvalidResponse)
-			assertPrintable(t, err)
+			assertOneLine(t, err)
 			return
 		}
 		var want []map[string]any
@@ -223,7 +223,7 @@ func FuzzCreated(f *testing.F) {
 				assert.NotEmpty(t, created.AccessToken)
 				assertStrict(t, body)
 			case only || status == 200:
-				assertPrintable(t, err)
+				assertOneLine(t, err)
 				for cause := err; cause != nil; cause = errors.Unwrap(cause) {
 					assertNoSecretIn(t, "error", cause.Error())
 				}
@@ -262,7 +262,7 @@ func FuzzErrorBody(f *testing.F) {
 		_, err := c.with(status, before+canaryKey+after).GetTokenCurrent(t.Context())
 		response := responseError(t, err)
 		assert.Equal(t, status, response.StatusCode)
-		assertPrintable(t, err)
+		assertOneLine(t, err)
 		assert.Regexp(t, oneLine, err.Error())
 		for name, text := range map[string]string{"error": err.Error(), "msg": response.Msg, "detail": response.Detail, "code": response.Code, "body": response.Body} {
 			assert.NotContains(t, text, canaryKey, name)
@@ -337,7 +337,7 @@ func FuzzCheckID(f *testing.F) {
 			if !valid {
 				require.ErrorIs(t, err, fastly.ErrInvalidArgument)
 				assert.Nil(t, c.last, "it was sent")
-				assertPrintable(t, err)
+				assertOneLine(t, err)
 				if len(id) >= telltale {
 					assert.NotContains(t, err.Error(), id, "it may be an access token")
 				}
@@ -386,7 +386,7 @@ func FuzzCreateForm(f *testing.F) {
 		if err != nil {
 			require.ErrorIs(t, err, fastly.ErrInvalidArgument)
 			assert.Nil(t, c.last, "it was sent")
-			assertPrintable(t, err)
+			assertOneLine(t, err)
 			return
 		}
 		assert.EqualValues(t, len(c.sent), c.last.ContentLength)

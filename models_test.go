@@ -13,6 +13,8 @@ import (
 	"github.com/fastly-tokens/fastly"
 )
 
+func date(month time.Month) time.Time { return time.Date(2030, month, 2, 3, 4, 5, 0, time.UTC) }
+
 // fullToken has every field set, each to a value of its own.
 var fullToken = fastly.TokenResponse{
 	ID: someID, Name: "deploy", UserID: "4Pm7", CustomerID: someCustomer,

@@ -19,6 +19,8 @@ import (
 	"github.com/fastly-tokens/fastly"
 )
 
+const libraryProduct = "fastly-tokens-go/0.2.0"
+
 func TestNewClientRejectsWhatCannotWork(t *testing.T) {
 	t.Parallel()
 	key := fastly.WithAPIKey(someKey)

@@ -2,6 +2,7 @@ package fastly_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -93,7 +94,7 @@ func TestAccessTokenIsRecoveredFromBrokenResponses(t *testing.T) {
 			assert.ErrorContains(t, err, "the response is not what the API sends")
 			assert.ErrorContains(t, err, "its access token is in the response")
 			assert.NotContains(t, err.Error(), someKey)
-			assertPrintable(t, err)
+			assertOneLine(t, err)
 		})
 	}
 }
@@ -511,7 +512,7 @@ func TestSwitchedProtocolDoesNotHoldTheCall(t *testing.T) {
 			select {
 			case err := <-done:
 				assert.Equal(t, http.StatusSwitchingProtocols, responseError(t, err).StatusCode)
-				assert.Equal(t, op.kind == fastly.KindCreate, isUnknown(err), "outcome unknown: %v", err)
+				assert.Equal(t, op.kind == fastly.KindCreate, errors.Is(err, fastly.ErrOutcomeUnknown), "outcome unknown: %v", err)
 			case <-time.After(time.Minute):
 				require.Fail(t, "the call hangs")
 			}

@@ -3,6 +3,7 @@ package fastly_test
 import (
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"html"
@@ -22,6 +23,14 @@ import (
 
 	"github.com/fastly-tokens/fastly"
 )
+
+func quoteJSON(s string) string {
+	text, err := json.Marshal(s)
+	if err != nil {
+		return `""`
+	}
+	return string(text)
+}
 
 // echoes are the ways in which a server or a proxy may repeat a text.
 var echoes = map[string]func(string) string{
@@ -177,7 +186,7 @@ func TestErrorsRedactWhatTheResponseRepeats(t *testing.T) {
 						_, err := c.Tokens.CreateToken(t.Context(), create.req())
 						require.Error(t, err)
 						assertNoSecret(t, err)
-						assertPrintable(t, err)
+						assertOneLine(t, err)
 					}
 				}
 			})
@@ -623,7 +632,7 @@ func TestErrorsRedactWhatBrokenHTTPRepeats(t *testing.T) {
 					_, err := c.Tokens.CreateToken(t.Context(), create.req())
 					require.Error(t, err)
 					assertNoSecret(t, err)
-					assertPrintable(t, err)
+					assertOneLine(t, err)
 					if name == "login" {
 						continue
 					}

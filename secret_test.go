@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/gob"
+	"encoding/hex"
 	"encoding/json"
 	"encoding/xml"
 	"fmt"
@@ -15,7 +16,11 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"regexp"
+	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"text/template"
 	"time"
@@ -26,6 +31,93 @@ import (
 
 	"github.com/fastly-tokens/fastly"
 )
+
+// telltale is how much of a canary shows that it leaked.
+const telltale = 10
+
+var (
+	percentByte = regexp.MustCompile(`%[0-9A-Fa-f]{2}`)
+	jsonEscapes = regexp.MustCompile(`\\u[0-9A-Fa-f]{4}|\\x[0-9A-Fa-f]{2}|\\.`)
+)
+
+// decodings returns a text, and what it decodes to.
+func decodings(text string) []string {
+	if !strings.ContainsAny(text, `%+&\`) {
+		return []string{text}
+	}
+	unpercent := func(s string) string {
+		return percentByte.ReplaceAllStringFunc(s, func(m string) string {
+			b, _ := hex.DecodeString(m[1:])
+			return string(b)
+		})
+	}
+	unescape := func(s string) string {
+		return jsonEscapes.ReplaceAllStringFunc(s, func(m string) string {
+			if m[1] == 'u' || m[1] == 'x' {
+				n, _ := strconv.ParseUint(m[2:], 16, 32)
+				return string(rune(n))
+			}
+			return m[1:]
+		})
+	}
+	return []string{
+		text, unpercent(text), unpercent(strings.ReplaceAll(text, "+", " ")), html.UnescapeString(text),
+		unescape(text), unescape(html.UnescapeString(text)), unescape(unescape(text)),
+	}
+}
+
+// partsOfCanaries are the parts that show that a canary leaked.
+type partsOfCanaries struct {
+	names  map[string]string // of the canary, by each part as it is and in hexadecimal
+	begins [1 << 16]bool     // the first two bytes of a part
+}
+
+var telltales = sync.OnceValue(func() *partsOfCanaries {
+	parts := &partsOfCanaries{names: map[string]string{}}
+	for name, canary := range canaries {
+		for at := 0; at+telltale <= len(canary); at++ {
+			part := canary[at : at+telltale]
+			inHex := hex.EncodeToString([]byte(part))
+			for _, form := range []string{part, inHex, strings.ToUpper(inHex)} {
+				parts.names[form] = name
+				parts.begins[int(form[0])<<8|int(form[1])] = true
+			}
+		}
+	}
+	return parts
+})
+
+// findCanaries returns which canaries, or parts of them, are in a text.
+func findCanaries(text string) (found []string) {
+	add := func(name string) {
+		if name != "" && !slices.Contains(found, name) {
+			found = append(found, name)
+		}
+	}
+	parts := telltales()
+	for i, form := range decodings(text) {
+		if i > 0 && form == text {
+			continue
+		}
+		for at := 0; at+telltale <= len(form); at++ {
+			if !parts.begins[int(form[at])<<8|int(form[at+1])] {
+				continue
+			}
+			for _, size := range []int{telltale, 2 * telltale} {
+				if at+size <= len(form) {
+					add(parts.names[form[at:at+size]])
+				}
+			}
+		}
+	}
+	for name, canary := range canaries {
+		// As %d prints bytes.
+		if strings.Contains(text, strings.Trim(fmt.Sprint([]byte(canary[:telltale])), "[]")) { //nolint:staticcheck // the bytes are wanted
+			add(name)
+		}
+	}
+	return found
+}
 
 // printEveryWay returns each text that a value can become by accident.
 func printEveryWay(value any) map[string]string {

@@ -271,7 +271,7 @@ func (e *enumeration) run(seq []step) (requests int) {
 		}
 	}
 	user := e.srv.AddUser(fastlytest.User{CustomerID: fmt.Sprintf("customer%d", e.runs), Superuser: true})
-	key, victim, second := addToken(e.srv, user.ID), addToken(e.srv, user.ID), addToken(e.srv, user.ID)
+	key, victim, second := e.srv.AddToken(user.ID, fastly.TokenCreatedResponse{}), e.srv.AddToken(user.ID, fastly.TokenCreatedResponse{}), e.srv.AddToken(user.ID, fastly.TokenCreatedResponse{})
 	if e.op.kind == fastly.KindRevokeCurrent {
 		victim = key
 	}

@@ -16,6 +16,11 @@ import (
 	"github.com/fastly-tokens/fastly/fastlytest"
 )
 
+// addToken adds a token of the scopes to the user.
+func addToken(srv *fastlytest.Server, userID string, scopes ...fastly.Scope) fastly.TokenCreatedResponse {
+	return srv.AddToken(userID, fastly.TokenCreatedResponse{TokenResponse: fastly.TokenResponse{Scopes: scopes}})
+}
+
 func ids(list []fastly.TokenResponse) []string {
 	var all []string
 	for _, token := range list {

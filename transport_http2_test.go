@@ -51,7 +51,11 @@ func (c *swallowing) Write(p []byte) (int, error) {
 func TestDefaultTransportLeavesADeadHTTP2Connection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tr := newPiped(t, true, func(w http.ResponseWriter, r *http.Request) {
-			_, _ = io.WriteString(w, map[string]string{http.MethodGet: tokenJSON, http.MethodPost: createdJSON}[r.Method])
+			body := tokenJSON
+			if r.Method == http.MethodPost {
+				body = createdJSON
+			}
+			_, _ = io.WriteString(w, body)
 		})
 		var conn *swallowing // the last one
 		dial := tr.DialContext
@@ -63,7 +67,7 @@ func TestDefaultTransportLeavesADeadHTTP2Connection(t *testing.T) {
 		useDefaultTransport(t, tr)
 		c := mustClient(t, fastly.WithAPIKey(someKey), fastly.WithBaseURL("http://127.0.0.1"))
 		skipWaits(c)
-		for _, op := range []operation{operationNamed("GetToken"), operationNamed("CreateToken")} {
+		for _, op := range []operation{getToken, createToken} {
 			require.NoError(t, op.do(t.Context(), c))
 			conn.dead.Store(true)
 			start := time.Now()

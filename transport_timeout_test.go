@@ -3,6 +3,7 @@ package fastly_test
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -216,13 +217,13 @@ func TestNoResponseInTimeSaysSo(t *testing.T) {
 					if timeout == 0 {
 						fastly.HookTimeout(c, time.Minute) // as over the client's own transport
 					}
-					for _, op := range []operation{operationNamed("GetToken"), operationNamed("CreateToken")} {
+					for _, op := range []operation{getToken, createToken} {
 						start := time.Now()
 						err := op.do(t.Context(), c)
 						assert.Equal(t, cmp.Or(timeout, time.Minute), time.Since(start))
 						require.ErrorIs(t, err, context.DeadlineExceeded)
 						require.ErrorContains(t, err, "fastly: "+op.method+" "+op.path+": no response in time")
-						assert.Equal(t, op.kind == fastly.KindCreate, isUnknown(err), "outcome unknown: %v", err)
+						assert.Equal(t, op.kind == fastly.KindCreate, errors.Is(err, fastly.ErrOutcomeUnknown), "outcome unknown: %v", err)
 					}
 				})
 			})
@@ -263,7 +264,7 @@ func TestCancelEndsARequestAtOnce(t *testing.T) {
 						err := <-failed
 						assert.Zero(t, time.Since(start))
 						require.ErrorIs(t, err, context.Canceled)
-						assert.Equal(t, op.kind == fastly.KindCreate, isUnknown(err), "outcome unknown: %v", err)
+						assert.Equal(t, op.kind == fastly.KindCreate, errors.Is(err, fastly.ErrOutcomeUnknown), "outcome unknown: %v", err)
 					})
 				})
 			}
@@ -315,6 +316,6 @@ func TestBodyThatEndsOnTimeoutIsNotWhole(t *testing.T) {
 		}
 		require.ErrorIs(t, err, context.DeadlineExceeded, op.name)
 		assert.ErrorContains(t, err, "the response was truncated")
-		assert.Equal(t, op.kind == fastly.KindCreate, isUnknown(err), "outcome unknown: %v", err)
+		assert.Equal(t, op.kind == fastly.KindCreate, errors.Is(err, fastly.ErrOutcomeUnknown), "outcome unknown: %v", err)
 	}
 }
