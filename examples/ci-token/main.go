@@ -46,12 +46,12 @@ func run(ctx context.Context) (code int, err error) {
 	service := flag.String("service", os.Getenv("FASTLY_SERVICE_ID"), "`ID` of the service that it is limited to")
 	flag.Parse()
 	scopes := fastly.ParseScopes(*scope)
-	if len(scopes) == 0 || *service == "" || flag.NArg() == 0 { // without these, the API makes it global, for every service
+	if len(scopes) == 0 || *service == "" || flag.NArg() == 0 { // or it would be wider than meant
 		return 0, errors.New("want a command, a -scope and a -service")
 	}
 	username, passwordFile := os.Getenv("FASTLY_USERNAME"), os.Getenv("FASTLY_PASSWORD_FILE")
 	if username == "" || passwordFile == "" {
-		return 0, errors.New("set FASTLY_USERNAME and FASTLY_PASSWORD_FILE: the API creates tokens by user name and password")
+		return 0, errors.New("set FASTLY_USERNAME and FASTLY_PASSWORD_FILE: only a login creates tokens")
 	}
 	password, err := os.ReadFile(passwordFile)
 	if err != nil {
@@ -63,8 +63,8 @@ func run(ctx context.Context) (code int, err error) {
 	}
 	createCtx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
-	token, err := rotate.Create(createCtx, client, &fastly.CreateTokenRequest{ // finds and revokes it if its response is lost
-		Name: "ci-token", Scopes: scopes, Services: []string{*service}, Lifetime: 15 * time.Minute, // in case all else fails
+	token, err := rotate.Create(createCtx, client, &fastly.CreateTokenRequest{ // with a known outcome
+		Name: "ci-token", Scopes: scopes, Services: []string{*service}, Lifetime: 15 * time.Minute,
 		Username: username, Password: fastly.Secret(strings.TrimRight(string(password), "\r\n")),
 	}, client)
 	if token != nil && token.ID != "" { // perhaps with an error

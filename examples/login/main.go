@@ -50,13 +50,15 @@ func run(ctx context.Context) error {
 	}
 	username, passwordFile := os.Getenv("FASTLY_USERNAME"), os.Getenv("FASTLY_PASSWORD_FILE")
 	if username == "" || passwordFile == "" {
-		return errors.New("set FASTLY_USERNAME and FASTLY_PASSWORD_FILE: the API creates tokens by user name and password")
+		return errors.New("set FASTLY_USERNAME and FASTLY_PASSWORD_FILE: only a login creates tokens")
 	}
 	password, err := readSecret(passwordFile)
 	if err != nil {
 		return err
 	}
-	req := &fastly.CreateTokenRequest{Name: "login", Scopes: scopes, Lifetime: *lifetime, Username: username, Password: password}
+	req := &fastly.CreateTokenRequest{
+		Name: "login", Scopes: scopes, Lifetime: *lifetime, Username: username, Password: password,
+	}
 	if otpFile := os.Getenv("FASTLY_OTP_FILE"); otpFile != "" {
 		req.OTPFunc = func(context.Context) (fastly.Secret, error) { return readSecret(otpFile) }
 	}

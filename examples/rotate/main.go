@@ -73,13 +73,13 @@ func run(ctx context.Context) error {
 
 // login returns the login of the environment.
 func login(context.Context) (rotate.Login, error) {
-	username, passwordFile, otpFile := os.Getenv("FASTLY_USERNAME"), os.Getenv("FASTLY_PASSWORD_FILE"), os.Getenv("FASTLY_OTP_FILE")
+	username, passwordFile := os.Getenv("FASTLY_USERNAME"), os.Getenv("FASTLY_PASSWORD_FILE")
 	if username == "" || passwordFile == "" {
-		return rotate.Login{}, errors.New("set FASTLY_USERNAME and FASTLY_PASSWORD_FILE: the API creates tokens by user name and password")
+		return rotate.Login{}, errors.New("set FASTLY_USERNAME and FASTLY_PASSWORD_FILE: only a login creates tokens")
 	}
 	password, err := readSecret(passwordFile)
 	login := rotate.Login{Username: username, Password: password}
-	if otpFile != "" {
+	if otpFile := os.Getenv("FASTLY_OTP_FILE"); otpFile != "" {
 		login.OTP = func(context.Context) (fastly.Secret, error) { return readSecret(otpFile) }
 	}
 	return login, err
