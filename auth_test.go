@@ -533,7 +533,7 @@ func TestClientFollowsNoRedirectToItsOwnOrigin(t *testing.T) {
 		err := from.send(t, home.URL, nil)
 		home.request(t)
 		assert.Equal(t, http.StatusTemporaryRedirect, responseError(t, err).StatusCode, from.name)
-		assert.ErrorContains(t, err, "redirect to "+hostOf(t, home.URL)+" not followed; the API does not redirect: check the base URL", from.name)
+		assert.ErrorContains(t, err, "redirect to "+hostOf(t, home.URL)+" not followed; the API does not redirect, so nothing was sent there: check the base URL", from.name)
 	}
 }
 
@@ -547,7 +547,7 @@ func TestRedirectOfEachOperationIsAnErrorThatNamesTheHost(t *testing.T) {
 			srv.Inject(fastlytest.Fault{Kind: fastlytest.Redirect, Status: status, Location: "https://evil.example/tokens"})
 			err := op.do(t.Context(), c)
 			assert.Equal(t, status, responseError(t, err).StatusCode)
-			assert.ErrorContains(t, err, "redirect to evil.example not followed; credentials are only sent to "+hostOf(t, srv.URL)+": check the base URL")
+			assert.ErrorContains(t, err, "redirect to evil.example not followed; the API does not redirect, so nothing was sent there: check the base URL")
 			assert.Len(t, srv.Requests(), 1)
 			assert.Empty(t, waits.all())
 		}

@@ -141,7 +141,7 @@ func do[T any](ctx context.Context, s *TokensService, op operation, decode func(
 		}
 		if !d.retry || err != nil {
 			hint := op.recoveryHint(out, d.unknown, maybeProcessed)
-			return value, op.failure(ctx, out, callContext{c.base.Host, n, hint, d.unknown})
+			return value, op.failure(ctx, out, callContext{n, hint, d.unknown})
 		}
 	}
 }
@@ -156,7 +156,7 @@ func (s *TokensService) ready(ctx context.Context, op *operation) error {
 	case s.client.obtain == nil && !op.login:
 		return invalid("the client has no credentials: use WithAPIKey, or create a token with Username and Password")
 	case ctx.Err() != nil:
-		return op.newError("not sent: "+ctx.Err().Error(), contextError(ctx), callContext{})
+		return op.newError(ctx, "not sent: "+ctx.Err().Error(), nil, callContext{})
 	}
 	return nil
 }
@@ -184,11 +184,11 @@ func attempt[T any](ctx context.Context, c *Client, op *operation, decode func(*
 	}
 	received, limit := c.now(), c.seen.response(resp)
 	if resp.StatusCode/100 != 2 {
-		e := readError(resp, op, limit, secrets, received)
-		if e.form != formForeign {
+		out = readError(resp, op, limit, secrets, received)
+		if !out.response.foreign {
 			c.seen.date(resp.Header, received)
 		}
-		return value, outcome{class: e.classify(), status: e.StatusCode, response: e, delay: e.serverDelay()}
+		return value, out
 	}
 	value, out = decode(resp)
 	out.status = resp.StatusCode

@@ -409,8 +409,8 @@ func TestRefusedExpiryNamesAClockThatIsFarOff(t *testing.T) {
 		age    string
 		want   string
 	}{
-		"ahead":         {http.StatusUnprocessableEntity, "Invalid value for expires_at", 5 * time.Minute, "", "this machine's clock is 5m0s ahead of the API's: correct it"},
-		"behind":        {http.StatusBadRequest, "expires_at must be in the future", -25 * time.Hour, "", "this machine's clock is 25h0m0s behind the API's: correct it"},
+		"ahead":         {http.StatusUnprocessableEntity, "Invalid value for expires_at", 5 * time.Minute, "", "this machine's clock differs from the API's by 5m0s: correct it"},
+		"behind":        {http.StatusBadRequest, "expires_at must be in the future", -25 * time.Hour, "", "this machine's clock differs from the API's by 25h0m0s: correct it"},
 		"right":         {http.StatusUnprocessableEntity, "Invalid value for expires_at", 2 * time.Minute, "", ""},
 		"from a cache":  {http.StatusUnprocessableEntity, "Invalid value for expires_at", time.Hour, "1", ""},
 		"another error": {http.StatusUnprocessableEntity, "Invalid value for name", time.Hour, "", ""},

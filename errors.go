@@ -37,20 +37,17 @@ type GenericTokenError struct {
 	Header http.Header
 	Body   string // of the response, at most 64 KiB
 
-	form       form
-	meaning    error // the sentinel of its text, before anything was redacted
+	foreign    bool    // it has none of the API's forms
+	meaning    meaning // found before anything was redacted
+	hint       string  // what to do, if that depends on the operation
 	received   time.Time
 	redirectTo string // the host that a 3xx points at
-	login      bool   // the request was a create with a user name and password of its own
-	basic      bool   // it was no create, but authenticated as one
 	cut        bool   // the body is not whole
-	holdsToken bool   // a create's response has what may be the new access token
 	call       callContext
 }
 
 // callContext is what an error says about the call that it ended.
 type callContext struct {
-	origin   string // the host that gets the credentials
 	attempts int
 	hint     string
 	unknown  bool // it is not known whether the request was processed
@@ -100,54 +97,58 @@ func (e *GenericTokenError) message() string {
 	return text
 }
 
-var sentinelHints = map[error]string{
-	ErrOTPRequired:        "send the account's current one-time password",
-	ErrSudoRequired:       "confirm the API key by POST /sudo first",
-	ErrInvalidScope:       "use one of the scopes global, purge_select, purge_all and global:read",
-	ErrAccountLocked:      "unlock the account in the Fastly web interface, or wait",
-	ErrTokenExpired:       "use another API token: this one has expired",
-	ErrInvalidCredentials: "check that the credentials are right, and neither expired nor revoked",
-}
-
 // statusHint says what to do about the response.
 func (e *GenericTokenError) statusHint() string {
-	sentinel, status := e.sentinel(), e.StatusCode
 	switch {
-	case e.redirectTo != "" && e.redirectTo == e.call.origin:
-		return "the API does not redirect: check the base URL"
 	case e.redirectTo != "":
-		return "credentials are only sent to " + e.call.origin + ": check the base URL"
-	case status/100 == 4 && e.Header.Get("Fastly-SSO-Login-Url") != "":
+		return "the API does not redirect, so nothing was sent there: check the base URL"
+	case e.Header.Get("Fastly-SSO-Login-Url") != "":
 		return "the user logs in by single sign-on: create a token in the Fastly web interface"
-	case status/100 == 4 && strings.EqualFold(e.Header.Get("Fastly-OTP"), "setup"):
+	case strings.EqualFold(e.Header.Get("Fastly-OTP"), "setup"):
 		return "set up two-factor authentication in the Fastly web interface first"
-	case status/100 == 4 && strings.EqualFold(e.Header.Get("Fastly-Password"), "rotate"):
+	case strings.EqualFold(e.Header.Get("Fastly-Password"), "rotate"):
 		return "set a new password in the Fastly web interface first"
-	case e.isForeign():
+	case errors.Is(e.statusSentinel(), ErrInvalidResponse):
 		return "something between the program and the API answered"
-	case errors.Is(sentinel, ErrSudoRequired) && e.login:
-		return "a login should need no confirmation: use an API key after POST /sudo"
-	case errors.Is(sentinel, ErrSudoRequired) && e.Method == http.MethodPost:
-		return "create with a user name and password, or " + sentinelHints[sentinel]
-	case status == http.StatusUnauthorized && e.basic:
-		return "the API accepts a user name and password for creates only: use an API key"
-	case sentinel != nil:
-		return sentinelHints[sentinel]
-	case status == http.StatusUnauthorized:
-		return sentinelHints[ErrInvalidCredentials]
-	case status == http.StatusForbidden:
+	case e.hint != "":
+		return e.hint
+	case e.findMeaning().hint != "":
+		return e.findMeaning().hint
+	case e.StatusCode == http.StatusUnauthorized:
+		return "check that the credentials are right, and neither expired nor revoked"
+	case e.StatusCode == http.StatusForbidden:
 		return "use a token whose scope and user may do this"
+	}
+	return ""
+}
+
+// responseHint says what to do about a response that means something else to another operation.
+func (op *operation) responseHint(sentinel error, status int) string {
+	isSudo, isCreate := errors.Is(sentinel, ErrSudoRequired), op.kind == kindCreate
+	switch {
+	case isSudo && op.login:
+		return "a login should need no confirmation: use an API key after POST /sudo"
+	case isSudo && isCreate:
+		return "create with a user name and password, or confirm the API key by POST /sudo first"
+	case status == http.StatusUnauthorized && !isCreate && op.cred.header["Authorization"] != nil:
+		return "the API accepts a user name and password for creates only: use an API key"
 	}
 	return ""
 }
 
 // clockHint names a wrong clock as the cause of a refused expiry.
 func (e *GenericTokenError) clockHint() string {
-	refused := e.StatusCode == http.StatusUnprocessableEntity || e.StatusCode == http.StatusBadRequest
-	if !refused || e.received.IsZero() || !strings.Contains(e.message(), "expires_at") {
+	shown := readClock(e.Header, e.received)
+	isRefused := e.StatusCode == http.StatusUnprocessableEntity || e.StatusCode == http.StatusBadRequest
+	isKnown := shown != nil && !e.received.IsZero() // not so if a program made e
+	if !isKnown || !isRefused || !strings.Contains(e.message(), "expires_at") {
 		return ""
 	}
-	return clockHint(e.Header, e.received)
+	ahead := e.received.Sub(shown.date).Round(time.Second)
+	if ahead.Abs() <= 2*time.Minute {
+		return ""
+	}
+	return fmt.Sprintf("this machine's clock differs from the API's by %s: correct it", ahead.Abs())
 }
 
 // retryHint says when a retry makes sense, if the API said so.
@@ -166,27 +167,24 @@ func (e *GenericTokenError) retryHint() string {
 
 // failure builds the error of a call from the outcome of its last attempt.
 func (op *operation) failure(ctx context.Context, out outcome, call callContext) error {
-	err, ended := out.err, ctx.Err()
-	var text string
 	e := out.response
-	switch {
-	case e == nil:
-		text = reason(err)
-	case ended == nil:
-		e.call = call
+	if e == nil {
+		return op.newError(ctx, reason(out.err), out.err, call)
+	}
+	e.call = call
+	if ctx.Err() == nil {
 		return e
-	default:
-		e.call, err = call, e
-		text = fmt.Sprintf("%v; the last response was %d %s", ended, e.StatusCode, e.message())
 	}
-	if ended != nil {
-		err = errors.Join(contextError(ctx), err)
-	}
-	return op.newError(text, err, call)
+	text := fmt.Sprintf("%v; the last response was %d %s", ctx.Err(), e.StatusCode, e.message())
+	return op.newError(ctx, text, e, call)
 }
 
-func (op *operation) newError(text string, err error, call callContext) error {
+// newError returns an error that matches err, and the error and the cause of a context that ended.
+func (op *operation) newError(ctx context.Context, text string, err error, call callContext) error {
 	text = call.describe("fastly: " + op.method + " " + op.path + ": " + sanitize(text))
+	if ctx.Err() != nil {
+		err = errors.Join(ctx.Err(), context.Cause(ctx), err)
+	}
 	return &requestError{text, err, call.unknown}
 }
 
@@ -225,9 +223,6 @@ func reason(err error) string {
 	}
 	return strings.TrimPrefix(text, "fastly: ")
 }
-
-// contextError matches both the error and the cause of a context that ended.
-func contextError(ctx context.Context) error { return errors.Join(ctx.Err(), context.Cause(ctx)) }
 
 // requestError is the error of a call that got no usable response.
 type requestError struct {

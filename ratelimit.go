@@ -2,7 +2,6 @@ package fastly
 
 import (
 	"errors"
-	"fmt"
 	"mime"
 	"net/http"
 	"slices"
@@ -115,8 +114,6 @@ func hasNextPage(h http.Header) bool {
 	return false
 }
 
-const maxClockError = 2 * time.Minute
-
 // apiClock is the API's clock, as a response showed it; nil is the local clock.
 type apiClock struct {
 	date     time.Time
@@ -145,16 +142,4 @@ func (c *apiClock) at(now time.Time) time.Time {
 		return now
 	}
 	return c.date.Add(elapsed)
-}
-
-// clockHint names a local clock that is far from the API's, which makes it refuse expiries.
-func clockHint(h http.Header, received time.Time) string {
-	ahead := received.Sub(readClock(h, received).at(received)).Round(time.Second)
-	switch {
-	case ahead > maxClockError:
-		return fmt.Sprintf("this machine's clock is %s ahead of the API's: correct it", ahead)
-	case ahead < -maxClockError:
-		return fmt.Sprintf("this machine's clock is %s behind the API's: correct it", -ahead)
-	}
-	return ""
 }

@@ -109,9 +109,10 @@ func scanString(text []byte, name string) string {
 	return ""
 }
 
-// readError reads a response other than a 2xx, whose body may be anything.
-func readError(resp *http.Response, op *operation, limit RateLimit, s secrets, now time.Time) *GenericTokenError {
-	if resp.StatusCode == http.StatusSwitchingProtocols {
+// readError returns the outcome of a response other than a 2xx, whose body may be anything.
+func readError(resp *http.Response, op *operation, limit RateLimit, s secrets, now time.Time) outcome {
+	status := resp.StatusCode
+	if status == http.StatusSwitchingProtocols {
 		resp.Body = http.NoBody // in place of the connection
 	}
 	text, err := io.ReadAll(io.LimitReader(resp.Body, maxErrorBytes))
@@ -119,24 +120,38 @@ func readError(resp *http.Response, op *operation, limit RateLimit, s secrets, n
 		text = []byte("the body can't be read" + name)
 	}
 	e := &GenericTokenError{
-		StatusCode: resp.StatusCode,
+		StatusCode: status,
 		Method:     op.method, Path: op.path,
 		RateLimit:  limit,
-		RetryAfter: retryAfter(resp.StatusCode, resp.Header, limit, now),
+		RetryAfter: retryAfter(status, resp.Header, limit, now),
 		Body:       string(text),
 		received:   now,
-		login:      op.login,
-		basic:      op.kind != kindCreate && op.cred.header["Authorization"] != nil,
 		cut:        err != nil || len(text) == maxErrorBytes,
 	}
 	form := e.parseBody(bytes.TrimSpace(bytes.Clone(text)))
-	if form != formForeign {
-		e.meaning = e.sentinel()
+	e.foreign = form == classAmbiguous
+	e.meaning = e.findMeaning()
+	e.hint = op.responseHint(e.meaning.sentinel, status)
+	out := outcome{class: classifyStatus(status), status: status, response: e}
+	switch status {
+	case http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		out.delay = e.RetryAfter
 	}
-	e.form = form
 	accessToken := scanString(text, "access_token")
-	e.holdsToken = op.kind == kindCreate && len(accessToken) >= accessTokenLength &&
-		!strings.ContainsFunc(accessToken, notInToken) && !slices.Contains(s.anywhere, accessToken)
+	switch {
+	case op.kind == kindCreate && isAccessToken(accessToken) && !slices.Contains(s.anywhere, accessToken):
+		out.class = classAmbiguous // the token may have been created
+	case out.class == classClientError && errors.Is(e.meaning.sentinel, ErrSudoRequired):
+		out.class = classPermanent // the key still works, so no earlier attempt revoked it
+	case out.class == classClientError:
+		out.class = form
+	}
+	e.redact(resp, s)
+	return out
+}
+
+// redact withholds the texts of e that hold a secret.
+func (e *GenericTokenError) redact(resp *http.Response, s secrets) {
 	s.tokens = slices.ContainsFunc(forms(e.Body), func(form string) bool { // perhaps cut off
 		return strings.Contains(form, "access_token")
 	})
@@ -148,22 +163,11 @@ func readError(resp *http.Response, op *operation, limit RateLimit, s secrets, n
 	if location, err := resp.Location(); err == nil && resp.StatusCode/100 == 3 {
 		e.redirectTo = r.redact(location.Host)
 	}
-	return e
 }
 
-// form says which form of error a response has.
-type form int
-
-const (
-	formUnknown form = iota // made by a program, not read from a response
-	formForeign             // none that the API has
-	formShared              // title or errors, which gateways send as well
-	formAPI                 // msg
-)
-
 // parseBody fills in Msg, Detail and Code from a body of any form: the API's own, JSON:API,
-// RFC 9457, HTML or text.
-func (e *GenericTokenError) parseBody(text []byte) form {
+// RFC 9457, HTML or text. It returns the class of a 4xx with such a body.
+func (e *GenericTokenError) parseBody(text []byte) class {
 	switch {
 	case bytes.HasPrefix(text, []byte("{")):
 		return e.parseObject(text)
@@ -172,11 +176,11 @@ func (e *GenericTokenError) parseBody(text []byte) form {
 	default:
 		e.Msg = string(text)
 	}
-	return formForeign
+	return classAmbiguous // it may have come in place of the API's response
 }
 
-// parseObject is parseBody for a JSON object. Without any text it is none of the API's forms.
-func (e *GenericTokenError) parseObject(object []byte) form {
+// parseObject is parseBody for a JSON object.
+func (e *GenericTokenError) parseObject(object []byte) class {
 	fields := scalars(append(object, `"}`...)) // perhaps it was cut off in its message
 	e.Code, e.Msg = fields["code"], cmp.Or(fields["msg"], fields["title"])
 	details, shared := []string{cmp.Or(fields["detail"], fields["details"])}, fields["title"]
@@ -193,11 +197,11 @@ func (e *GenericTokenError) parseObject(object []byte) form {
 	e.Detail = strings.Join(slices.DeleteFunc(details, isEmpty), "; ")
 	switch {
 	case strings.TrimSpace(fields["msg"]) != "":
-		return formAPI
+		return classClientError
 	case strings.TrimSpace(shared) != "":
-		return formShared
+		return classPermanent // gateways send title and errors as well: no proof of anything
 	}
-	return formForeign
+	return classAmbiguous
 }
 
 // errorItems reads errors of JSON:API, or those of another API, which may be strings.

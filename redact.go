@@ -109,6 +109,11 @@ func (r *redactor) holdsToken(text string) bool {
 // notInToken reports whether r is no letter, digit, - or _, as all of an access token are.
 func notInToken(r rune) bool { return notAlphanumeric(r) && r != '-' && r != '_' }
 
+// isAccessToken reports whether text may be an access token.
+func isAccessToken(text string) bool {
+	return len(text) >= accessTokenLength && !strings.ContainsFunc(text, notInToken)
+}
+
 // redactHeader returns a bounded copy of a response header, without cookies and without the query
 // of a Location.
 func (r *redactor) redactHeader(h http.Header) http.Header {

@@ -146,29 +146,6 @@ func classifyStatus(status int) class {
 	return classAmbiguous
 }
 
-// classify classifies a response that is not a 2xx by more than its status.
-func (e *GenericTokenError) classify() class {
-	c := classifyStatus(e.StatusCode)
-	switch {
-	case e.holdsToken:
-		return classAmbiguous // the token may have been created
-	case c == classClientError && e.form == formForeign:
-		return classAmbiguous // it may have come in place of the API's response
-	case c == classClientError && (e.form == formShared || errors.Is(e.meaning, ErrSudoRequired)):
-		return classPermanent // no sign that an earlier attempt revoked the token or the key
-	}
-	return c
-}
-
-// serverDelay is the wait before a retry that the API asks for.
-func (e *GenericTokenError) serverDelay() time.Duration {
-	switch e.StatusCode {
-	case http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusServiceUnavailable:
-		return e.RetryAfter
-	}
-	return 0
-}
-
 // classifyFailure classifies an attempt that got no response.
 func classifyFailure(err error, sent bool) class {
 	switch {

@@ -1,7 +1,6 @@
 package fastly
 
 import (
-	"cmp"
 	"errors"
 	"net/http"
 	"strings"
@@ -53,23 +52,22 @@ var ErrOutcomeUnknown = errors.New("fastly: outcome unknown")
 // Is reports whether target is a sentinel of this error: that of its status, that of its code or
 // text, [ErrInvalidResponse] or [ErrOutcomeUnknown].
 func (e *GenericTokenError) Is(target error) bool {
-	switch target {
-	case ErrOutcomeUnknown:
+	if target == ErrOutcomeUnknown {
 		return e.call.unknown
-	case ErrInvalidResponse:
-		return e.isForeign()
-	case ErrServer:
-		return e.StatusCode/100 == 5 || e.StatusCode == http.StatusRequestTimeout
-	case ErrRateLimited:
-		return e.StatusCode == http.StatusTooManyRequests
 	}
-	return target == e.sentinel() || target == statusSentinels[e.StatusCode] && e.form != formForeign
+	return target == e.statusSentinel() || target == e.findMeaning().sentinel
 }
 
-// isForeign reports whether something other than the API answered, and the status does not say what
-// to do all the same.
-func (e *GenericTokenError) isForeign() bool {
-	return e.form == formForeign && !e.Is(ErrServer) && !e.Is(ErrRateLimited)
+func (e *GenericTokenError) statusSentinel() error {
+	switch {
+	case e.StatusCode/100 == 5, e.StatusCode == http.StatusRequestTimeout:
+		return ErrServer
+	case e.StatusCode == http.StatusTooManyRequests:
+		return ErrRateLimited
+	case e.foreign:
+		return ErrInvalidResponse
+	}
+	return statusSentinels[e.StatusCode]
 }
 
 var statusSentinels = map[int]error{
@@ -80,31 +78,47 @@ var statusSentinels = map[int]error{
 	http.StatusUnprocessableEntity: ErrUnprocessable,
 }
 
-var codeSentinels = map[string]error{
-	"2fa.verify":     ErrOTPRequired,
-	"invalid_grant":  ErrInvalidCredentials,
-	"invalid_scope":  ErrInvalidScope,
-	"account_locked": ErrAccountLocked,
+// meaning is what a response says by its code, which may be in Msg, or else by its text, which is
+// in lower case here. A status other than zero must be the response's.
+type meaning struct {
+	sentinel   error
+	code, text string
+	status     int
+	hint       string
 }
 
-// sentinel returns the error that the body means, or nil. Msg may hold the code.
-func (e *GenericTokenError) sentinel() error {
-	if e.form != formUnknown {
+var meanings = []meaning{{
+	sentinel: ErrInvalidScope, code: "invalid_scope",
+	hint: "use one of the scopes global, purge_select, purge_all and global:read",
+}, {
+	sentinel: ErrAccountLocked, code: "account_locked",
+	hint: "unlock the account in the Fastly web interface, or wait",
+}, {
+	sentinel: ErrOTPRequired, code: "2fa.verify", text: "invalid one-time password",
+	hint: "send the account's current one-time password",
+}, {
+	sentinel: ErrSudoRequired, text: "post /sudo",
+	hint: "confirm the API key by POST /sudo first",
+}, {
+	sentinel: ErrTokenExpired, text: "expired at", status: http.StatusUnauthorized,
+	hint: "use another API token: this one has expired",
+}, {
+	sentinel: ErrInvalidCredentials, code: "invalid_grant", text: "credentials are missing or invalid",
+	hint: "check that the credentials are right, and neither expired nor revoked",
+}}
+
+// findMeaning returns the meaning of a response in one of the API's forms, or else the zero value.
+func (e *GenericTokenError) findMeaning() meaning {
+	if e.foreign || e.meaning.sentinel != nil {
 		return e.meaning
 	}
-	if err := cmp.Or(codeSentinels[e.Code], codeSentinels[e.Msg]); err != nil {
-		return err
+	text := strings.ToLower(e.Msg + "\n" + e.Detail)
+	for _, m := range meanings {
+		hasCode := m.code != "" && (m.code == e.Code || m.code == e.Msg)
+		hasText := m.text != "" && strings.Contains(text, m.text)
+		if (hasCode || hasText) && (m.status == 0 || m.status == e.StatusCode) {
+			return m
+		}
 	}
-	text := strings.ToLower(e.message())
-	switch {
-	case strings.Contains(text, "invalid one-time password"):
-		return ErrOTPRequired
-	case strings.Contains(text, "post /sudo"):
-		return ErrSudoRequired
-	case e.StatusCode == http.StatusUnauthorized && strings.Contains(text, "expired at"):
-		return ErrTokenExpired
-	case strings.Contains(text, "credentials are missing or invalid"):
-		return ErrInvalidCredentials
-	}
-	return nil
+	return meaning{}
 }
