@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -31,6 +32,9 @@ const (
 	changesPerAttempt         // of a caller's transport, which does as it likes
 )
 
+// same returns c, for every request.
+func (c credential) same(context.Context) (credential, error) { return c, nil }
+
 func keyCredential(key Secret) (credential, error) {
 	if err := checkKey("the API key", key.Reveal()); err != nil {
 		return credential{}, err
@@ -41,10 +45,12 @@ func keyCredential(key Secret) (credential, error) {
 // ask calls a function of the caller's. Its error does not show the secret that came with it.
 func ask(ctx context.Context, what string, f func(context.Context) (Secret, error)) (Secret, error) {
 	secret, err := f(ctx)
-	if err != nil {
-		return "", fmt.Errorf("fastly: the %s function failed: %w", what, redactError(err, secrets{}.with(minToken, secret)))
+	if err == nil {
+		return secret, nil
 	}
-	return secret, nil
+	err = redactError(err, secrets{}.with(minToken, secret))
+	text := strings.TrimPrefix(err.Error(), "fastly: ")
+	return "", &requestError{text: "fastly: the " + what + " function failed: " + text, err: err}
 }
 
 func askKey(ctx context.Context, f func(context.Context) (Secret, error)) (credential, error) {
@@ -150,8 +156,7 @@ func sendAuthenticated(req *http.Request, host string, base http.RoundTripper, o
 		}
 		return nil, &rejectedError{err}
 	}
-	sent := req.WithContext(req.Context())
-	sent.Header = req.Header.Clone()
+	sent := req.Clone(req.Context())
 	if sent.Header == nil {
 		sent.Header = http.Header{}
 	}
@@ -175,7 +180,7 @@ func checkOrigin(req *http.Request, host string) error {
 	u, reason := req.URL, ""
 	switch {
 	case u == nil:
-		return fmt.Errorf("fastly: the request has no URL")
+		return errors.New("fastly: the request has no URL")
 	case u.Scheme == "http" && !isLoopback(u.Hostname()):
 		reason = "plain http would show the credentials to anyone on the network path"
 	case u.Scheme == "http" && fromHTTPS(req.Response):
@@ -187,7 +192,7 @@ func checkOrigin(req *http.Request, host string) error {
 	default:
 		return nil
 	}
-	return fmt.Errorf("fastly: request to %s rejected: %s", sanitize(req.URL.Host), reason)
+	return fmt.Errorf("fastly: request to %s rejected: %s", sanitize(u.Host), reason)
 }
 
 // fromHTTPS reports whether resp, the redirect that caused a request, came over https.
@@ -198,13 +203,11 @@ func fromHTTPS(resp *http.Response) bool {
 // canonicalHost returns host:port in lower case, with the scheme's default port.
 func canonicalHost(host, scheme string) string {
 	u := url.URL{Host: host}
-	port := u.Port()
-	if port == "" && scheme == "https" {
-		port = "443"
-	} else if port == "" {
-		port = "80"
+	defaultPort := "443"
+	if scheme == "http" {
+		defaultPort = "80"
 	}
-	return strings.ToLower(u.Hostname()) + ":" + port
+	return strings.ToLower(u.Hostname()) + ":" + cmp.Or(u.Port(), defaultPort)
 }
 
 func isLoopback(hostname string) bool {

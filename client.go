@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -26,11 +25,11 @@ type Client struct {
 	Tokens *TokensService // the API's operations on tokens
 
 	config
-	seen      *seen
-	userAgent []string
-	now       func() time.Time
-	sleep     func(context.Context, time.Duration) error
-	random    func() float64
+	seen    *seen
+	silence time.Duration // of the server, which ends an attempt unless config.timeout does
+	now     func() time.Time
+	sleep   func(context.Context, time.Duration) error
+	random  func() float64
 }
 
 // seen is what responses have shown. The clients of one base URL that [Client.With] made share it.
@@ -51,7 +50,9 @@ func NewClientFromEnv(opts ...Option) (*Client, error) {
 // [WithBasicAuth], [WithoutAuthentication] and [WithTransport]. The error is that of the first
 // invalid option, and matches [ErrInvalidArgument].
 func NewClient(opts ...Option) (*Client, error) {
-	return (&Client{now: time.Now, sleep: clock.Sleep, random: rand.Float64}).with(opts)
+	c := Client{silence: 60 * time.Second, now: time.Now, sleep: clock.Sleep, random: rand.Float64}
+	c.userAgent = []string{libraryProduct}
+	return c.with(opts)
 }
 
 // With returns a client with the settings and connections of c, but for opts. An option that
@@ -69,7 +70,7 @@ func (c *Client) With(opts ...Option) (*Client, error) {
 // URL, credentials and middlewares, and inherits them at last.
 func (c *Client) with(opts []Option) (*Client, error) {
 	child := *c
-	child.base, child.option, child.obtain, child.own, child.middlewares = nil, "", nil, nil, nil
+	child.base, child.auth, child.middlewares = nil, authentication{}, nil
 	for _, opt := range opts {
 		if opt == nil {
 			return nil, invalid("an option is nil")
@@ -84,7 +85,6 @@ func (c *Client) with(opts []Option) (*Client, error) {
 	if c.base == nil || *c.base != *child.base {
 		child.seen = new(seen)
 	}
-	child.userAgent = []string{strings.TrimSpace(child.product + " " + libraryProduct)}
 	child.Tokens = &TokensService{client: &child}
 	return &child, nil
 }
@@ -153,7 +153,7 @@ func (s *TokensService) ready(ctx context.Context, op *operation) error {
 		return invalid("the TokensService belongs to no client: make one with NewClient")
 	case ctx == nil:
 		return invalid("the context is nil")
-	case s.client.obtain == nil && !op.login:
+	case s.client.auth.obtain == nil && !op.login:
 		return invalid("the client has no credentials: use WithAPIKey, or create a token with Username and Password")
 	case ctx.Err() != nil:
 		return op.newError(ctx, "not sent: "+ctx.Err().Error(), nil, callContext{})
@@ -179,7 +179,7 @@ func attempt[T any](ctx context.Context, c *Client, op *operation, decode func(*
 		return value, out
 	}
 	defer resp.Body.Close()
-	if c.own != nil {
+	if c.auth.own != nil {
 		secrets = secrets.withSent(resp)
 	}
 	received, limit := c.now(), c.seen.response(resp)
@@ -227,8 +227,8 @@ func (s *seen) date(h http.Header, received time.Time) {
 // all that the request holds.
 func (c *Client) credentials(ctx context.Context, op *operation) (otp Secret, secrets secrets, err error) {
 	pinned := op.kind == kindRevokeCurrent && op.cred.header != nil // for another key, "current" is another token
-	if c.obtain != nil && !op.login && !pinned {
-		op.cred, err = c.obtain(ctx)
+	if c.auth.obtain != nil && !op.login && !pinned {
+		op.cred, err = c.auth.obtain(ctx)
 		if err != nil {
 			return "", secrets, err
 		}

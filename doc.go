@@ -9,9 +9,8 @@
 //	tokens, err := client.Tokens.ListTokensUser(ctx) // complete: there is no pagination
 //	err = client.Tokens.RevokeToken(ctx, created.ID)
 //
-// A [Client] is safe for concurrent use; [Client.With] makes another one for another key. The
-// context bounds the whole call, including retries and the waits between them. By default, an
-// attempt ends after 60 s of silence ([WithHTTPClient]).
+// A [Client] is safe for concurrent use. The context bounds the whole call, including retries and
+// the waits between them. By default, an attempt ends after 60 s of silence ([WithHTTPClient]).
 //
 // # Authentication
 //
@@ -59,10 +58,5 @@
 // # Testing
 //
 // Package [github.com/fastly-tokens/fastly/fastlytest] is the API in memory, with broken
-// connections and responses on demand:
-//
-//	srv := fastlytest.NewServer()
-//	defer srv.Close()
-//	srv.Inject(fastlytest.Fault{Kind: fastlytest.CutAfter, Method: "POST"})
-//	err := yourProgram(srv.Client())
+// connections and responses on demand.
 package fastly

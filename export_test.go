@@ -11,7 +11,6 @@ var (
 	Sanitize         = sanitize
 	ClassifyStatus   = classifyStatus
 	DefaultTransport = defaultTransport
-	OpenKeyFile      = openKeyFile
 )
 
 // RedactTokens is redact for secrets that are redacted anywhere.
@@ -90,4 +89,4 @@ func HookNow(c *Client, now func() time.Time) { c.now = now }
 
 // HookTimeout replaces the time to wait for a response header, and for more of a
 // body.
-func HookTimeout(c *Client, d time.Duration) { c.timeout, c.silence = d, d }
+func HookTimeout(c *Client, d time.Duration) { c.timeout, c.silence = 0, d }

@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/fastly-tokens/fastly/internal/secretfile"
 )
 
 const keyFileGrace = time.Minute // for a file that is being replaced
@@ -49,58 +49,22 @@ func (f *keyFile) key(context.Context) (Secret, error) {
 	case len(f.path) == accessTokenLength && !strings.ContainsFunc(f.path, notInToken):
 		return "", invalid("the path of the key file looks like a key")
 	}
-	key, err := readKeyFile(f.path)
-	now, last := time.Now(), f.last.Load()
-	if err == nil {
-		f.last.Store(&keyRead{key, now})
-		return key, nil
+	text, err := secretfile.ReadRegular(f.path, 64<<10)
+	if err == nil && text == "" {
+		err = errKeyFileEmpty
 	}
+	now, last := time.Now(), f.last.Load()
 	absent := errors.Is(err, fs.ErrNotExist) || errors.Is(err, errKeyFileEmpty)
 	if absent && last != nil && now.Sub(last.at) < keyFileGrace {
 		return last.key, nil
 	}
-	if errors.Is(err, ErrInvalidArgument) {
-		return "", err
+	if err != nil {
+		return "", fmt.Errorf("fastly: key file %.1024q: %w", f.path, err)
 	}
-	// An error of the operating system repeats the path as it is.
-	if pathError, ok := errors.AsType[*fs.PathError](err); ok {
-		err = pathError.Err
-	}
-	return "", fmt.Errorf("fastly: key file %.1024q: %w", f.path, err)
-}
-
-func readKeyFile(path string) (Secret, error) {
-	if err := checkRegular(os.Stat(path)); err != nil { // to open a device may have an effect
-		return "", err
-	}
-	file, err := openKeyFile(path)
+	err = checkKey(fmt.Sprintf("the API key in the file %.1024q", f.path), text)
 	if err != nil {
 		return "", err
 	}
-	defer func() { _ = file.Close() }()              // only read
-	if err = checkRegular(file.Stat()); err != nil { // it was replaced meanwhile
-		return "", err
-	}
-	const maxBytes = 64 << 10
-	text, err := io.ReadAll(io.LimitReader(file, maxBytes+1))
-	key, isLine := strings.CutSuffix(string(text), "\n")
-	if isLine {
-		key = strings.TrimSuffix(key, "\r")
-	}
-	switch {
-	case err != nil:
-		return "", err
-	case len(text) > maxBytes:
-		return "", errors.New("longer than 64 KiB")
-	case key == "":
-		return "", errKeyFileEmpty
-	}
-	return Secret(key), checkKey(fmt.Sprintf("the API key in the file %.1024q", path), key)
-}
-
-func checkRegular(info fs.FileInfo, err error) error {
-	if err == nil && !info.Mode().IsRegular() {
-		return errors.New("not a regular file")
-	}
-	return err
+	f.last.Store(&keyRead{Secret(text), now})
+	return Secret(text), nil
 }

@@ -233,6 +233,7 @@ func TestClientWithoutItsKeyFileSendsNothing(t *testing.T) {
 	_, err := c.Tokens.GetTokenCurrent(t.Context())
 	require.ErrorIs(t, err, fs.ErrNotExist)
 	assertOneLine(t, err)
+	assert.Contains(t, err.Error(), "fastly: GET /tokens/self: the key function failed: key file \""+path, "one prefix")
 	assert.Empty(t, srv.Requests(), "a request without a key")
 
 	overwrite(t, path, srv.Key().Reveal()+"\n")

@@ -30,16 +30,6 @@ func TestKeyFileThatIsAFIFOIsRejectedWithoutBlocking(t *testing.T) {
 	}
 }
 
-// It may have been a regular file a moment before.
-func TestKeyFileThatBecomesAFIFOIsOpenedWithoutBlocking(t *testing.T) {
-	t.Parallel()
-	path := filepath.Join(t.TempDir(), "fifo")
-	require.NoError(t, syscall.Mkfifo(path, 0o600))
-	file, err := fastly.OpenKeyFile(path) // with nobody who writes
-	require.NoError(t, err)
-	require.NoError(t, file.Close())
-}
-
 func TestKeyFileWithALineBreakInItsNameIsQuoted(t *testing.T) {
 	t.Parallel()
 	err := assertNoKey(t, fastly.KeyFile(filepath.Join(t.TempDir(), "two\nlines")))

@@ -16,97 +16,90 @@ import (
 	"github.com/fastly-tokens/fastly/internal/terminal"
 )
 
-// Option configures a [Client]. If one is given twice, the last applies; two different ways of
-// authentication are an error.
+// Option configures a [Client]. If one is given twice, the last applies. Two that authenticate in
+// different ways are an error.
 type Option func(*config) error
 
 type config struct {
 	base      *url.URL
 	plainHTTP bool
-	option    string                                    // the way of authentication
-	obtain    func(context.Context) (credential, error) // nil: no credentials
-	product   string
+	auth      authentication
+	userAgent []string
 	policy    RetryPolicy
 	logger    *slog.Logger
-	timeout   time.Duration // of an attempt
-	silence   time.Duration // bounds each read of a response, unless zero
+	timeout   time.Duration // of WithHTTPClient: bounds an attempt, unless zero
 
-	own         http.RoundTripper // of WithTransport
 	other       http.RoundTripper // of WithHTTPClient
-	below       http.RoundTripper // one of these, or the library's own
+	below       http.RoundTripper // auth.own, other or the library's own
 	middlewares []func(next http.RoundTripper) http.RoundTripper
 	transport   http.RoundTripper // below with the middlewares, the first one outermost; nil: to be made
 }
 
-func (c *config) authenticate(option string, obtain func(context.Context) (credential, error), own http.RoundTripper) error {
-	if c.option != "" && c.option != option {
-		return invalid("%s and %s are two ways of authentication: use one", c.option, option)
-	}
-	c.option, c.obtain, c.own = option, obtain, own
-	if own != nil {
-		c.transport = nil
-	}
-	return nil
+// authentication is what an option that authenticates gives; the zero value is none.
+type authentication struct {
+	option string                                    // its name
+	obtain func(context.Context) (credential, error) // nil: no credentials
+	own    http.RoundTripper                         // of WithTransport
 }
 
-// withCredential authenticates every request with the same credential.
-func withCredential(option string, cred credential, err error) Option {
+// authenticate returns an option that authenticates, or fails with err.
+func authenticate(a authentication, err error) Option {
 	return func(c *config) error {
 		if err != nil {
 			return err
 		}
-		return c.authenticate(option, func(context.Context) (credential, error) { return cred, nil }, nil)
+		if c.auth.option != "" && c.auth.option != a.option {
+			return invalid("%s and %s are two ways of authentication: use one", c.auth.option, a.option)
+		}
+		c.auth = a
+		if a.own != nil {
+			c.transport = nil
+		}
+		return nil
 	}
 }
 
 // WithAPIKey authenticates with an API key, sent as the Fastly-Key header.
 func WithAPIKey(key string) Option {
 	cred, err := keyCredential(Secret(key))
-	return withCredential("WithAPIKey", cred, err)
+	return authenticate(authentication{option: "WithAPIKey", obtain: cred.same}, err)
 }
 
-// WithAPIKeyFunc authenticates with the API key that f returns, for keys that change while the
-// program runs, such as [KeyFile]. f is called for each attempt (once for a
-// [TokensService.RevokeTokenCurrent]) with the context of the call, before an attempt's timeout
-// starts, and must be safe for concurrent use. Its error ends the call, and [errors.Is] finds it.
+// WithAPIKeyFunc authenticates with the API key that f returns, which may change: see [KeyFile]. f is
+// called before each attempt (once for a [TokensService.RevokeTokenCurrent]), with the context of
+// the call, and must be safe for concurrent use. Its error ends the call, and [errors.Is] finds it.
 func WithAPIKeyFunc(f func(context.Context) (Secret, error)) Option {
-	return func(c *config) error {
-		if f == nil {
-			return invalid("WithAPIKeyFunc was given nil")
-		}
-		obtain := func(ctx context.Context) (credential, error) { return askKey(ctx, f) }
-		return c.authenticate("WithAPIKeyFunc", obtain, nil)
+	var err error
+	if f == nil {
+		err = invalid("WithAPIKeyFunc was given nil")
 	}
+	obtain := func(ctx context.Context) (credential, error) { return askKey(ctx, f) }
+	return authenticate(authentication{option: "WithAPIKeyFunc", obtain: obtain}, err)
 }
 
 // WithBasicAuth authenticates with a user name and password, for [TokensService.CreateToken] only.
 func WithBasicAuth(username, password string) Option {
 	cred, err := basicCredential(username, Secret(password))
-	return withCredential("WithBasicAuth", cred, err)
+	return authenticate(authentication{option: "WithBasicAuth", obtain: cred.same}, err)
 }
 
 // WithoutAuthentication makes a client without credentials of its own, for
-// [TokensService.CreateToken] with a Username and a Password. Every other call fails with
-// [ErrInvalidArgument] before sending. A transport of [WithHTTPClient] should add none.
+// [TokensService.CreateToken] with a Username and a Password. Every other call sends nothing and
+// fails with [ErrInvalidArgument]. A transport of [WithHTTPClient] should add none.
 func WithoutAuthentication() Option {
-	return func(c *config) error { return c.authenticate("WithoutAuthentication", nil, nil) }
+	return authenticate(authentication{option: "WithoutAuthentication"}, nil)
 }
 
-// WithTransport sends requests through rt, which authenticates them and decides where credentials
-// go. It should add none to a create with a Username and a Password, which authenticates itself.
-// As the client does not know the key, it does not retry a [TokensService.RevokeTokenCurrent] that
-// may have been processed.
+// WithTransport sends requests through rt, which authenticates them, but for a create with a
+// Username and a Password, and decides where credentials go. A [TokensService.RevokeTokenCurrent]
+// that may have been processed is not retried: the key may be another one by then.
 func WithTransport(rt http.RoundTripper) Option {
-	return func(c *config) error {
-		if rt == nil {
-			return invalid("WithTransport was given nil")
-		}
-		if err := checkTLS(rt); err != nil {
-			return err
-		}
-		obtain := func(context.Context) (credential, error) { return credential{changes: changesPerAttempt}, nil }
-		return c.authenticate("WithTransport", obtain, rt)
+	err := checkTLS(rt)
+	if rt == nil {
+		err = invalid("WithTransport was given nil")
 	}
+	cred := credential{changes: changesPerAttempt}
+	return authenticate(authentication{"WithTransport", cred.same, rt}, err)
 }
 
 // WithHTTPClient uses the Transport and Timeout of hc, for proxies, TLS settings or tracing. The
@@ -124,7 +117,7 @@ func WithHTTPClient(hc *http.Client) Option {
 		if hc.Transport != nil || c.other != nil {
 			c.other, c.transport = hc.Transport, nil
 		}
-		c.timeout, c.silence = hc.Timeout, 0
+		c.timeout = hc.Timeout
 		return checkTLS(hc.Transport)
 	}
 }
@@ -133,10 +126,9 @@ func WithHTTPClient(hc *http.Client) Option {
 // logging. The first one given is the outermost; those of [Client.With] are outside those that it
 // inherits. wrap is called once, and again by a With that replaces the transport.
 //
-// A middleware sees each attempt, with its credentials and its body: it must log neither. It keeps
-// to the contract of [http.RoundTripper]. It passes the context of the request on, but to no other
-// request: the client watches what is sent. It must not send a request again, since a create could
-// then make a second token: retries are the client's.
+// A middleware sees each attempt, with its credentials and its body: it must log neither. It must
+// not send a request again, since a create could then make a second token. It passes on the context
+// of the request, with which the client watches what is sent, but to no other request.
 func WithMiddleware(wrap func(next http.RoundTripper) http.RoundTripper) Option {
 	return func(c *config) error {
 		if wrap == nil {
@@ -170,7 +162,7 @@ func WithUserAgent(product string) Option {
 		if !isVisible(strings.ReplaceAll(product, " ", "")) || strings.TrimSpace(product) != product || product == "" {
 			return invalid("the user agent %q is not a product token such as \"deploy-tool/1.4\"", product)
 		}
-		c.product = product
+		c.userAgent = []string{product + " " + libraryProduct}
 		return nil
 	}
 }
@@ -191,61 +183,62 @@ func WithLogger(l *slog.Logger) Option {
 // withEnv is an Option that fills in from the environment what no other option has set.
 func withEnv(c *config) error {
 	for _, name := range []string{"FASTLY_API_TOKEN", "FASTLY_API_KEY"} {
-		if key := os.Getenv(name); key != "" && c.option == "" {
+		if key := os.Getenv(name); key != "" && c.auth.option == "" {
 			if err := WithAPIKey(key)(c); err != nil {
 				return fmt.Errorf("%w (from %s)", err, name)
 			}
 		}
 	}
-	if c.option == "" {
+	if c.auth.option == "" {
 		return invalid("no credentials: set FASTLY_API_TOKEN (or FASTLY_API_KEY) to an API token")
 	}
-	if rawURL := os.Getenv("FASTLY_API_URL"); rawURL != "" && c.base == nil {
-		if err := WithBaseURL(rawURL)(c); err != nil {
-			return fmt.Errorf("%w (from FASTLY_API_URL)", err)
-		}
+	rawURL := os.Getenv("FASTLY_API_URL")
+	if rawURL == "" || c.base != nil {
+		return nil
+	}
+	err := WithBaseURL(rawURL)(c)
+	if err == nil {
+		err = c.checkScheme()
+	}
+	if err != nil {
+		return fmt.Errorf("%w (from FASTLY_API_URL)", err)
+	}
+	return nil
+}
+
+// checkScheme rejects a base URL with plain http, unless an option allows it.
+func (c *config) checkScheme() error {
+	if c.base.Scheme == "http" && !c.plainHTTP && !isLoopback(c.base.Hostname()) {
+		return invalid("the base URL is plain http, which would show the credentials to anyone on the path to %s: use https", c.base.Host)
 	}
 	return nil
 }
 
 // complete adds what no option has given, from parent or the defaults, and rejects what can't work
-// as a whole.
+// as a whole. The parent of a new client is empty.
 func (c *config) complete(parent *config) error {
-	if runtime.GOOS == "js" {
+	switch {
+	case runtime.GOOS == "js":
 		return invalid("browsers are not supported: they follow redirects with the key")
+	case parent.auth.own != nil && c.auth.option != "" && c.auth.own == nil:
+		return invalid("the client's transport authenticates, and would do so beside %s: make another client", c.auth.option)
+	case parent.auth.option == "" && c.auth.option == "":
+		return invalid("no credentials: use WithAPIKey, WithAPIKeyFunc, WithBasicAuth, WithoutAuthentication, WithTransport or NewClientFromEnv")
+	case c.auth.option == "" && c.base != nil && *c.base != *parent.base:
+		return invalid("another base URL needs credentials of its own: give both")
+	case c.auth.option == "":
+		c.auth = parent.auth
 	}
-	if err := c.inherit(parent); err != nil {
-		return err
-	}
-	if c.base.Scheme == "http" && !c.plainHTTP && !isLoopback(c.base.Hostname()) {
-		return invalid("the base URL is plain http, which would show the credentials to anyone on the path to %s: use https", c.base.Host)
-	}
-	if c.own != nil && c.other != nil {
+	if c.auth.own != nil && c.other != nil {
 		return invalid("WithTransport and the Transport of WithHTTPClient exclude each other: wrap the latter in your transport, or leave it nil")
 	}
+	c.base = cmp.Or(c.base, parent.base, &url.URL{Scheme: "https", Host: defaultHost})
 	c.policy = c.policy.withDefaults()
 	c.logger = cmp.Or(c.logger, slog.New(slog.DiscardHandler))
-	if c.timeout <= 0 {
-		c.timeout, c.silence = defaultTimeout, defaultTimeout
+	if err := c.checkScheme(); err != nil {
+		return err
 	}
 	return c.wrap(parent)
-}
-
-// inherit adds the base URL and the credentials of parent, which is empty for a new client.
-func (c *config) inherit(parent *config) error {
-	switch {
-	case parent.own != nil && c.option != "" && c.own == nil:
-		return invalid("the client's transport authenticates, and would do so beside %s: make another client", c.option)
-	case c.option != "":
-	case parent.option == "":
-		return invalid("no credentials: use WithAPIKey, WithAPIKeyFunc, WithBasicAuth, WithoutAuthentication, WithTransport or NewClientFromEnv")
-	case c.base != nil && *c.base != *parent.base:
-		return invalid("another base URL needs credentials of its own: give both")
-	default:
-		c.option, c.obtain, c.own = parent.option, parent.obtain, parent.own
-	}
-	c.base = cmp.Or(c.base, parent.base, &url.URL{Scheme: "https", Host: defaultHost})
-	return nil
 }
 
 // wrap makes the transport with its middlewares: those of parent again if what is below is new.
@@ -254,11 +247,11 @@ func (c *config) wrap(parent *config) error {
 	c.middlewares = slices.Concat(c.middlewares, parent.middlewares)
 	if c.transport == nil {
 		wraps = c.middlewares
-		c.transport = cmp.Or(c.own, c.other)
-		if c.transport == nil {
-			c.transport = defaultTransport()
+		c.below = cmp.Or(c.auth.own, c.other)
+		if c.below == nil {
+			c.below = defaultTransport()
 		}
-		c.below = c.transport
+		c.transport = c.below
 	}
 	for _, wrap := range slices.Backward(wraps) {
 		c.transport = wrap(c.transport)

@@ -232,7 +232,7 @@ func TestNewClientFromEnvRejectsWhatCannotWork(t *testing.T) {
 		"hidden key":       {"", "[REDACTED]", "", nil, []string{"is [REDACTED], as a hidden secret prints: reveal the secret (from FASTLY_API_KEY)"}},
 		"quoted URL":       {"hunter22", "", `"https://api.example.com"`, nil, []string{"the base URL has quotes around it: leave them out (from FASTLY_API_URL)"}},
 		"bad URL":          {someKey, "", "api.example.com", nil, []string{"base URL", "should look like", "(from FASTLY_API_URL)"}},
-		"plain http":       {"hunter22", "", "http://api.example.com", nil, []string{"plain http", "would show the credentials", "use https"}},
+		"plain http":       {"hunter22", "", "http://api.example.com", nil, []string{"plain http", "would show the credentials", "use https", "(from FASTLY_API_URL)"}},
 		"bad option first": {"", "", "", []fastly.Option{fastly.WithUserAgent("")}, []string{"user agent"}},
 	}
 	for name, test := range tests {

@@ -12,24 +12,21 @@ import (
 //
 // A call with an invalid argument sends nothing; its error matches [ErrInvalidArgument]. A response
 // that is not a 2xx is a [*GenericTokenError]; a 2xx that can't be what it should be matches
-// [ErrInvalidResponse]. A list of more than 64 MiB or 500,000 tokens is an error, and so is a token
-// of more than 1 MiB. Temporary failures are retried where that is safe: see [RetryPolicy].
+// [ErrInvalidResponse], and so does a list of more than 64 MiB or 500,000 tokens, or a token of more
+// than 1 MiB. Temporary failures are retried where that is safe: see [RetryPolicy].
 //
-// What a method needs of the API key is said with how well it is known: documented by Fastly,
-// recorded from the API, relied on by other clients, or assumed. See docs/api.md.
+// Words in parentheses say how something about the API is known: documented by Fastly, recorded,
+// relied on by other clients, or assumed (docs/api.md).
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/
 type TokensService struct {
 	client *Client
 }
 
 // BulkRevokeTokens revokes tokens by their IDs: DELETE /tokens. The list must not be empty; an ID
-// that occurs twice is sent once. A 401 or 404 after an attempt that may have been processed also
-// matches [ErrOutcomeUnknown].
-//
-// The key needs what [TokensService.RevokeToken] needs. All tokens are revoked or none, and a 404
-// means that one of them does not exist (both assumed). The call takes one off the rate limit, as
-// any that changes something (recorded), however many IDs it has (assumed); how many it may have is
-// not known.
+// that occurs twice is sent once. How many it may have is not known; they take one off the rate
+// limit (assumed). The key needs what [TokensService.RevokeToken] needs. All tokens are revoked or
+// none, and a 404 means that one does not exist (assumed). If an earlier attempt of the call may
+// have been processed, a 401 or 404 also matches [ErrOutcomeUnknown].
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/user/#bulk-revoke-tokens
 func (s *TokensService) BulkRevokeTokens(ctx context.Context, tokenIDs []string) error {
 	if len(tokenIDs) == 0 {
@@ -47,8 +44,8 @@ func (s *TokensService) BulkRevokeTokens(ctx context.Context, tokenIDs []string)
 
 // CreateToken creates a token: POST /tokens. With a Username and a Password the request
 // authenticates itself, and the client's own credentials are not sent (documented). An API key must
-// be of scope global and creates tokens only after POST /sudo, which this library never sends;
-// otherwise it gets [ErrSudoRequired] (relied on).
+// be of scope global, and confirmed by POST /sudo, which this library never sends; otherwise it gets
+// [ErrSudoRequired] (relied on).
 //
 // A create is never retried once the API may have processed it: the error then matches
 // [ErrOutcomeUnknown]. With an error, the response is nil, or holds what could be read of a broken
@@ -81,8 +78,8 @@ func (s *TokensService) GetTokenCurrent(ctx context.Context) (*TokenResponse, er
 }
 
 // ListTokensCustomer returns the tokens of a customer: GET /customer/{customer_id}/tokens. The key
-// must be that of a superuser (documented), of scope global or global:read (assumed). For the rest
-// it is as [TokensService.ListTokensUser].
+// must be a superuser's (documented), of scope global or global:read (assumed). For the list and
+// errors, see [TokensService.ListTokensUser].
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/customer/#list-tokens-customer
 func (s *TokensService) ListTokensCustomer(ctx context.Context, customerID string) ([]TokenResponse, error) {
 	if err := checkID("the customer ID", customerID); err != nil {
@@ -92,20 +89,18 @@ func (s *TokensService) ListTokensCustomer(ctx context.Context, customerID strin
 }
 
 // ListTokensUser returns the tokens of the client's user: GET /tokens. The key needs the scope
-// global or global:read (documented); one that may only purge gets a 403 (assumed). The list is in
-// no particular order, and without an error it is complete, and empty but not nil if there are
-// none. With an error it holds the tokens that could be read, or is nil if none could: that one is
-// missing from it proves nothing.
+// global or global:read (documented). The list is in no particular order. Without an error it is
+// complete, and empty but not nil if there are none. With an error it holds the tokens that could be
+// read, or is nil if none could: that one is missing from it proves nothing.
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/user/#list-tokens-user
 func (s *TokensService) ListTokensUser(ctx context.Context) ([]TokenResponse, error) {
 	return do(ctx, s, operation{kind: kindRead, method: http.MethodGet, path: "/tokens"}, decodeTokens)
 }
 
-// RevokeToken revokes a token by its ID: DELETE /tokens/{token_id}. The key needs the scope global:
-// global:read gets a 403 (relied on), and so does one that may only purge (assumed). Its user must
-// own the token or be a superuser of the same customer (assumed). A token of an account, without a
-// user, can be revoked, too (recorded). If an earlier attempt of the call may have been processed, a
-// 404 is success, and a 401 matches [ErrOutcomeUnknown].
+// RevokeToken revokes a token by its ID: DELETE /tokens/{token_id}. The key needs the scope global
+// (relied on), and its user must own the token or be a superuser of the same customer (assumed).
+// Tokens of an account, without a user, can be revoked, too (recorded). If an earlier attempt of the
+// call may have been processed, a 404 is success, and a 401 matches [ErrOutcomeUnknown].
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/user/#revoke-token
 func (s *TokensService) RevokeToken(ctx context.Context, tokenID string) error {
 	if err := checkTokenID(tokenID, "RevokeTokenCurrent"); err != nil {
@@ -141,19 +136,19 @@ func checkCreate(req *CreateTokenRequest) error {
 			return fmt.Errorf("%w (Services[%d])", err, i)
 		}
 	}
-	if req.Lifetime < 0 {
+	year := req.ExpiresAt.UTC().Year()
+	switch {
+	case req.Lifetime < 0:
 		return invalid("the Lifetime is negative; zero means that ExpiresAt decides")
-	}
-	if req.Lifetime > 0 && !req.ExpiresAt.IsZero() {
+	case req.Lifetime > 0 && !req.ExpiresAt.IsZero():
 		return invalid("Lifetime and ExpiresAt exclude each other")
-	}
-	if year := req.ExpiresAt.UTC().Year(); year < 0 || year > 9999 {
+	case year < 0 || year > 9999:
 		return invalid("ExpiresAt is in the year %d, which RFC 3339 can't express; the zero time means never", year)
+	case req.Username == "" && req.Password == "":
+		return nil
 	}
-	if req.Username != "" || req.Password != "" {
-		if err := checkLogin(req.Username, req.Password); err != nil {
-			return fmt.Errorf("%w; a create needs both Username and Password, or neither", err)
-		}
+	if err := checkLogin(req.Username, req.Password); err != nil {
+		return fmt.Errorf("%w; a create needs both Username and Password, or neither", err)
 	}
 	return nil
 }
@@ -166,11 +161,10 @@ func checkTokenID(id, current string) error {
 	return checkID("the token ID", id)
 }
 
-const maxIDLength = 64 // the API's have 22 characters
-
-// checkID accepts 1 to 64 letters and digits, but not as many as an access token has. Its error does
-// not show the value, which may be one.
+// checkID accepts 1 to 64 letters and digits (the API's IDs have 22), but not as many as an access
+// token has. Its error does not show the value, which may be one.
 func checkID(what, id string) error {
+	const maxIDLength = 64
 	switch {
 	case id == "":
 		return invalid("%s is empty", what)

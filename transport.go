@@ -15,9 +15,6 @@ import (
 	"time"
 )
 
-// defaultTimeout bounds the silence of the server, unless the caller's http.Client has a Timeout.
-const defaultTimeout = 60 * time.Second
-
 // defaultTransport returns a copy of http.DefaultTransport with more connections and stricter
 // bounds, or http.DefaultTransport itself if it is of another type.
 func defaultTransport() http.RoundTripper {
@@ -139,7 +136,7 @@ var errRepeated = errors.New("the HTTP/2 connection was lost after the request w
 
 // watch starts an attempt: requests with the context of the watch are part of it. Stop it in the end.
 func (c *Client) watch(ctx context.Context, k kind) *watch {
-	w := &watch{silence: c.silence, transport: c.transport, wrapped: len(c.middlewares) > 0}
+	w := &watch{transport: c.transport, wrapped: len(c.middlewares) > 0}
 	_, w.standard = c.below.(*http.Transport)
 	w.maxConnections = 100 // over HTTP/1 each kept connection may turn out closed
 	if k == kindRead && !c.seen.http1.Load() {
@@ -160,7 +157,11 @@ func (c *Client) watch(ctx context.Context, k kind) *watch {
 	}
 	ctx, w.cancel = context.WithCancelCause(ctx)
 	w.ctx = httptrace.WithClientTrace(ctx, &w.trace)
-	w.timer = time.AfterFunc(c.timeout, func() { w.cancel(context.DeadlineExceeded) })
+	timeout := c.timeout
+	if timeout <= 0 {
+		timeout, w.silence = c.silence, c.silence
+	}
+	w.timer = time.AfterFunc(timeout, func() { w.cancel(context.DeadlineExceeded) })
 	return w
 }
 

@@ -308,7 +308,7 @@ func TestBadLoginFiles(t *testing.T) {
 	for path, want := range map[string]string{
 		s.file("empty", "\n"):                     "is empty",
 		s.file("lines", "a\nb\n"):                 "has more than one line",
-		s.file("long", strings.Repeat("x", 5000)): "is longer than 4096 bytes",
+		s.file("long", strings.Repeat("x", 5000)): "longer than 4 KiB",
 		"/no/such/file":                           "no such file",
 		"-":                                       "EOF",
 	} {

@@ -1,4 +1,5 @@
-// Package secretfile reads passwords and codes, which programs get in files or on standard input.
+// Package secretfile reads keys, passwords and codes, which programs get in files or on standard
+// input.
 package secretfile
 
 import (
@@ -10,24 +11,69 @@ import (
 	"strings"
 )
 
-// Max is the length in bytes of the longest secret.
+// Max is the length in bytes of the longest secret that Read and ReadLine return.
 const Max = 4 << 10
 
 // Read returns the content of a file, or of a pipe to its end, without a line break at its end. An
 // error does not show a path that can't be opened: it may be the secret itself, by mistake.
 func Read(path string) (string, error) {
 	f, err := os.Open(path) // #nosec G304 -- the user says where
+	if err != nil {
+		return "", fmt.Errorf("its file can't be opened: %w", withoutPath(err))
+	}
+	text, err := readAll(f, Max)
+	if err != nil {
+		return "", fmt.Errorf("%q: %w", path, err)
+	}
+	return text, nil
+}
+
+// ReadRegular is Read for a regular file of at most limit bytes: it opens no device, and waits for
+// nobody to write. No error shows the path.
+func ReadRegular(path string, limit int64) (string, error) {
+	if err := checkRegular(os.Stat(path)); err != nil { // to open a device may have an effect
+		return "", withoutPath(err)
+	}
+	f, err := open(path)
+	if err != nil {
+		return "", withoutPath(err)
+	}
+	if err := checkRegular(f.Stat()); err != nil { // it was replaced meanwhile
+		return "", errors.Join(withoutPath(err), f.Close())
+	}
+	return readAll(f, limit)
+}
+
+func checkRegular(info fs.FileInfo, err error) error {
+	if err == nil && !info.Mode().IsRegular() {
+		return errors.New("not a regular file")
+	}
+	return err
+}
+
+// readAll reads f to its end, and closes it.
+func readAll(f *os.File, limit int64) (string, error) {
+	content, err := io.ReadAll(io.LimitReader(f, limit+1))
+	_ = f.Close() // only read
+	if err != nil {
+		return "", withoutPath(err)
+	}
+	if int64(len(content)) > limit {
+		return "", fmt.Errorf("longer than %d KiB", limit>>10)
+	}
+	text, isLine := strings.CutSuffix(string(content), "\n")
+	if isLine {
+		text = strings.TrimSuffix(text, "\r")
+	}
+	return text, nil
+}
+
+// withoutPath returns what is wrong. An error of the operating system repeats the path as it is.
+func withoutPath(err error) error {
 	if pathError, ok := errors.AsType[*fs.PathError](err); ok {
-		return "", fmt.Errorf("its file can't be opened: %w", pathError.Err)
+		return pathError.Err
 	}
-	content, err := io.ReadAll(io.LimitReader(f, Max+1))
-	if err := errors.Join(err, f.Close()); err != nil {
-		return "", err
-	}
-	if len(content) > Max {
-		return "", fmt.Errorf("%q is longer than %d bytes", path, Max)
-	}
-	return strings.TrimSuffix(strings.TrimSuffix(string(content), "\n"), "\r"), nil
+	return err
 }
 
 // ReadLine returns a line without its end, and reads nothing after it: the rest may be for somebody

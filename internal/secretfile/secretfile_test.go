@@ -25,7 +25,7 @@ func TestReadLeavesOutOneLineBreak(t *testing.T) {
 	}
 	require.NoError(t, os.WriteFile(path, make([]byte, secretfile.Max+1), 0o600))
 	_, err := secretfile.Read(path)
-	assert.ErrorContains(t, err, "is longer than 4096 bytes")
+	assert.ErrorContains(t, err, "longer than 4 KiB")
 }
 
 func TestReadDoesNotShowAPathThatMayBeTheSecret(t *testing.T) {
