@@ -23,13 +23,13 @@ type credential struct {
 	changes changes
 }
 
-// changes says when a credential may become another one, as far as a RevokeTokenCurrent sees it.
+// changes says when a RevokeTokenCurrent may be sent with another credential.
 type changes int
 
 const (
 	changesNever      changes = iota
-	changesPerCall            // of a function, which such a call asks once
-	changesPerAttempt         // of a caller's transport, which does as it likes
+	changesPerCall            // of a function, which is asked once
+	changesPerAttempt         // of a caller's transport
 )
 
 // same returns c, for every request.
@@ -103,8 +103,7 @@ type APIKeyTransport struct {
 	Base http.RoundTripper // sends the requests; nil means [http.DefaultTransport]
 }
 
-// RoundTrip implements [http.RoundTripper]. An error about a key that a header can't carry matches
-// [ErrInvalidArgument].
+// RoundTrip implements [http.RoundTripper]. The error for a bad key matches [ErrInvalidArgument].
 func (t *APIKeyTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	return sendAuthenticated(req, t.Host, t.Base, func(ctx context.Context) (credential, error) {
 		if t.KeyFunc != nil {
@@ -127,8 +126,8 @@ type BasicAuthTransport struct {
 	Base     http.RoundTripper // as in [APIKeyTransport]
 }
 
-// RoundTrip implements [http.RoundTripper]. An error about a user name or password that can't be
-// sent matches [ErrInvalidArgument].
+// RoundTrip implements [http.RoundTripper]. The error for a bad user name or password matches
+// [ErrInvalidArgument].
 func (t *BasicAuthTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	return sendAuthenticated(req, t.Host, t.Base, func(context.Context) (credential, error) {
 		return basicCredential(t.Username, t.Password)
@@ -156,7 +155,8 @@ func sendAuthenticated(req *http.Request, host string, base http.RoundTripper, o
 		}
 		return nil, &rejectedError{err}
 	}
-	sent := req.Clone(req.Context())
+	sent := req.WithContext(req.Context())
+	sent.Header = req.Header.Clone()
 	if sent.Header == nil {
 		sent.Header = http.Header{}
 	}

@@ -55,10 +55,10 @@ func NewClient(opts ...Option) (*Client, error) {
 	return c.with(opts)
 }
 
-// With returns a client with the settings and connections of c, but for opts. An option that
-// authenticates replaces the credentials of c; two such options are an error, and so is one if c has
-// a [WithTransport], which would go on sending the credentials of c. A new base URL needs new
-// credentials. The clients share what [Client.RateLimit] returns unless their base URLs differ.
+// With returns a client with the settings and connections of c, but for opts. One that authenticates
+// replaces the credentials of c, but is an error if c has a [WithTransport], which would go on
+// sending its own. A new base URL needs new credentials. The clients share what [Client.RateLimit]
+// returns unless their base URLs differ.
 func (c *Client) With(opts ...Option) (*Client, error) {
 	if c == nil || c.base == nil {
 		return nil, invalid("the client has no settings: make it with NewClient")
@@ -66,8 +66,8 @@ func (c *Client) With(opts ...Option) (*Client, error) {
 	return c.with(opts)
 }
 
-// with returns a copy of c, changed by opts. Of what they can give, the copy starts without a base
-// URL, credentials and middlewares, and inherits them at last.
+// with returns a copy of c, changed by opts. The copy starts without base URL, credentials and
+// middlewares, and inherits them if opts have given none.
 func (c *Client) with(opts []Option) (*Client, error) {
 	child := *c
 	child.base, child.auth, child.middlewares = nil, authentication{}, nil
@@ -97,9 +97,8 @@ func (c *Client) RateLimit() (rl RateLimit, ok bool) {
 	return *c.seen.rateLimit.Load(), true
 }
 
-// CloseIdleConnections closes connections that are kept for later calls, as
-// [http.Client.CloseIdleConnections] does, below all middlewares. Only a program that makes many
-// clients needs it, when done with each. Clients of [Client.With] share their connections.
+// CloseIdleConnections closes connections that are kept for later calls, also for clients of
+// [Client.With]. Only a program that makes many clients needs it, when done with each.
 func (c *Client) CloseIdleConnections() { closeIdle(c.below) }
 
 // outcome is what became of an attempt.
@@ -161,9 +160,8 @@ func (s *TokensService) ready(ctx context.Context, op *operation) error {
 	return nil
 }
 
-// attempt obtains credentials, sends the operation once, and hands the response to readError or
-// decode. Key and one-time password functions get the context of the call, not of the attempt: a
-// person may be typing.
+// attempt sends the operation once, and hands the response to readError or decode. The functions for
+// keys and one-time passwords get the context of the call, since a person may be typing.
 func attempt[T any](ctx context.Context, c *Client, op *operation, decode func(*http.Response) (T, outcome)) (value T, out outcome) {
 	otp, secrets, err := c.credentials(ctx, op)
 	if err != nil {

@@ -9,19 +9,17 @@ import (
 
 // TokenResponse is an API token without the access token, which only a create returns. What the API
 // leaves out, or sends as null or "", is the zero value: for a time, that means never or not
-// reported. Times that a [TokensService] returns are in UTC. A token without a UserID belongs to an
-// account instead of a user, as automation tokens do. Without Services it is for all services of
-// the account, but for none if LimitServices is true. With encoding/json it marshals to and from
-// the API's names; zero times are left out.
+// reported. Times that a [TokensService] returns are in UTC. With encoding/json it marshals to and
+// from the API's names; zero times are left out.
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/
 type TokenResponse struct {
 	ID            string    `json:"id"`                       // not a secret
 	Name          string    `json:"name"`                     // need not be unique
-	UserID        string    `json:"user_id"`                  // the user it belongs to, if any
-	CustomerID    string    `json:"customer_id"`              // the account it belongs to
+	UserID        string    `json:"user_id"`                  // its user; empty for one of an account
+	CustomerID    string    `json:"customer_id"`              // its account
 	Scopes        Scopes    `json:"scope"`                    // what it may do
-	Services      []string  `json:"services"`                 // the IDs of its services
-	LimitServices bool      `json:"limit_services,omitzero"`  // to Services, even if there are none
+	Services      []string  `json:"services"`                 // IDs; none means all of the account,
+	LimitServices bool      `json:"limit_services,omitzero"`  // or, if this is true, no service
 	CreatedAt     time.Time `json:"created_at,omitzero"`      // when it was made
 	UpdatedAt     time.Time `json:"updated_at,omitzero"`      // last change
 	DeletedAt     time.Time `json:"deleted_at,omitzero"`      // when it was revoked
@@ -68,9 +66,9 @@ type CreateTokenRequest struct {
 	Username string // of a Fastly user; both Username and Password, or neither
 	Password Secret // with Username, sent instead of the client's own credentials
 	OTP      Secret // one-time password, for two-factor authentication: the Fastly-OTP header
-	// OTPFunc, if not nil, replaces OTP. It is called for each attempt, with the context of the call:
-	// a code may expire while a retry waits. Its time does not count towards a timeout of the client.
-	// Its error ends the call; an empty result sends no header.
+	// OTPFunc, if not nil, replaces OTP. It is called before each attempt and its timeout, with the
+	// context of the call: a code may expire while a retry waits. Its error ends the call; an empty
+	// result sends no header.
 	OTPFunc func(context.Context) (Secret, error) `json:"-"`
 }
 
@@ -90,8 +88,7 @@ const (
 // space-delimited: "purge_all purge_select".
 type Scopes []Scope
 
-// ParseScopes reads scopes separated by spaces or commas: "purge_all purge_select". It accepts any
-// names, and returns nil for none.
+// ParseScopes reads scopes of any names, separated by spaces or commas. It returns nil for none.
 func ParseScopes(text string) Scopes { return splitScopes(strings.ReplaceAll(text, ",", " ")) }
 
 func splitScopes(text string) (s Scopes) {

@@ -66,8 +66,9 @@ func WithAPIKey(key string) Option {
 }
 
 // WithAPIKeyFunc authenticates with the API key that f returns, which may change: see [KeyFile]. f is
-// called before each attempt (once for a [TokensService.RevokeTokenCurrent]), with the context of
-// the call, and must be safe for concurrent use. Its error ends the call, and [errors.Is] finds it.
+// called before each attempt and its timeout (once for a [TokensService.RevokeTokenCurrent]), with
+// the context of the call, and must be safe for concurrent use. Its error ends the call, and
+// [errors.Is] finds it.
 func WithAPIKeyFunc(f func(context.Context) (Secret, error)) Option {
 	var err error
 	if f == nil {
@@ -102,13 +103,10 @@ func WithTransport(rt http.RoundTripper) Option {
 	return authenticate(authentication{"WithTransport", cred.same, rt}, err)
 }
 
-// WithHTTPClient uses the Transport and Timeout of hc, for proxies, TLS settings or tracing. The
-// transport sees each request with its credentials and body. hc is never modified; its Jar and its
-// CheckRedirect are not used.
-//
-// A Timeout bounds each attempt, response body included; for none, set a long one. If it is zero,
-// and without this option, an attempt ends after 60 s without a response header, or 60 s of silence
-// in the response body. A nil Transport means the library's own.
+// WithHTTPClient uses the Transport of hc, for proxies and TLS settings (nil means the library's
+// own), and its Timeout, which bounds each attempt, response body included. If that is zero, and
+// without this option, an attempt ends after 60 s without a response header, or 60 s of silence in
+// the body; for no limit, set a long one. hc is not modified; its Jar and CheckRedirect are not used.
 func WithHTTPClient(hc *http.Client) Option {
 	return func(c *config) error {
 		if hc == nil {
@@ -117,7 +115,7 @@ func WithHTTPClient(hc *http.Client) Option {
 		if hc.Transport != nil || c.other != nil {
 			c.other, c.transport = hc.Transport, nil
 		}
-		c.timeout = hc.Timeout
+		c.timeout = max(hc.Timeout, 0)
 		return checkTLS(hc.Transport)
 	}
 }
@@ -139,8 +137,8 @@ func WithMiddleware(wrap func(next http.RoundTripper) http.RoundTripper) Option 
 	}
 }
 
-// WithBaseURL replaces [DefaultBaseURL]. The URL must be https unless its host is loopback, and
-// it must have no user name, query or fragment. Its path, if any, is put before the API's.
+// WithBaseURL replaces [DefaultBaseURL]. The URL must be https unless its host is loopback, without
+// user name, query and fragment. Its path, if any, is put before the API's.
 func WithBaseURL(rawURL string) Option {
 	return func(c *config) (err error) {
 		c.base, err = parseBaseURL(rawURL)
@@ -148,9 +146,8 @@ func WithBaseURL(rawURL string) Option {
 	}
 }
 
-// WithInsecurePlainHTTP allows a base URL with plain http to a host that is not loopback, such as a
-// proxy on your own network. Anyone on the network path can then read the credentials and the
-// tokens created with them.
+// WithInsecurePlainHTTP allows a base URL with plain http to a host that is not loopback. Anyone on
+// the network path can then read the credentials and the tokens created with them.
 func WithInsecurePlainHTTP() Option {
 	return func(c *config) error { c.plainHTTP = true; return nil }
 }
@@ -167,15 +164,14 @@ func WithUserAgent(product string) Option {
 	}
 }
 
-// WithRetryPolicy replaces the default [RetryPolicy]. A negative field is an error, and so is a
-// MinBackoff longer than MaxBackoff.
+// WithRetryPolicy replaces the default [RetryPolicy]. A MinBackoff above MaxBackoff is an error.
 func WithRetryPolicy(p RetryPolicy) Option {
 	return func(c *config) error { c.policy = p; return p.check() }
 }
 
 // WithLogger logs each attempt at debug level: method, path, status (0 without a response), outcome
-// (such as "done", "no response" or "rate limited"), duration, attempt, and the wait before the
-// next one. Headers and bodies are never logged. A nil logger, the default, logs nothing.
+// (such as "done" or "no response"), duration, attempt, and the wait before the next one, but no
+// header or body. A nil logger, the default, logs nothing.
 func WithLogger(l *slog.Logger) Option {
 	return func(c *config) error { c.logger = l; return nil }
 }
@@ -192,16 +188,14 @@ func withEnv(c *config) error {
 	if c.auth.option == "" {
 		return invalid("no credentials: set FASTLY_API_TOKEN (or FASTLY_API_KEY) to an API token")
 	}
-	rawURL := os.Getenv("FASTLY_API_URL")
-	if rawURL == "" || c.base != nil {
-		return nil
-	}
-	err := WithBaseURL(rawURL)(c)
-	if err == nil {
-		err = c.checkScheme()
-	}
-	if err != nil {
-		return fmt.Errorf("%w (from FASTLY_API_URL)", err)
+	if rawURL := os.Getenv("FASTLY_API_URL"); rawURL != "" && c.base == nil {
+		err := WithBaseURL(rawURL)(c)
+		if err == nil {
+			err = c.checkScheme()
+		}
+		if err != nil {
+			return fmt.Errorf("%w (from FASTLY_API_URL)", err)
+		}
 	}
 	return nil
 }

@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// defaultTransport returns a copy of http.DefaultTransport with more connections and stricter
-// bounds, or http.DefaultTransport itself if it is of another type.
+// defaultTransport returns a copy of http.DefaultTransport with stricter bounds, or that itself if it
+// is of another type.
 func defaultTransport() http.RoundTripper {
 	shared, ok := http.DefaultTransport.(*http.Transport)
 	if !ok {
@@ -115,16 +115,13 @@ func roundTrip(rt http.RoundTripper, req *http.Request) (*http.Response, error) 
 type watch struct {
 	io.ReadCloser // the response body itself
 
-	ctx     context.Context // of the attempt
-	cancel  context.CancelCauseFunc
-	timer   *time.Timer   // ends the attempt
-	silence time.Duration // bounds each read, unless zero
-	cut     error         // why the body was cut off, if it was
+	client *Client
+	ctx    context.Context // of the attempt
+	cancel context.CancelCauseFunc
+	timer  *time.Timer // ends the attempt
+	cut    error       // why the body was cut off, if it was
 
 	trace          httptrace.ClientTrace
-	transport      http.RoundTripper
-	standard       bool        // the transport below all middlewares is net/http's own
-	wrapped        bool        // there are middlewares
 	maxConnections int32       // that net/http may try for the attempt
 	asked          atomic.Bool // for a connection
 	connected      atomic.Int32
@@ -136,9 +133,7 @@ var errRepeated = errors.New("the HTTP/2 connection was lost after the request w
 
 // watch starts an attempt: requests with the context of the watch are part of it. Stop it in the end.
 func (c *Client) watch(ctx context.Context, k kind) *watch {
-	w := &watch{transport: c.transport, wrapped: len(c.middlewares) > 0}
-	_, w.standard = c.below.(*http.Transport)
-	w.maxConnections = 100 // over HTTP/1 each kept connection may turn out closed
+	w := &watch{client: c, maxConnections: 100} // over HTTP/1 each kept one may turn out closed
 	if k == kindRead && !c.seen.http1.Load() {
 		w.maxConnections = 4
 	}
@@ -157,17 +152,9 @@ func (c *Client) watch(ctx context.Context, k kind) *watch {
 	}
 	ctx, w.cancel = context.WithCancelCause(ctx)
 	w.ctx = httptrace.WithClientTrace(ctx, &w.trace)
-	timeout := c.timeout
-	if timeout <= 0 {
-		timeout, w.silence = c.silence, c.silence
-	}
+	timeout := cmp.Or(c.timeout, c.silence)
 	w.timer = time.AfterFunc(timeout, func() { w.cancel(context.DeadlineExceeded) })
 	return w
-}
-
-func (w *watch) stop() {
-	w.timer.Stop()
-	w.cancel(nil)
 }
 
 func (w *watch) stopRepeat(repeated bool) {
@@ -176,9 +163,14 @@ func (w *watch) stopRepeat(repeated bool) {
 	}
 }
 
+func (w *watch) stop() {
+	w.timer.Stop()
+	w.cancel(nil)
+}
+
 // send makes the round trip, and watches the body of the response.
 func (w *watch) send(req *http.Request) (*http.Response, error) {
-	resp, err := roundTrip(w.transport, req)
+	resp, err := roundTrip(w.client.transport, req)
 	if err != nil {
 		return nil, err
 	}
@@ -188,16 +180,19 @@ func (w *watch) send(req *http.Request) (*http.Response, error) {
 
 // sent reports whether the server may have processed an attempt that failed with err.
 func (w *watch) sent(err error) bool {
+	_, standard := w.client.below.(*http.Transport)
 	switch {
 	case w.written.Load() == 1 && isUnprocessed(err):
 		return false
 	case w.written.Load() > 0:
 		return true
-	case w.connected.Load() > 0 && (w.ctx.Err() != nil || !w.standard || w.trace.WroteHeaders == nil):
+	case w.connected.Load() > 0 && (w.ctx.Err() != nil || !standard || w.trace.WroteHeaders == nil):
 		return true // the header may have been sent without being reported as written
+	case w.asked.Load(), standard && len(w.client.middlewares) == 0:
+		return false
 	}
 	// What reports nothing counts as having sent, unless err comes from before that.
-	return !w.asked.Load() && (!w.standard || w.wrapped) && !isBeforeSending(err)
+	return !isBeforeSending(err)
 }
 
 // ended returns why the attempt or its response body ended early, or nil.
@@ -205,8 +200,8 @@ func (w *watch) ended() error { return cmp.Or(w.cut, context.Cause(w.ctx)) }
 
 // Read ends with the attempt.
 func (w *watch) Read(p []byte) (int, error) {
-	if w.silence > 0 {
-		w.timer.Reset(w.silence)
+	if w.client.timeout == 0 {
+		w.timer.Reset(w.client.silence)
 	}
 	n, err := w.ReadCloser.Read(p)
 	switch {
