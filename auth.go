@@ -35,22 +35,11 @@ const (
 // same returns c, for every request.
 func (c credential) same(context.Context) (credential, error) { return c, nil }
 
-func keyCredential(key Secret) (credential, error) {
+func keyCredential(key Secret, changes changes) (credential, error) {
 	if err := checkKey("the API key", key.Reveal()); err != nil {
 		return credential{}, err
 	}
-	return credential{header: http.Header{"Fastly-Key": {key.Reveal()}}, secrets: secrets{}.with(minToken, key)}, nil
-}
-
-// ask calls a function of the caller's. Its error does not show the secret that came with it.
-func ask(ctx context.Context, what string, f func(context.Context) (Secret, error)) (Secret, error) {
-	secret, err := f(ctx)
-	if err == nil {
-		return secret, nil
-	}
-	err = redactError(err, secrets{}.with(minToken, secret))
-	text := strings.TrimPrefix(err.Error(), "fastly: ")
-	return "", &requestError{text: "fastly: the " + what + " function failed: " + text, err: err}
+	return credential{http.Header{"Fastly-Key": {key.Reveal()}}, secrets{}.with(minToken, key), changes}, nil
 }
 
 func askKey(ctx context.Context, f func(context.Context) (Secret, error)) (credential, error) {
@@ -58,9 +47,18 @@ func askKey(ctx context.Context, f func(context.Context) (Secret, error)) (crede
 	if err != nil {
 		return credential{}, err
 	}
-	cred, err := keyCredential(key)
-	cred.changes = changesPerCall
-	return cred, err
+	return keyCredential(key, changesPerCall)
+}
+
+// ask calls a function of the caller's. Its error does not show the secret that came with it.
+func ask(ctx context.Context, what string, f func(context.Context) (Secret, error)) (Secret, error) {
+	secret, err := f(ctx)
+	if err != nil {
+		err = redactError(err, secrets{}.with(minToken, secret))
+		text := "fastly: the " + what + " function failed: " + strings.TrimPrefix(err.Error(), "fastly: ")
+		return "", &requestError{text: text, err: err}
+	}
+	return secret, nil
 }
 
 func basicCredential(username string, password Secret) (credential, error) {
@@ -97,10 +95,8 @@ type APIKeyTransport struct {
 	// KeyFunc is called for each request, with its context (but not its trace), and must be safe for
 	// concurrent use. Its error fails the request.
 	KeyFunc func(context.Context) (Secret, error)
-	// Host is the only host[:port] that gets the key. Empty means api.fastly.com; no port means the
-	// default port of the scheme.
-	Host string
-	Base http.RoundTripper // sends the requests; nil means [http.DefaultTransport]
+	Host    string            // that alone gets the key, host[:port]; empty means api.fastly.com
+	Base    http.RoundTripper // sends the requests; nil means [http.DefaultTransport]
 }
 
 // RoundTrip implements [http.RoundTripper]. The error for a bad key matches [ErrInvalidArgument].
@@ -109,7 +105,7 @@ func (t *APIKeyTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 		if t.KeyFunc != nil {
 			return askKey(ctx, t.KeyFunc)
 		}
-		return keyCredential(t.Key)
+		return keyCredential(t.Key, changesNever)
 	})
 }
 
@@ -126,8 +122,7 @@ type BasicAuthTransport struct {
 	Base     http.RoundTripper // as in [APIKeyTransport]
 }
 
-// RoundTrip implements [http.RoundTripper]. The error for a bad user name or password matches
-// [ErrInvalidArgument].
+// RoundTrip implements [http.RoundTripper]. The error for a bad login matches [ErrInvalidArgument].
 func (t *BasicAuthTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	return sendAuthenticated(req, t.Host, t.Base, func(context.Context) (credential, error) {
 		return basicCredential(t.Username, t.Password)

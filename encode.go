@@ -31,11 +31,11 @@ var (
 
 // newRequest makes the request of one attempt.
 //
-// Go 1.26: net/http repeats a request that has GetBody or no body. Over HTTP/1 it does so if no byte
-// of it has left, which is welcome. Over HTTP/2 it does so even if the request may have been
-// processed. There, a request that changes something has a body, if an empty one, and no GetBody:
-// it fails instead, with an error that tells whether it was processed. A create without fields has
-// no body, since net/http would send an empty one as chunks; only its watch stops a repetition.
+// Go 1.26: net/http repeats a request that has GetBody or no body, over HTTP/1 only if no byte of it
+// has left, but over HTTP/2 even if it may have been processed. There, a request that changes
+// something has a body, if an empty one, and no GetBody: it fails with an error that tells whether
+// it was processed. A create without fields has no body, since net/http would send an empty one as
+// chunks; only its watch stops a repetition.
 func (c *Client) newRequest(ctx context.Context, op *operation, otp Secret) *http.Request {
 	u := *c.base
 	u.Path, u.RawPath = u.Path+op.path, u.RawPath+op.path

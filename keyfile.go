@@ -14,12 +14,10 @@ import (
 
 const keyFileGrace = time.Minute // for a file that is being replaced
 
-var errKeyFileEmpty = errors.New("the file is empty")
-
 // KeyFile returns a function for [WithAPIKeyFunc] that reads the API key from a regular file of at
-// most 64 KiB, such as a mounted secret. It reads the file at each call, and follows symbolic links.
-// One LF or CRLF at the end is not part of the key. To replace a key, rename a new file over the old
-// one: a file that is rewritten in place may be read in part.
+// most 64 KiB, such as a mounted secret, at each call. It follows symbolic links. One LF or CRLF at
+// the end is not part of the key. To replace a key, rename a new file over the old one: a file that
+// is rewritten in place may be read in part.
 //
 // While the file is missing or empty, the last key is used for up to a minute after it was last
 // read; then calls fail, so deleting the file withdraws the key. Any other failure is immediate.
@@ -50,13 +48,13 @@ func (f *keyFile) key(context.Context) (Secret, error) {
 		return "", invalid("the path of the key file looks like a key")
 	}
 	text, err := secretfile.ReadRegular(f.path, 64<<10)
-	if err == nil && text == "" {
-		err = errKeyFileEmpty
-	}
 	now, last := time.Now(), f.last.Load()
-	absent := errors.Is(err, fs.ErrNotExist) || errors.Is(err, errKeyFileEmpty)
-	if absent && last != nil && now.Sub(last.at) < keyFileGrace {
+	empty := err == nil && text == ""
+	if last != nil && now.Sub(last.at) < keyFileGrace && (empty || errors.Is(err, fs.ErrNotExist)) {
 		return last.key, nil
+	}
+	if empty {
+		err = errors.New("the file is empty")
 	}
 	if err != nil {
 		return "", fmt.Errorf("fastly: key file %.1024q: %w", f.path, err)

@@ -61,7 +61,7 @@ func authenticate(a authentication, err error) Option {
 
 // WithAPIKey authenticates with an API key, sent as the Fastly-Key header.
 func WithAPIKey(key string) Option {
-	cred, err := keyCredential(Secret(key))
+	cred, err := keyCredential(Secret(key), changesNever)
 	return authenticate(authentication{option: "WithAPIKey", obtain: cred.same}, err)
 }
 
@@ -91,9 +91,9 @@ func WithoutAuthentication() Option {
 	return authenticate(authentication{option: "WithoutAuthentication"}, nil)
 }
 
-// WithTransport sends requests through rt, which authenticates them, but for a create with a
-// Username and a Password, and decides where credentials go. A [TokensService.RevokeTokenCurrent]
-// that may have been processed is not retried: the key may be another one by then.
+// WithTransport sends requests through rt, which authenticates them and decides where credentials
+// go. It should add none to a create with a Username and a Password. A
+// [TokensService.RevokeTokenCurrent] that may have been processed is not retried.
 func WithTransport(rt http.RoundTripper) Option {
 	err := checkTLS(rt)
 	if rt == nil {
@@ -208,8 +208,8 @@ func (c *config) checkScheme() error {
 	return nil
 }
 
-// complete adds what no option has given, from parent or the defaults, and rejects what can't work
-// as a whole. The parent of a new client is empty.
+// complete adds what no option has given, from parent (empty for a new client) or the defaults, and
+// rejects what can't work as a whole.
 func (c *config) complete(parent *config) error {
 	switch {
 	case runtime.GOOS == "js":

@@ -106,9 +106,8 @@ func roundTrip(rt http.RoundTripper, req *http.Request) (*http.Response, error) 
 	return resp, nil
 }
 
-// watch bounds an attempt in time, observes it from below net/http's transport, and is the body of
-// its response. Over HTTP/1, net/http reports a header as written before a byte of it has left, and
-// retries a request of which no byte was sent.
+// watch bounds an attempt in time, observes it by its trace, and is the body of its response. Over
+// HTTP/1, net/http reports a header as written before a byte of it has left.
 //
 // Go 1.26: over HTTP/2, net/http would repeat what may have been processed, and any number of times
 // (golang.org/issue/47635). A watch stops the former, and counts connections to stop the latter.
