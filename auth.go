@@ -172,7 +172,8 @@ func (e *rejectedError) Unwrap() error { return e.err }
 
 // checkOrigin returns an error if req goes anywhere but to host.
 func checkOrigin(req *http.Request, host string) error {
-	u, reason := req.URL, ""
+	u := req.URL
+	var reason string
 	switch {
 	case u == nil:
 		return errors.New("fastly: the request has no URL")

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -65,12 +66,9 @@ func (c callContext) describe(text string, hints ...string) string {
 	if c.attempts > 1 {
 		text += " (after " + strconv.Itoa(c.attempts) + " attempts)"
 	}
-	for _, hint := range append(hints, c.hint) {
-		if hint != "" {
-			text += "; " + hint
-		}
-	}
-	return text
+	parts := append([]string{text}, append(hints, c.hint)...)
+	isEmpty := func(part string) bool { return part == "" }
+	return strings.Join(slices.DeleteFunc(parts, isEmpty), "; ")
 }
 
 // message is what the response says, or else what the status means.

@@ -32,13 +32,6 @@ func overwrite(t *testing.T, path, text string) {
 	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
 }
 
-// replace puts a new file in the place of the old one.
-func replace(t *testing.T, path, text string) {
-	t.Helper()
-	overwrite(t, path+".new", text)
-	require.NoError(t, os.Rename(path+".new", path))
-}
-
 func assertKey(t *testing.T, want string, key func(context.Context) (fastly.Secret, error)) {
 	t.Helper()
 	got, err := key(t.Context())

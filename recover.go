@@ -183,11 +183,11 @@ func (e *GenericTokenError) parseBody(text []byte) class {
 func (e *GenericTokenError) parseObject(object []byte) class {
 	fields := scalars(append(object, `"}`...)) // perhaps it was cut off in its message
 	e.Code, e.Msg = fields["code"], cmp.Or(fields["msg"], fields["title"])
-	details, shared := []string{cmp.Or(fields["detail"], fields["details"])}, fields["title"]
+	details, shared := []string{cmp.Or(fields["detail"], fields["details"])}, []string{fields["title"]}
 	for _, item := range errorItems(fields["errors"]) {
 		e.Code = cmp.Or(e.Code, item["code"])
 		title := cmp.Or(item["msg"], item["title"])
-		shared += title + item["detail"]
+		shared = append(shared, title, item["detail"])
 		if e.Msg == "" {
 			e.Msg, title = title, ""
 		}
@@ -198,7 +198,7 @@ func (e *GenericTokenError) parseObject(object []byte) class {
 	switch {
 	case strings.TrimSpace(fields["msg"]) != "":
 		return classClientError
-	case strings.TrimSpace(shared) != "":
+	case strings.TrimSpace(strings.Join(shared, "")) != "":
 		return classPermanent // gateways send title and errors as well: no proof of anything
 	}
 	return classAmbiguous

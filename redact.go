@@ -253,9 +253,10 @@ func unescapeNumber(text []byte) (length int, decoded string) {
 
 // latin1 returns a character in Latin-1, or in UTF-8 up to U+FFFF, or as the byte 0xFF.
 func latin1(r rune) string {
-	switch {
-	case r <= 0xFF:
+	if r >= 0 && r <= 0xFF {
 		return string([]byte{byte(r)})
+	}
+	switch {
 	case r>>10 == 0xD800>>10: // half of a surrogate pair; the other half stands for both
 		return ""
 	case r>>10 == 0xDC00>>10, r > 0xFFFF:

@@ -81,6 +81,7 @@ func closeIdle(rt http.RoundTripper) {
 // untraced is a context that hides the trace of the request that it belongs to.
 type untraced struct{ context.Context }
 
+// Value implements [context.Context].
 func (c untraced) Value(key any) any {
 	value := c.Context.Value(key)
 	if _, ok := value.(*httptrace.ClientTrace); ok {

@@ -597,7 +597,7 @@ func TestCloseIdleConnectionsReachesTheTransportBelow(t *testing.T) {
 			require.NoError(t, err, name)
 			c.CloseIdleConnections()
 		}
-		assert.EqualValues(t, before+2, srv.conns.Load(), "%s: connections", name)
+		assert.Equal(t, before+2, srv.conns.Load(), "%s: connections", name)
 	}
 }
 

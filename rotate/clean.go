@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/fastly-tokens/fastly"
@@ -18,10 +19,8 @@ const (
 	// cleanupTimeout bounds each step that continues after the caller's context
 	// has ended.
 	cleanupTimeout = time.Minute
-	// defaultPatience is how long lists and edges of the API may lag.
-	defaultPatience = 30 * time.Second
-	firstPause      = 250 * time.Millisecond
-	maxPause        = 8 * time.Second
+	firstPause     = 250 * time.Millisecond
+	maxPause       = 8 * time.Second
 )
 
 // patience is the time left to look for what the API may show with a delay.
@@ -261,17 +260,18 @@ func (x *run) errOldGone(ctx context.Context) error {
 }
 
 // others names the tokens that other rotations may have made of the old one.
-func (x *run) others(ctx context.Context) (text string) {
+func (x *run) others(ctx context.Context) string {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
 	defer cancel()
 	tokens, err := x.clean.list(ctx)
+	var text strings.Builder
 	for _, t := range tokens {
 		if t.ID != x.record.Old.ID && x.isLikeOld(&t) {
-			text += "; token " + t.ID + " is like it, and may be in use elsewhere"
+			text.WriteString("; token " + t.ID + " is like it, and may be in use elsewhere")
 		}
 	}
 	if err != nil {
-		text += "; others could not be listed"
+		text.WriteString("; others could not be listed")
 	}
-	return text
+	return text.String()
 }

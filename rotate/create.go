@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/fastly-tokens/fastly"
+	"github.com/fastly-tokens/fastly/internal/clock"
 	"github.com/fastly-tokens/fastly/internal/terminal"
 )
 
@@ -44,7 +45,7 @@ func Create(ctx context.Context, client *fastly.Client, req *fastly.CreateTokenR
 	}
 	marked := *req
 	marked.Name = mark(req.Name)
-	c := &cleaner{name: marked.Name, patience: patience(defaultPatience)}
+	c := &cleaner{name: marked.Name, patience: patience(clock.Lag)}
 	if cleanup != nil {
 		c.clients = []*fastly.Client{cleanup}
 	}

@@ -141,7 +141,7 @@ func (x *run) look(ctx context.Context, wait bool) (there held, err error) {
 	case isDead(err):
 		return there, nil
 	case isKnown(err) && isNew:
-		there.token, err = &x.record.New, nil
+		there.token = &x.record.New
 	case err != nil:
 		return there, fmt.Errorf("the token at the destination of the handover: %w", err)
 	}

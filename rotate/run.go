@@ -31,7 +31,7 @@ type run struct {
 
 // start reads the old token, or continues where an earlier run stopped.
 func (x *run) start(ctx context.Context) error {
-	x.clean.patience = patience(cmp.Or(x.r.Patience, defaultPatience))
+	x.clean.patience = patience(cmp.Or(x.r.Patience, clock.Lag))
 	me, err := x.r.Client.Tokens.GetTokenCurrent(ctx)
 	switch {
 	case err == nil:
@@ -189,7 +189,7 @@ func (x *run) create(ctx context.Context) (created *fastly.TokenCreatedResponse,
 	}
 	if x.r.Connect == nil { // fail now rather than with a token in hand
 		if _, err := x.connect("made-up"); err != nil {
-			return nil, 0, fmt.Errorf("Connect is needed for a client like this one: %w", err)
+			return nil, 0, fmt.Errorf("for a client like this one Connect is needed: %w", err)
 		}
 	}
 	var login Login

@@ -327,7 +327,8 @@ func (w *world) told(r rotate.Result) bool {
 
 // untrue says what is wrong with a result, nil if nothing is.
 func (w *world) untrue(r rotate.Result, err error) error {
-	if w.raced && !(r.State == rotate.StateDone && err == nil) {
+	finished := r.State == rotate.StateDone && err == nil
+	if w.raced && !finished {
 		return nil // it may not know yet
 	}
 	for _, t := range w.tokens {

@@ -40,7 +40,6 @@ type app struct {
 	resetSignals   func()      // makes the next signal end the process
 	keysSignal     func() bool // reports whether a terminal sends Ctrl-C to child processes, too
 	options        []fastly.Option
-	patience       time.Duration // with what the API shows late; 0 is the default of package rotate
 
 	timeout time.Duration // flags of every command
 	verbose bool

@@ -11,6 +11,7 @@ import (
 
 	"github.com/fastly-tokens/fastly"
 	"github.com/fastly-tokens/fastly/internal/atomicfile"
+	"github.com/fastly-tokens/fastly/internal/clock"
 )
 
 // cleanUpTime bounds a revoke that runs although the program is interrupted.
@@ -166,7 +167,7 @@ func (a *app) discard(token *fastly.TokenCreatedResponse, byKey *fastly.Client, 
 		if err == nil || gone && known {
 			return nil
 		}
-		if !gone || a.sleep(ctx, lag/10) != nil {
+		if !gone || a.sleep(ctx, clock.Lag/10) != nil {
 			break
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fastly-tokens/fastly"
+	"github.com/fastly-tokens/fastly/internal/clock"
 )
 
 // Exit codes of exec beside those of its command, as in env(1) and timeout(1).
@@ -160,22 +161,19 @@ func (x *execution) try(ctx context.Context, token *fastly.TokenCreatedResponse)
 		return err
 	}
 	defer client.CloseIdleConnections()
-	for waited := time.Duration(0); ; waited += lag / 10 {
+	for waited := time.Duration(0); ; waited += clock.Lag / 10 {
 		_, err = client.Tokens.GetTokenCurrent(ctx)
 		switch {
 		case err == nil, errors.Is(err, fastly.ErrForbidden):
 			return nil
-		case !errors.Is(err, fastly.ErrUnauthorized) || waited == lag:
+		case !errors.Is(err, fastly.ErrUnauthorized) || waited == clock.Lag:
 			return fmt.Errorf("the new token does not work: %w", err)
 		}
-		if err := x.sleep(ctx, lag/10); err != nil {
+		if err := x.sleep(ctx, clock.Lag/10); err != nil {
 			return context.Cause(ctx)
 		}
 	}
 }
-
-// lag is how long the API may take to know a new token everywhere.
-const lag = 30 * time.Second
 
 // commandCode is the exit code for a command that can't be executed.
 func commandCode(err error) int {

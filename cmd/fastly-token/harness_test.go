@@ -24,9 +24,11 @@ import (
 
 	"github.com/fastly-tokens/fastly"
 	"github.com/fastly-tokens/fastly/fastlytest"
+	"github.com/fastly-tokens/fastly/internal/clock"
 )
 
 func TestMain(m *testing.M) {
+	clock.Lag = 20 * time.Millisecond
 	for _, entry := range os.Environ() {
 		if name, _, _ := strings.Cut(entry, "="); strings.HasPrefix(name, "FASTLY_") {
 			if err := os.Unsetenv(name); err != nil {
@@ -107,7 +109,6 @@ func (s *site) runWith(a *app, args ...string) outcome {
 	var stdout, stderr bytes.Buffer
 	a.environ, a.now = s.env, s.now
 	a.sleep = s.sleep
-	a.patience = 20 * time.Millisecond
 	a.options = append(a.options, s.opts...)
 	if a.stdout == nil {
 		a.stdout = &stdout

@@ -139,9 +139,6 @@ func loseFirstCreateWithCode(s *site) {
 }
 
 func TestEveryTokenThatMayExistIsNamed(t *testing.T) {
-	if testing.Short() {
-		t.Skip("it looks for a lost token for 30 s")
-	}
 	t.Parallel()
 	s := newTOTPSite(t)
 	s.set(varTOTP, s.file("secret", totpSecret))

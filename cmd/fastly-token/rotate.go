@@ -102,7 +102,7 @@ func (r *rotation) run(ctx context.Context, asJSON bool) error {
 	}
 	engine := &rotate.Rotation{
 		Client: client, TokenID: r.id, Lifetime: time.Duration(r.ttl), Grace: time.Duration(r.grace), NoWait: true,
-		Patience: r.patience, Journal: rotate.FileJournal(r.state), Logger: r.logger(),
+		Journal: rotate.FileJournal(r.state), Logger: r.logger(),
 	}
 	if r.out != "" {
 		engine.Handover = rotate.WriteFile(r.out)

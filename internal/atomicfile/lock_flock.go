@@ -28,11 +28,11 @@ func lock(f *os.File) bool {
 func removeStale(path string) error {
 	f, err := open(path)
 	if err != nil {
-		return nil //nolint:nilerr // it is gone, or another user's
+		return nil // it is gone, or another user's
 	}
 	defer func() { _ = f.Close() }() // only locked
 	if syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil {
-		return nil //nolint:nilerr // it is in use, or nobody can tell
+		return nil // it is in use, or nobody can tell
 	}
 	if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
 		return err

@@ -18,7 +18,7 @@ func lock(*os.File) bool { return true }
 func removeStale(path string) error {
 	info, err := os.Lstat(path)
 	if err != nil || time.Since(info.ModTime()) < staleAfter {
-		return nil //nolint:nilerr // it is gone
+		return nil // it is gone, or may be in use
 	}
 	if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
 		return err

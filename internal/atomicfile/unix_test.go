@@ -74,7 +74,7 @@ func TestOwnerAndGroupAreKept(t *testing.T) {
 
 	require.NoError(t, err)
 	uid, gid := owner(t, path)
-	assert.EqualValues(t, []uint32{somebody, somebody}, []uint32{uid, gid})
+	assert.Equal(t, []uint32{somebody, somebody}, []uint32{uid, gid})
 	info, err := os.Stat(path)
 	require.NoError(t, err)
 	assert.Equal(t, os.FileMode(0o640), info.Mode())

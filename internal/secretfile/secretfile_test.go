@@ -17,11 +17,13 @@ import (
 func TestReadLeavesOutOneLineBreak(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "secret")
-	for content, want := range map[string]string{"x": "x", "x\n": "x", "x\r\n": "x", " x \n\n": " x \n", "": ""} {
-		require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
+	for _, test := range []struct{ content, want string }{
+		{"x", "x"}, {"x\n", "x"}, {"x\r\n", "x"}, {" x \n\n", " x \n"}, {"", ""},
+	} {
+		require.NoError(t, os.WriteFile(path, []byte(test.content), 0o600))
 		got, err := secretfile.Read(path)
 		require.NoError(t, err)
-		assert.Equal(t, want, got)
+		assert.Equal(t, test.want, got)
 	}
 	require.NoError(t, os.WriteFile(path, make([]byte, secretfile.Max+1), 0o600))
 	_, err := secretfile.Read(path)
