@@ -825,12 +825,3 @@ func (tr *trap) assertEmpty(t testing.TB) {
 	defer tr.mu.Unlock()
 	assert.Empty(t, tr.visits, "requests that followed a redirect")
 }
-
-// newQuietTLS is httptest.NewTLSServer without complaints about handshakes that
-// a client ends.
-func newQuietTLS(handler http.Handler) *httptest.Server {
-	srv := httptest.NewUnstartedServer(handler)
-	srv.Config.ErrorLog = discardLog
-	srv.StartTLS()
-	return srv
-}

@@ -16,7 +16,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -43,7 +42,13 @@ type rig struct {
 
 func newRig(t *testing.T, op operation, opts ...fastly.Option) *rig {
 	t.Helper()
-	srv := newAPI(t, fastlytest.WithClock(func() time.Time { return testTime }))
+	return newRigOn(t, op, nil, opts...)
+}
+
+// newRigOn is newRig with the listener of the server.
+func newRigOn(t *testing.T, op operation, l net.Listener, opts ...fastly.Option) *rig {
+	t.Helper()
+	srv := newAPI(t, fastlytest.WithListener(l), fastlytest.WithClock(func() time.Time { return testTime }))
 	user := srv.AddUser(fastlytest.User{CustomerID: someCustomer, Superuser: true})
 	victim := srv.AddToken(user.ID, fastly.TokenCreatedResponse{})
 	key := srv.AddToken(user.ID, fastly.TokenCreatedResponse{}).AccessToken
@@ -316,26 +321,21 @@ func assertTokenMayExist(t *testing.T, err error) {
 	assertOneLine(t, err)
 }
 
-// withTimeout is short enough for attempts that are meant to time out, and long
-// enough for the others on a busy machine.
-var withTimeout = fastly.WithHTTPClient(&http.Client{Timeout: 3 * time.Second})
-
 // stall performs every operation with the fault, which holds it until it times
-// out. All of them wait at the same time.
+// out, by a clock of its own.
 func stall(t *testing.T, fault fastlytest.Fault, check func(t *testing.T, r *rig, err error)) {
 	t.Helper()
-	rigs, errs := make([]*rig, len(operations)), make([]error, len(operations))
-	var wg sync.WaitGroup
-	for i, op := range operations {
-		rigs[i] = newRig(t, op, withTimeout)
-		rigs[i].srv.Inject(fault)
-		wg.Go(func() { errs[i] = rigs[i].do() })
-	}
-	wg.Wait()
-	for i, op := range operations {
+	for _, op := range operations {
 		t.Run(op.name, func(t *testing.T) {
-			rigs[i].t = t
-			check(t, rigs[i], errs[i])
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				l := newPipeListener()
+				r := newRigOn(t, op, l, fastly.WithHTTPClient(&http.Client{
+					Timeout: time.Minute, Transport: &http.Transport{DialContext: l.dial},
+				}))
+				r.srv.Inject(fault)
+				check(t, r, r.do())
+			})
 		})
 	}
 }

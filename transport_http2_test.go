@@ -22,19 +22,6 @@ import (
 	"github.com/fastly-tokens/fastly"
 )
 
-// newHTTP2 starts a server, and a transport to it that uses HTTP/2 or not.
-func newHTTP2(t *testing.T, http2 bool, handler http.HandlerFunc) (*httptest.Server, *http.Transport) {
-	t.Helper()
-	srv := httptest.NewUnstartedServer(handler)
-	srv.EnableHTTP2 = http2
-	srv.Config.ErrorLog = discardLog
-	srv.StartTLS()
-	t.Cleanup(srv.Close)
-	tr := &http.Transport{TLSClientConfig: trust(srv), ForceAttemptHTTP2: http2}
-	t.Cleanup(tr.CloseIdleConnections)
-	return srv, tr
-}
-
 // swallowing is a connection whose other end no longer receives anything.
 type swallowing struct {
 	net.Conn

@@ -66,7 +66,8 @@ func newProxied(t *testing.T, proxy, srv *httptest.Server) *http.Transport {
 }
 
 func TestProxyOfTheDefaultTransportIsUsed(t *testing.T) {
-	srv, _ := newHTTP2(t, false, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, tokenJSON) })
+	srv := newQuietTLS(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, tokenJSON) }))
+	t.Cleanup(srv.Close)
 	proxy, connects := newProxy(t, http.StatusOK)
 	tr := newProxied(t, proxy, srv)
 	useDefaultTransport(t, tr)
@@ -80,7 +81,8 @@ func TestProxyOfTheDefaultTransportIsUsed(t *testing.T) {
 }
 
 func TestProxyThatRefusesIsNamed(t *testing.T) {
-	srv, _ := newHTTP2(t, false, func(http.ResponseWriter, *http.Request) { assert.Fail(t, "a request got through") })
+	srv := newQuietTLS(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { assert.Fail(t, "a request got through") }))
+	t.Cleanup(srv.Close)
 	for status, attempts := range map[int]int{http.StatusProxyAuthRequired: 1, http.StatusForbidden: 1, http.StatusBadGateway: 4, http.StatusServiceUnavailable: 4} {
 		for _, op := range operations {
 			t.Run(fmt.Sprint(status, op.name), func(t *testing.T) {
@@ -100,7 +102,8 @@ func TestProxyThatRefusesIsNamed(t *testing.T) {
 // If a proxy refuses a CONNECT, net/http's error is the status text alone.
 func TestProxyThatRefusesTheCallersTransportIsNotAskedAgain(t *testing.T) {
 	t.Parallel()
-	srv, _ := newHTTP2(t, false, func(http.ResponseWriter, *http.Request) { assert.Fail(t, "a request got through") })
+	srv := newQuietTLS(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { assert.Fail(t, "a request got through") }))
+	t.Cleanup(srv.Close)
 	for status, attempts := range map[int]int{http.StatusProxyAuthRequired: 1, http.StatusForbidden: 1, http.StatusBadGateway: 4} {
 		t.Run(strconv.Itoa(status), func(t *testing.T) {
 			t.Parallel()

@@ -641,3 +641,12 @@ func respondByTurns(w http.ResponseWriter, r *http.Request, turn int32) {
 	// The client may have read enough.
 	_, _ = io.WriteString(w, body)
 }
+
+// newQuietTLS is httptest.NewTLSServer without complaints about handshakes that
+// a client ends.
+func newQuietTLS(handler http.Handler) *httptest.Server {
+	srv := httptest.NewUnstartedServer(handler)
+	srv.Config.ErrorLog = discardLog
+	srv.StartTLS()
+	return srv
+}

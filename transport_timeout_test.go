@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -110,50 +111,53 @@ func TestTimeoutEndsNoOtherRequest(t *testing.T) {
 		for _, stall := range []string{"header", "body"} {
 			t.Run(fmt.Sprintf("%s, HTTP/2 %v", stall, http2), func(t *testing.T) {
 				t.Parallel()
-				arrived, release := make(chan struct{}), make(chan struct{})
-				var major atomic.Int32
-				srv, tr := newHTTP2(t, http2, func(w http.ResponseWriter, r *http.Request) {
-					major.Store(int32(r.ProtoMajor))
-					if r.URL.Path == "/tokens" { // which times out
-						if stall == "body" {
-							_, _ = io.WriteString(w, "[")
-							assert.NoError(t, http.NewResponseController(w).Flush())
+				synctest.Test(t, func(t *testing.T) {
+					arrived, release := make(chan struct{}), make(chan struct{})
+					var major atomic.Int32
+					tr := newPiped(t, http2, func(w http.ResponseWriter, r *http.Request) {
+						major.Store(int32(r.ProtoMajor))
+						if r.URL.Path == "/tokens" { // which times out
+							if stall == "body" {
+								_, _ = io.WriteString(w, "[")
+								assert.NoError(t, http.NewResponseController(w).Flush())
+							}
+							<-r.Context().Done()
+							return
 						}
-						<-r.Context().Done()
-						return
+						_, _ = io.WriteString(w, tokenJSON[:10])
+						assert.NoError(t, http.NewResponseController(w).Flush())
+						arrived <- struct{}{}
+						<-release
+						_, _ = io.WriteString(w, tokenJSON[10:])
+					})
+					var conns atomic.Int32
+					dial := tr.DialContext
+					tr.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+						conns.Add(1)
+						return dial(ctx, network, addr)
 					}
-					_, _ = io.WriteString(w, tokenJSON[:10])
-					assert.NoError(t, http.NewResponseController(w).Flush())
-					arrived <- struct{}{}
-					<-release
-					_, _ = io.WriteString(w, tokenJSON[10:])
+					opts := []fastly.Option{noRetry, fastly.WithAPIKey(someKey), fastly.WithBaseURL("http://127.0.0.1"), fastly.WithHTTPClient(&http.Client{Transport: tr})}
+					patient, hasty := mustClient(t, opts...), mustClient(t, opts...)
+					fastly.HookTimeout(patient, time.Hour)
+					neighbor := make(chan error, 1)
+					go func() {
+						_, err := patient.Tokens.GetTokenCurrent(t.Context())
+						neighbor <- err
+					}()
+					<-arrived
+					_, err := hasty.Tokens.ListTokensUser(t.Context())
+					close(release)
+					require.ErrorIs(t, err, context.DeadlineExceeded)
+					require.NoError(t, t.Context().Err())
+					require.NoError(t, <-neighbor, "a request that runs at the same time")
+					go func() { <-arrived }()
+					_, err = patient.Tokens.GetTokenCurrent(t.Context())
+					require.NoError(t, err, "a later request")
+					if http2 {
+						assert.EqualValues(t, 2, major.Load())
+						assert.EqualValues(t, 1, conns.Load(), "connections")
+					}
 				})
-				var conns atomic.Int32
-				tr.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
-					conns.Add(1)
-					return new(net.Dialer).DialContext(ctx, network, addr)
-				}
-				opts := []fastly.Option{noRetry, fastly.WithAPIKey(someKey), fastly.WithBaseURL(srv.URL), fastly.WithHTTPClient(&http.Client{Transport: tr})}
-				patient, hasty := mustClient(t, opts...), mustClient(t, opts...)
-				fastly.HookTimeout(hasty, 50*time.Millisecond)
-				neighbor := make(chan error, 1)
-				go func() {
-					_, err := patient.Tokens.GetTokenCurrent(t.Context())
-					neighbor <- err
-				}()
-				<-arrived
-				_, err := hasty.Tokens.ListTokensUser(t.Context())
-				close(release)
-				require.ErrorIs(t, err, context.DeadlineExceeded)
-				require.NoError(t, t.Context().Err())
-				require.NoError(t, <-neighbor, "a request that runs at the same time")
-				go func() { <-arrived }()
-				_, err = patient.Tokens.GetTokenCurrent(t.Context())
-				require.NoError(t, err, "a later request")
-				if http2 {
-					assert.EqualValues(t, 2, major.Load())
-					assert.LessOrEqual(t, conns.Load(), int32(fewReplaced), "connections")
-				}
 			})
 		}
 	}
@@ -163,16 +167,12 @@ func TestTimeoutEndsNoOtherRequest(t *testing.T) {
 // transport to it.
 func newPiped(t *testing.T, http2 bool, handler http.HandlerFunc) *http.Transport {
 	t.Helper()
-	l := pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
+	l := newPipeListener()
 	srv := &http.Server{Handler: handler, Protocols: new(http.Protocols), ErrorLog: discardLog} //nolint:gosec // of a test, without a network
 	srv.Protocols.SetHTTP1(!http2)
 	srv.Protocols.SetUnencryptedHTTP2(http2)
 	go func() { assert.ErrorIs(t, srv.Serve(l), http.ErrServerClosed) }()
-	tr := &http.Transport{Protocols: srv.Protocols, DialContext: func(context.Context, string, string) (net.Conn, error) {
-		ours, theirs := net.Pipe()
-		l.conns <- theirs
-		return ours, nil
-	}}
+	tr := &http.Transport{Protocols: srv.Protocols, DialContext: l.dial}
 	t.Cleanup(func() {
 		tr.CloseIdleConnections()
 		assert.NoError(t, srv.Close())
@@ -180,9 +180,22 @@ func newPiped(t *testing.T, http2 bool, handler http.HandlerFunc) *http.Transpor
 	return tr
 }
 
+// pipeListener gets the connections that dial makes.
 type pipeListener struct {
 	conns  chan net.Conn
 	closed chan struct{}
+	end    func() // closes closed, once
+}
+
+func newPipeListener() pipeListener {
+	closed := make(chan struct{})
+	return pipeListener{make(chan net.Conn), closed, sync.OnceFunc(func() { close(closed) })}
+}
+
+func (l pipeListener) dial(context.Context, string, string) (net.Conn, error) {
+	ours, theirs := net.Pipe()
+	l.conns <- theirs
+	return ours, nil
 }
 
 func (l pipeListener) Accept() (net.Conn, error) {
@@ -195,11 +208,11 @@ func (l pipeListener) Accept() (net.Conn, error) {
 }
 
 func (l pipeListener) Close() error {
-	close(l.closed)
+	l.end()
 	return nil
 }
 
-func (l pipeListener) Addr() net.Addr { return &net.TCPAddr{} }
+func (l pipeListener) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 80} }
 
 func TestNoResponseInTimeSaysSo(t *testing.T) {
 	t.Parallel()
@@ -300,22 +313,26 @@ func endingWith(text string) roundTripFunc {
 func TestWholeBodyIsReadThoughTheAttemptEnds(t *testing.T) {
 	t.Parallel()
 	for _, op := range operations {
-		c := mustClient(t, fastly.WithAPIKey(someKey), noRetry, fastly.WithHTTPClient(&http.Client{Transport: endingWith(op.body), Timeout: time.Millisecond}))
-		require.NoError(t, op.do(t.Context(), c), op.name)
+		synctest.Test(t, func(t *testing.T) {
+			c := mustClient(t, fastly.WithAPIKey(someKey), noRetry, fastly.WithHTTPClient(&http.Client{Transport: endingWith(op.body), Timeout: time.Minute}))
+			require.NoError(t, op.do(t.Context(), c), op.name)
+		})
 	}
 }
 
 func TestBodyThatEndsOnTimeoutIsNotWhole(t *testing.T) {
 	t.Parallel()
 	for _, op := range operations {
-		c := mustClient(t, fastly.WithAPIKey(someKey), noRetry, fastly.WithHTTPClient(&http.Client{Transport: endingWith(""), Timeout: time.Millisecond}))
-		err := op.do(t.Context(), c)
-		if op.method == http.MethodDelete {
-			require.NoError(t, err, "a 2xx says that the revoke was applied")
-			continue
-		}
-		require.ErrorIs(t, err, context.DeadlineExceeded, op.name)
-		assert.ErrorContains(t, err, "the response was truncated")
-		assert.Equal(t, op.kind == fastly.KindCreate, errors.Is(err, fastly.ErrOutcomeUnknown), "outcome unknown: %v", err)
+		synctest.Test(t, func(t *testing.T) {
+			c := mustClient(t, fastly.WithAPIKey(someKey), noRetry, fastly.WithHTTPClient(&http.Client{Transport: endingWith(""), Timeout: time.Minute}))
+			err := op.do(t.Context(), c)
+			if op.method == http.MethodDelete {
+				require.NoError(t, err, "a 2xx says that the revoke was applied")
+				return
+			}
+			require.ErrorIs(t, err, context.DeadlineExceeded, op.name)
+			assert.ErrorContains(t, err, "the response was truncated")
+			assert.Equal(t, op.kind == fastly.KindCreate, errors.Is(err, fastly.ErrOutcomeUnknown), "outcome unknown: %v", err)
+		})
 	}
 }
