@@ -71,7 +71,7 @@ func (v *secretVolume) swap(key string) error {
 
 func TestKeyFileFollowsALinkThatIsSwappedUnderManyGoroutines(t *testing.T) {
 	t.Parallel()
-	const goroutines, swaps = 16, 40
+	const goroutines, swaps = 8, 20
 	srv := newAPI(t)
 	tokens := srv.Tokens()
 	for range 3 {

@@ -26,10 +26,15 @@ var sequences = flag.Int("sequences", defaultSequences(),
 
 // defaultSequences returns 1 with the race detector, which makes each call slow.
 func defaultSequences() int {
-	if info, ok := debug.ReadBuildInfo(); ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
+	if withRaceDetector() {
 		return 1
 	}
 	return 2
+}
+
+func withRaceDetector() bool {
+	info, ok := debug.ReadBuildInfo()
+	return ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
 }
 
 // What the client can see of a request, beside the status of a response.
