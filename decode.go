@@ -17,12 +17,13 @@ import (
 // tokenDecoder reads tokens from JSON text. Its Decoder rejects duplicate names.
 type tokenDecoder struct {
 	*jsontext.Decoder
-	err      error             // what ended reading
-	odd      error             // the first thing that is not as it should be
-	shared   map[string]string // strings that recur in a list
-	elements int               // of arrays, so far
-	buf      []byte
-	items    []string
+	err       error             // what ended reading
+	odd       error             // the first thing that is not as it should be
+	shared    map[string]string // strings that recur in a list
+	elements  int               // of arrays, so far
+	serviceID string            // of the token that is being read
+	buf       []byte
+	items     []string
 }
 
 func newTokenDecoder(r io.Reader, opts ...jsontext.Options) *tokenDecoder {
@@ -72,77 +73,72 @@ func (d *tokenDecoder) value() (value jsontext.Value) {
 // token reads a token object into t, and its access token into secret unless that is nil. A field
 // that can't be read keeps its zero value. With an error, t has what came before it.
 func (d *tokenDecoder) token(t *TokenResponse, secret *Secret) {
-	var serviceID string
-	field := func(name []byte) (known bool) {
-		switch string(name) {
-		case `"id"`:
-			t.ID = d.checked(d.text())
-		case `"name"`:
-			t.Name = d.text()
-		case `"user_id"`:
-			t.UserID = d.checked(d.recurring())
-		case `"customer_id"`:
-			t.CustomerID = d.checked(d.recurring())
-		case `"scope"`:
-			if scopes := d.scopes(); scopes != nil {
-				t.Scopes = scopes
-			}
-		case `"scopes"`:
-			if t.Scopes == nil {
-				t.Scopes = d.scopes()
-			} else { // scope says the same
-				d.value()
-			}
-		case `"services"`:
-			t.Services = d.services()
-		case `"service_id"`:
-			serviceID = d.checked(d.recurring())
-		case `"limit_services"`:
-			t.LimitServices = d.bool()
-		case `"created_at"`:
-			t.CreatedAt = d.time()
-		case `"updated_at"`:
-			t.UpdatedAt = d.time()
-		case `"deleted_at"`:
-			t.DeletedAt = d.time()
-		case `"expires_at"`:
-			t.ExpiresAt = d.time()
-		case `"last_used_at"`:
-			t.LastUsedAt = d.time()
-		case `"sudo_expires_at"`:
-			t.SudoExpiresAt = d.time()
-		case `"ip"`:
-			t.IP = d.text()
-		case `"user_agent"`:
-			t.UserAgent = d.recurring()
-		case `"access_token"`:
-			if secret == nil {
-				return false
-			}
-			*secret = Secret(d.checked(d.text()))
-		default:
-			return false
-		}
-		return true
-	}
+	d.serviceID = ""
 	for ok := d.begin('{', "a JSON object"); ok && d.more(); {
 		name := d.value()
-		known := field(name)
-		if !known {
-			plain, _ := jsontext.AppendUnquote(nil, name) // JSON may escape any letter of a name
-			quoted, _ := jsontext.AppendQuote(nil, plain)
-			known = field(quoted)
-		}
-		if !known && d.err == nil {
-			d.err = d.SkipValue()
-		}
+		d.field(d.unquote(name), t, secret)
 	}
 	// Without the one service of a legacy token, it would look unlimited.
-	if len(t.Services) == 0 && serviceID != "" {
-		t.Services = []string{serviceID}
+	if len(t.Services) == 0 && d.serviceID != "" {
+		t.Services = []string{d.serviceID}
 	}
 	if t.ID == "" {
 		d.fail("it has no token ID")
+	}
+}
+
+func (d *tokenDecoder) field(name []byte, t *TokenResponse, secret *Secret) {
+	isKnown := true
+	switch string(name) {
+	case "id":
+		t.ID = d.checked(d.text())
+	case "name":
+		t.Name = d.text()
+	case "user_id":
+		t.UserID = d.checked(d.recurring())
+	case "customer_id":
+		t.CustomerID = d.checked(d.recurring())
+	case "scope":
+		if scopes := d.scopes(); scopes != nil {
+			t.Scopes = scopes
+		}
+	case "scopes":
+		isKnown = t.Scopes == nil // else scope says the same
+		if isKnown {
+			t.Scopes = d.scopes()
+		}
+	case "services":
+		t.Services = d.services()
+	case "service_id":
+		d.serviceID = d.checked(d.recurring())
+	case "limit_services":
+		t.LimitServices = d.bool()
+	case "created_at":
+		t.CreatedAt = d.time()
+	case "updated_at":
+		t.UpdatedAt = d.time()
+	case "deleted_at":
+		t.DeletedAt = d.time()
+	case "expires_at":
+		t.ExpiresAt = d.time()
+	case "last_used_at":
+		t.LastUsedAt = d.time()
+	case "sudo_expires_at":
+		t.SudoExpiresAt = d.time()
+	case "ip":
+		t.IP = d.text()
+	case "user_agent":
+		t.UserAgent = d.recurring()
+	case "access_token":
+		isKnown = secret != nil
+		if isKnown {
+			*secret = Secret(d.checked(d.text()))
+		}
+	default:
+		isKnown = false
+	}
+	if !isKnown && d.err == nil {
+		d.err = d.SkipValue()
 	}
 }
 

@@ -19,12 +19,12 @@ func RedactTokens(text string, tokens ...string) string {
 	for _, token := range tokens {
 		s = s.with(minToken, Secret(token))
 	}
-	return newRedactor(s).redact(text)
+	return s.redact(text)
 }
 
 // WithholdsTokens reports whether a text in which there may be access tokens is withheld.
 func WithholdsTokens(text string) bool {
-	return newRedactor(secrets{tokens: true}).redact(text) != text
+	return secrets{tokens: true}.redact(text) != text
 }
 
 type (

@@ -2,7 +2,6 @@ package fastly
 
 import (
 	"errors"
-	"mime"
 	"net/http"
 	"slices"
 	"strconv"
@@ -64,11 +63,9 @@ func parseRetryAfter(value string, now time.Time) time.Duration {
 		}
 		return 0
 	}
-	at, err := http.ParseTime(value)
-	for _, layout := range []string{time.RFC1123, time.RFC1123Z} {
-		if err != nil {
-			at, err = time.Parse(layout, value)
-		}
+	at, err := http.ParseTime(strings.Replace(value, "UTC", "GMT", 1))
+	if err != nil {
+		at, err = time.Parse(time.RFC1123Z, value)
 	}
 	if err != nil {
 		at, _ = parseTime(value) // else the zero time, long past
@@ -79,14 +76,9 @@ func parseRetryAfter(value string, now time.Time) time.Duration {
 // parseTime reads a time of RFC 3339, or of what comes close to it: a space for the T or before the
 // zone, a zone without its colon or minutes, UTC for Z.
 func parseTime(text string) (t time.Time, err error) {
-	text = strings.ToUpper(text)
-	if len(text) > len(time.DateOnly) && text[len(time.DateOnly)] == ' ' {
-		text = strings.Replace(text, " ", "T", 1)
-	}
-	text = strings.Replace(text, " ", "", 1)
-	if local, ok := strings.CutSuffix(text, "UTC"); ok {
-		text = local + "Z"
-	}
+	text = strings.Replace(strings.ToUpper(text), "UTC", "Z", 1)
+	date, clock, _ := strings.Cut(strings.Replace(text, "T", " ", 1), " ")
+	text = date + "T" + strings.Replace(clock, " ", "", 1)
 	for _, zone := range []string{"Z07:00", "Z0700", "Z07"} {
 		t, err = time.Parse("2006-01-02T15:04:05"+zone, text)
 		if err == nil {
@@ -99,14 +91,12 @@ func parseTime(text string) (t time.Time, err error) {
 // hasNextPage reports whether a Link header has the relation "next" (RFC 8288, section 3). Fastly
 // has split other lists into pages.
 func hasNextPage(h http.Header) bool {
-	for _, value := range h.Values("Link") {
-		for link := range strings.SplitSeq(strings.ToLower(value), "<") {
-			_, text, _ := strings.Cut(link, ">")
-			_, params, err := mime.ParseMediaType("link/x" + strings.TrimRight(text, ", \t"))
-			if slices.Contains(strings.Fields(params["rel"]), "next") {
-				return true
-			}
-			if err != nil && strings.Contains(text, "next") { // it may be one
+	for _, links := range h.Values("Link") {
+		for param := range strings.SplitSeq(strings.ToLower(links), ";") {
+			name, value, _ := strings.Cut(param, "=")
+			relations, _, _ := strings.Cut(value, ",") // and another link
+			relations = strings.ReplaceAll(relations, `"`, " ")
+			if strings.TrimSpace(name) == "rel" && slices.Contains(strings.Fields(relations), "next") {
 				return true
 			}
 		}

@@ -139,7 +139,7 @@ func readError(resp *http.Response, op *operation, limit RateLimit, s secrets, n
 	}
 	accessToken := scanString(text, "access_token")
 	switch {
-	case op.kind == kindCreate && isAccessToken(accessToken) && !slices.Contains(s.anywhere, accessToken):
+	case op.kind == kindCreate && holdsToken(accessToken, false) && !slices.Contains(s.anywhere, accessToken):
 		out.class = classAmbiguous // the token may have been created
 	case out.class == classClientError && errors.Is(e.meaning.sentinel, ErrSudoRequired):
 		out.class = classPermanent // the key still works, so no earlier attempt revoked it
@@ -155,14 +155,12 @@ func (e *GenericTokenError) redact(resp *http.Response, s secrets) {
 	s.tokens = slices.ContainsFunc(forms(e.Body), func(form string) bool { // perhaps cut off
 		return strings.Contains(form, "access_token")
 	})
-	r := newRedactor(s)
-	e.Header = r.redactHeader(resp.Header)
-	r.truncated = e.cut
-	e.Msg, e.Detail = r.redact(e.Msg), r.redact(e.Detail)
-	e.Code, e.Body = r.redact(e.Code), r.redact(e.Body)
+	e.Header = s.redactHeader(resp.Header)
 	if location, err := resp.Location(); err == nil && resp.StatusCode/100 == 3 {
-		e.redirectTo = r.redact(location.Host)
+		e.redirectTo = s.redact(location.Host)
 	}
+	s.cut = e.cut
+	e.Msg, e.Detail, e.Code, e.Body = s.redact(e.Msg), s.redact(e.Detail), s.redact(e.Code), s.redact(e.Body)
 }
 
 // parseBody fills in Msg, Detail and Code from a body of any form: the API's own, JSON:API,

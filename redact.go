@@ -23,11 +23,12 @@ const (
 	maxHeaderValue    = 1 << 10 // bytes
 )
 
-// secrets are what no text may show. A short one is likely to be part of a word, so it counts only
-// where it is a whole value.
+// secrets are what no text may show, however it is escaped there. A short one is likely to be part
+// of a word, so it counts only where it is a whole value.
 type secrets struct {
 	anywhere, whole []string
 	tokens          bool // words that may be access tokens count as well
+	cut             bool // texts were cut off, perhaps within a secret
 }
 
 // with adds a secret, which counts only as a whole value if it is shorter than length.
@@ -50,37 +51,28 @@ func (s secrets) withAuthorization(credentials string) secrets {
 	return s.with(minToken, Secret(credentials)).with(minToken, Secret(inURLs))
 }
 
-// redactor withholds untrusted text in which it finds a secret, however it is escaped there.
-type redactor struct {
-	secrets        // in each of their forms
-	truncated bool // texts were cut off, perhaps within a secret
-}
-
-func newRedactor(s secrets) *redactor {
-	return &redactor{secrets: secrets{forms(s.anywhere...), forms(s.whole...), s.tokens}}
-}
-
 // redact returns text, or [REDACTED] if there is a secret in it.
-func (r *redactor) redact(text string) string {
-	if slices.ContainsFunc(forms(text), r.holds) {
+func (s secrets) redact(text string) string {
+	s.anywhere, s.whole = forms(s.anywhere...), forms(s.whole...)
+	if slices.ContainsFunc(forms(text), s.areIn) {
 		return redacted
 	}
 	return text
 }
 
-// holds reports whether there is a secret in one form of a text.
-func (r *redactor) holds(text string) bool {
-	for _, secret := range r.anywhere {
-		if strings.Contains(text, secret) || r.truncated && endsWithin(text, secret) {
+// areIn reports whether there is a secret in one form of a text.
+func (s secrets) areIn(text string) bool {
+	for _, secret := range s.anywhere {
+		if strings.Contains(text, secret) || s.cut && endsWithin(text, secret) {
 			return true
 		}
 	}
-	for _, secret := range r.whole {
+	for _, secret := range s.whole {
 		if strings.TrimSpace(text) == secret || strings.Contains(text, `"`+secret+`"`) {
 			return true
 		}
 	}
-	return r.tokens && r.holdsToken(text)
+	return s.tokens && holdsToken(text, s.cut)
 }
 
 // endsWithin reports whether text ends with the beginning of a secret, and perhaps with a part of
@@ -95,10 +87,10 @@ func endsWithin(text, secret string) bool {
 	return false
 }
 
-// holdsToken reports whether a word may be an access token, or is cut off and may begin one.
-func (r *redactor) holdsToken(text string) bool {
+// holdsToken reports whether a word may be an access token, or may begin one that was cut off.
+func holdsToken(text string, cut bool) bool {
 	for word := range strings.FieldsFuncSeq(text, notInToken) {
-		isCut := r.truncated && len(word) >= minToken && strings.HasSuffix(text, word)
+		isCut := cut && len(word) >= minToken && strings.HasSuffix(text, word)
 		if isCut || len(word) >= accessTokenLength {
 			return true
 		}
@@ -109,30 +101,25 @@ func (r *redactor) holdsToken(text string) bool {
 // notInToken reports whether r is no letter, digit, - or _, as all of an access token are.
 func notInToken(r rune) bool { return notAlphanumeric(r) && r != '-' && r != '_' }
 
-// isAccessToken reports whether text may be an access token.
-func isAccessToken(text string) bool {
-	return len(text) >= accessTokenLength && !strings.ContainsFunc(text, notInToken)
-}
-
 // redactHeader returns a bounded copy of a response header, without cookies and without the query
 // of a Location.
-func (r *redactor) redactHeader(h http.Header) http.Header {
+func (s secrets) redactHeader(h http.Header) http.Header {
 	clean := http.Header{}
 	for _, name := range slices.Sorted(maps.Keys(h)) {
+		lower := strings.ToLower(name) // net/http changes the case
+		isSecret := func(secret string) bool { return strings.Contains(lower, strings.ToLower(secret)) }
+		if lower == "set-cookie" || len(name) > maxHeaderValue || slices.ContainsFunc(s.anywhere, isSecret) {
+			continue
+		}
 		if len(clean) == maxHeaderFields {
 			break
-		}
-		lower := strings.ToLower(name) // net/http changes the case
-		inName := func(secret string) bool { return strings.Contains(lower, strings.ToLower(secret)) }
-		if lower == "set-cookie" || len(name) > maxHeaderValue || slices.ContainsFunc(r.anywhere, inName) {
-			continue
 		}
 		values := slices.Clone(h[name])
 		for i, value := range values {
 			if lower == "location" || lower == "fastly-sso-login-url" {
 				value, _, _ = strings.Cut(value, "?")
 			}
-			values[i] = r.redact(value)
+			values[i] = s.redact(value)
 		}
 		clean[name] = []string{terminal.Truncate(strings.Join(values, ", "), maxHeaderValue)}
 	}
@@ -159,10 +146,10 @@ func redactError(err error, s secrets) error {
 			s = s.with(minPassword, Secret(word))
 		}
 	}
-	if text := err.Error(); newRedactor(s).redact(text) == text {
-		return err
+	if s.redact(err.Error()) == redacted {
+		return &redactedError{func() error { return err }}
 	}
-	return &redactedError{func() error { return err }}
+	return err
 }
 
 // forms returns each text as it is, in its plain form, and in that without what it may lose in
