@@ -248,6 +248,6 @@ func (c *Client) log(ctx context.Context, op *operation, out outcome, n int, too
 	defer func() { _ = recover() }() // a handler that panics must not lose a created token
 	c.logger.LogAttrs(ctx, slog.LevelDebug, "fastly: attempt",
 		slog.String("method", op.method), slog.String("path", op.path),
-		slog.Int("status", out.status), slog.String("outcome", out.class.String()),
+		slog.Int("status", out.status), slog.String("outcome", string(out.class)),
 		slog.Duration("duration", took), slog.Int("attempt", n), slog.Duration("wait", wait))
 }

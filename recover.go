@@ -43,6 +43,8 @@ func decodeRevoked(resp *http.Response) (none struct{}, out outcome) {
 		out = explain(resp, err)
 	case !isJSON:
 		out = explain(resp, invalidResponse("it is not JSON"))
+	default:
+		out.class = classDone
 	}
 	return none, out
 }

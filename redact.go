@@ -131,13 +131,9 @@ func (s secrets) redactHeader(h http.Header) http.Header {
 // function, since package fmt prints fields for a verb that doesn't fit.
 type redactedError struct{ err func() error }
 
-func (e *redactedError) Error() string { return redacted }
-
-// Is makes [errors.Is] look at the error itself.
+func (e *redactedError) Error() string        { return redacted }
 func (e *redactedError) Is(target error) bool { return errors.Is(e.err(), target) }
-
-// As makes [errors.As] look at the error itself.
-func (e *redactedError) As(target any) bool { return errors.As(e.err(), target) }
+func (e *redactedError) As(target any) bool   { return errors.As(e.err(), target) }
 
 // redactError returns err, or if its text holds a secret, a redacted error that matches the same.
 func redactError(err error, s secrets) error {

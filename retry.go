@@ -59,26 +59,19 @@ const (
 )
 
 // class classifies the outcome of an attempt.
-type class int
+type class string
 
 const (
-	classDone        class = iota // 2xx, read and understood
-	classNotSent                  // a DNS, dial or TLS failure that may be temporary
-	classNoResponse               // sent, and then no response, or none in time
-	classServerError              // 408, 500, 502, 503, 504
-	classTruncated                // 2xx with part of its body
-	classRateLimited              // 429
-	classClientError              // any other 4xx with the API's msg, which alone proves anything
-	classAmbiguous                // a response that proves nothing, perhaps not the API's
-	classPermanent                // not processed, and would fail again
+	classDone        class = "done"         // 2xx, read and understood
+	classNotSent     class = "not sent"     // a DNS, dial or TLS failure that may be temporary
+	classNoResponse  class = "no response"  // sent, and then no response, or none in time
+	classServerError class = "server error" // 408, 500, 502, 503, 504
+	classTruncated   class = "truncated"    // 2xx with part of its body
+	classRateLimited class = "rate limited" // 429
+	classClientError class = "client error" // any other 4xx with the API's msg, which alone proves anything
+	classAmbiguous   class = "ambiguous"    // a response that proves nothing, perhaps not the API's
+	classPermanent   class = "permanent"    // not processed, and would fail again
 )
-
-func (c class) String() string {
-	return [...]string{
-		"done", "not sent", "no response", "server error", "truncated",
-		"rate limited", "client error", "ambiguous", "permanent",
-	}[c]
-}
 
 // maybeProcessed reports whether the API may have processed the request.
 func (c class) maybeProcessed() bool {
@@ -126,21 +119,17 @@ func decide(k kind, key changes, c class, status int, earlier bool) (d decision)
 
 // classifyStatus classifies a response that is not a 2xx.
 func classifyStatus(status int) class {
-	switch status {
-	case http.StatusTooManyRequests:
+	switch {
+	case status == http.StatusTooManyRequests:
 		return classRateLimited
-	case http.StatusRequestTimeout, http.StatusInternalServerError, http.StatusBadGateway,
-		http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+	case status == http.StatusRequestTimeout, status == http.StatusInternalServerError,
+		status >= http.StatusBadGateway && status <= http.StatusGatewayTimeout:
 		return classServerError
-	case http.StatusSeeOther: // RFC 9110, section 15.4.4: processed
-		return classAmbiguous
-	case http.StatusProxyAuthRequired: // the proxy has not passed it on
+	case status == http.StatusProxyAuthRequired: // the proxy has not passed it on
 		return classPermanent
-	}
-	switch status / 100 {
-	case 3:
+	case status/100 == 3 && status != http.StatusSeeOther: // RFC 9110, section 15.4.4: processed
 		return classPermanent
-	case 4:
+	case status/100 == 4:
 		return classClientError
 	}
 	return classAmbiguous
@@ -148,10 +137,10 @@ func classifyStatus(status int) class {
 
 // classifyFailure classifies an attempt that got no response.
 func classifyFailure(err error, sent bool) class {
-	switch {
-	case sent:
+	if sent {
 		return classNoResponse
-	case isPermanent(err):
+	}
+	if isPermanent(err) {
 		return classPermanent
 	}
 	return classNotSent

@@ -56,7 +56,7 @@ type options struct {
 
 func parse(args []string) (o options, err error) {
 	flags := flag.NewFlagSet("mutate", flag.ContinueOnError)
-	files := flags.String("files", "retry.go,auth.go,errors.go,sentinels.go,transport.go,client.go,redact.go,ratelimit.go,tokens.go,keyfile.go", "`files` of the package, with commas between them")
+	files := flags.String("files", "retry.go,auth.go,errors.go,sentinels.go,decode.go,recover.go,body.go,transport.go,client.go,redact.go,ratelimit.go,tokens.go,keyfile.go", "`files` of the package, with commas between them")
 	flags.StringVar(&o.folder, "dir", "..", "`folder` of the package")
 	flags.StringVar(&o.list, "list", filepath.Join("mutate", "equivalent.txt"), "`file` with the mutants that change nothing")
 	flags.StringVar(&o.slowTests, "slow", "Enumerat|Sequence", "`pattern` of the tests that run last")
