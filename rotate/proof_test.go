@@ -244,10 +244,10 @@ func (p *prover) prove(t *testing.T, n int, of func(op string) []trouble) {
 // TestRotationSurvivesEverySequenceOfTroubles runs, for each setup, the
 // sequences of
 //   - one trouble: each fault of fastlytest at each request, a crash before and
-//     after each operation, each error of the journal and of the handover, and
-//     an end of the context;
+//     after each operation, each error of the journal and of the handover, an end
+//     of the context, and a run of another machine with a journal of its own;
 //   - two troubles of these, with the faults that a rotation can tell apart;
-//   - three faults that a rotation can tell apart.
+//   - without lag, three faults of the three that differ most.
 //
 // Before each operation and after each run the destination of the handover has to hold
 // a token that works, no token may be wider than the old one, and no secret may
@@ -265,6 +265,14 @@ func TestRotationSurvivesEverySequenceOfTroubles(t *testing.T) {
 		t.Logf("%s: a rotation can tell apart %q", op, names)
 	}
 	requests := func(op string) []trouble { return distinct[op] }
+	few := func(op string) (troubles []trouble) {
+		for _, tr := range distinct[op] {
+			if slices.Contains([]string{"cut after", "401", "page 403 after"}, tr.name) {
+				troubles = append(troubles, tr)
+			}
+		}
+		return troubles
+	}
 	all := func(faults func(op string) []trouble) func(op string) []trouble {
 		return func(op string) []trouble {
 			names := []string{crashBefore, crashAfter, canceled, anotherRun}
@@ -311,7 +319,9 @@ func TestRotationSurvivesEverySequenceOfTroubles(t *testing.T) {
 				p.prove(t, 1, all(literal))
 				if !testing.Short() {
 					p.prove(t, 2, all(requests))
-					p.prove(t, 3, requests)
+					if s.lag == 0 {
+						p.prove(t, 3, few)
+					}
 				}
 				n.Add(int64(p.n))
 				t.Logf("%d sequences", p.n)
