@@ -165,10 +165,9 @@ func sendAuthenticated(req *http.Request, host string, base http.RoundTripper, o
 }
 
 // rejectedError is the error of a request that a transport rejects before it is sent.
-type rejectedError struct{ err error }
+type rejectedError struct{ error }
 
-func (e *rejectedError) Error() string { return e.err.Error() }
-func (e *rejectedError) Unwrap() error { return e.err }
+func (e *rejectedError) Unwrap() error { return e.error }
 
 // checkOrigin returns an error if req goes anywhere but to host.
 func checkOrigin(req *http.Request, host string) error {
@@ -191,7 +190,7 @@ func checkOrigin(req *http.Request, host string) error {
 	return fmt.Errorf("fastly: request to %s rejected: %s", sanitize(u.Host), reason)
 }
 
-// fromHTTPS reports whether resp, the redirect that caused a request, came over https.
+// fromHTTPS reports whether resp, a redirect, came over https.
 func fromHTTPS(resp *http.Response) bool {
 	return resp != nil && resp.Request != nil && resp.Request.URL != nil && resp.Request.URL.Scheme == "https"
 }

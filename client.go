@@ -32,16 +32,16 @@ type Client struct {
 	random  func() float64
 }
 
-// seen is what responses have shown. The clients of one base URL that [Client.With] made share it.
+// seen is what responses have shown to clients of one base URL that [Client.With] has made.
 type seen struct {
 	rateLimit atomic.Pointer[RateLimit]
 	clock     atomic.Pointer[apiClock]
 	http1     atomic.Bool // Go 1.26: the last response came over HTTP/1
 }
 
-// NewClientFromEnv is [NewClient] with the API key from the environment variable
-// FASTLY_API_TOKEN, else FASTLY_API_KEY, and the base URL from FASTLY_API_URL if set. It reads them
-// once. Options take precedence. The error for a missing or bad value names the variable.
+// NewClientFromEnv is [NewClient] with the API key from the environment variable FASTLY_API_TOKEN,
+// else FASTLY_API_KEY, and the base URL from FASTLY_API_URL, where no option gives them. The error
+// for a missing or bad value names the variable.
 func NewClientFromEnv(opts ...Option) (*Client, error) {
 	return NewClient(append(slices.Clip(opts), withEnv)...)
 }
@@ -225,7 +225,7 @@ func (s *seen) date(h http.Header, received time.Time) {
 // all that the request holds.
 func (c *Client) credentials(ctx context.Context, op *operation) (otp Secret, secrets secrets, err error) {
 	pinned := op.kind == kindRevokeCurrent && op.cred.header != nil // for another key, "current" is another token
-	if c.auth.obtain != nil && !op.login && !pinned {
+	if !op.login && !pinned {
 		op.cred, err = c.auth.obtain(ctx)
 		if err != nil {
 			return "", secrets, err

@@ -10,7 +10,8 @@
 //	err = client.Tokens.RevokeToken(ctx, created.ID)
 //
 // A [Client] is safe for concurrent use. The context bounds the whole call, including retries and
-// the waits between them. By default, an attempt ends after 60 s of silence ([WithHTTPClient]).
+// the waits between them. By default, an attempt ends after 60 s of silence ([WithHTTPClient]). For
+// tests, package [github.com/fastly-tokens/fastly/fastlytest] is the API in memory.
 //
 // # Authentication
 //
@@ -19,6 +20,8 @@
 // is enough for it. Credentials go to the host of the base URL only, over TLS unless that host is
 // loopback or [WithInsecurePlainHTTP] is given; no redirect is followed. Use [WithHTTPClient] for a
 // proxy or TLS settings, [WithMiddleware] for tracing, [WithTransport] to authenticate otherwise.
+// Every key, password, one-time password and access token is a [Secret], which prints, logs and
+// marshals as [REDACTED]; [Secret.Reveal] is the way to read one.
 //
 // # Errors
 //
@@ -49,14 +52,4 @@
 //
 // A 404 of the API to a revoke is success if an earlier attempt may have been processed. In bulk it
 // matches ErrOutcomeUnknown instead, since it may be about any of the tokens.
-//
-// # Secrets
-//
-// In requests, responses and transports, every key, password, one-time password and access token is
-// a [Secret], which prints, logs and marshals as [REDACTED]; [Secret.Reveal] is the way to read one.
-//
-// # Testing
-//
-// Package [github.com/fastly-tokens/fastly/fastlytest] is the API in memory, with broken
-// connections and responses on demand.
 package fastly

@@ -46,7 +46,6 @@ func (t TokenResponse) Allows(scope Scope, serviceID string) bool {
 
 // TokenCreatedResponse is a new token with its access token. If it is returned with an error, it
 // can be incomplete: see [TokensService.CreateToken].
-// Source: https://www.fastly.com/documentation/reference/api/auth-tokens/user/#create-token
 type TokenCreatedResponse struct {
 	TokenResponse
 	AccessToken Secret `json:"access_token"` // shown only here: store what Reveal returns before anything else

@@ -67,8 +67,7 @@ func WithAPIKey(key string) Option {
 
 // WithAPIKeyFunc authenticates with the API key that f returns, which may change: see [KeyFile]. f is
 // called before each attempt and its timeout (once for a [TokensService.RevokeTokenCurrent]), with
-// the context of the call, and must be safe for concurrent use. Its error ends the call, and
-// [errors.Is] finds it.
+// the context of the call; it must be safe for concurrent use. The call ends with its error.
 func WithAPIKeyFunc(f func(context.Context) (Secret, error)) Option {
 	var err error
 	if f == nil {
@@ -176,7 +175,7 @@ func WithLogger(l *slog.Logger) Option {
 	return func(c *config) error { c.logger = l; return nil }
 }
 
-// withEnv is an Option that fills in from the environment what no other option has set.
+// withEnv fills in from the environment what no other option has set.
 func withEnv(c *config) error {
 	for _, name := range []string{"FASTLY_API_TOKEN", "FASTLY_API_KEY"} {
 		if key := os.Getenv(name); key != "" && c.auth.option == "" {

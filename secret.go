@@ -69,9 +69,8 @@ func (r CreateTokenRequest) Format(f fmt.State, verb rune) {
 	formatFields(f, verb, "CreateTokenRequest", plain(r))
 }
 
-// formatFields prints a struct that holds credentials. A verb that doesn't fit a pointer to it,
-// such as %s, makes package fmt print the fields without calling methods, Secret's included. fields
-// has a type without methods.
+// formatFields prints a struct that holds credentials, given as a type without methods. A verb that
+// doesn't fit a pointer to it, such as %s, makes package fmt print fields without calling methods.
 func formatFields(f fmt.State, verb rune, name string, fields any) {
 	format := "%+v"
 	if verb == 'v' {

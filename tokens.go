@@ -45,11 +45,9 @@ func (s *TokensService) BulkRevokeTokens(ctx context.Context, tokenIDs []string)
 // CreateToken creates a token: POST /tokens. With a Username and a Password the request
 // authenticates itself, and the client's own credentials are not sent (documented). An API key must
 // be of scope global, and confirmed by POST /sudo, which this library never sends; otherwise it gets
-// [ErrSudoRequired] (relied on).
-//
-// A create is never retried once the API may have processed it: the error then matches
-// [ErrOutcomeUnknown]. With an error, the response is nil, or holds what could be read of a broken
-// one: check it for an AccessToken, which the API shows only once.
+// [ErrSudoRequired] (relied on). A create is never retried once the API may have processed it: the
+// error then matches [ErrOutcomeUnknown]. With an error, the response is nil, or holds what could be
+// read of a broken one: check it for an AccessToken, which the API shows only once.
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/user/#create-token
 func (s *TokensService) CreateToken(ctx context.Context, req *CreateTokenRequest) (*TokenCreatedResponse, error) {
 	if err := checkCreate(req); err != nil {
@@ -113,9 +111,8 @@ func (s *TokensService) RevokeToken(ctx context.Context, tokenID string) error {
 // RevokeTokenCurrent revokes the token that the client authenticates with: DELETE /tokens/self. Its
 // scope must be global: a token that may only purge can't revoke itself (assumed). All attempts use
 // the same key. If an earlier attempt may have been processed, a 401 or 404 is success, and a 403
-// matches [ErrOutcomeUnknown]. With [WithAPIKeyFunc] and [WithTransport], so does any error after an
-// attempt that may have been processed, as the next call may revoke the next token; with
-// WithTransport, such an attempt is not retried either.
+// matches [ErrOutcomeUnknown]. With [WithAPIKeyFunc] and [WithTransport], so does any error after
+// such an attempt, as the next call may revoke the next token; with WithTransport, it is not retried.
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/user/#revoke-token-current
 func (s *TokensService) RevokeTokenCurrent(ctx context.Context) error {
 	_, err := do(ctx, s, operation{kind: kindRevokeCurrent, method: http.MethodDelete, path: "/tokens/self"}, decodeRevoked)

@@ -215,8 +215,6 @@ func (w *watch) Read(p []byte) (int, error) {
 
 // isUnprocessed reports whether err says that the server did not process a request: its HTTP/2
 // stream is above the last one that GOAWAY names, or was refused (RFC 9113, sections 6.8 and 8.7).
-// Any other text may mean that the request was processed.
-//
 // Go 1.26: the texts are net/http's, which exports no types for them; 1.27 has the same.
 func isUnprocessed(err error) bool {
 	for ; err != nil; err = errors.Unwrap(err) {
