@@ -36,7 +36,7 @@ const (
 func (c credential) same(context.Context) (credential, error) { return c, nil }
 
 func keyCredential(key Secret, changes changes) (credential, error) {
-	if err := checkKey("the API key", key.Reveal()); err != nil {
+	if err := checkText("the API key", key.Reveal(), false); err != nil {
 		return credential{}, err
 	}
 	return credential{http.Header{"Fastly-Key": {key.Reveal()}}, secrets{}.with(minToken, key), changes}, nil
@@ -210,29 +210,15 @@ func isLoopback(hostname string) bool {
 	return strings.EqualFold(hostname, "localhost") || err == nil && addr.Unmap().IsLoopback()
 }
 
-// checkKey rejects what can't be an API key, a one-time password or a base URL.
-func checkKey(what, value string) error {
-	err := checkText(what, value)
-	switch {
-	case err != nil:
-		return err
-	case !isVisible(value):
-		return invalid("%s holds white space or another character that does not belong there", what)
-	case value != strings.Trim(value, "\"'`"):
-		return invalid("%s has quotes around it: leave them out", what)
-	}
-	return nil
-}
-
 func checkLogin(username string, password Secret) error {
-	if err := checkText("the user name", username); err != nil {
+	if err := checkText("the user name", username, true); err != nil {
 		return err
 	}
-	return checkText("the password", password.Reveal())
+	return checkText("the password", password.Reveal(), true)
 }
 
-// checkText rejects what can't be a user name or a password. Quotes and spaces are legal there.
-func checkText(what, value string) error {
+// checkText rejects what can't be a credential, or a base URL. Quotes and spaces are legal in a login.
+func checkText(what, value string, isLogin bool) error {
 	switch {
 	case value == "":
 		return invalid("%s is empty", what)
@@ -242,6 +228,12 @@ func checkText(what, value string) error {
 		return invalid("%s begins with a byte order mark: save it as UTF-8 without one", what)
 	case strings.ContainsFunc(value, unicode.IsControl):
 		return invalid("%s holds a control character (a line break at its end?)", what)
+	case isLogin:
+		return nil
+	case !isVisible(value):
+		return invalid("%s holds white space or another character that does not belong there", what)
+	case value != strings.Trim(value, "\"'`"):
+		return invalid("%s has quotes around it: leave them out", what)
 	}
 	return nil
 }

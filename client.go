@@ -239,7 +239,7 @@ func (c *Client) credentials(ctx context.Context, op *operation) (otp Secret, se
 		otp, err = ask(ctx, "OTP", op.create.OTPFunc)
 	}
 	if err == nil && otp != "" {
-		err = checkKey("the OTP", otp.Reveal())
+		err = checkText("the OTP", otp.Reveal(), false)
 	}
 	return otp, op.cred.secrets.with(minToken, otp).with(minPassword, op.create.Password), err
 }

@@ -59,7 +59,7 @@ func (f *keyFile) key(context.Context) (Secret, error) {
 	if err != nil {
 		return "", fmt.Errorf("fastly: key file %.1024q: %w", f.path, err)
 	}
-	err = checkKey(fmt.Sprintf("the API key in the file %.1024q", f.path), text)
+	err = checkText(fmt.Sprintf("the API key in the file %.1024q", f.path), text, false)
 	if err != nil {
 		return "", err
 	}

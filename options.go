@@ -256,7 +256,7 @@ func (c *config) wrap(parent *config) error {
 }
 
 func parseBaseURL(rawURL string) (*url.URL, error) {
-	if err := checkKey("the base URL", rawURL); err != nil {
+	if err := checkText("the base URL", rawURL, false); err != nil {
 		return nil, err
 	}
 	u, err := url.Parse(rawURL)
