@@ -76,7 +76,10 @@ func (d *tokenDecoder) token(t *TokenResponse, secret *Secret) {
 	d.serviceID = ""
 	for ok := d.begin('{', "a JSON object"); ok && d.more(); {
 		name := d.value()
-		d.field(d.unquote(name), t, secret)
+		isKnown := d.field(d.unquote(name), t, secret)
+		if !isKnown && d.err == nil {
+			d.err = d.SkipValue()
+		}
 	}
 	// Without the one service of a legacy token, it would look unlimited.
 	if len(t.Services) == 0 && d.serviceID != "" {
@@ -87,8 +90,8 @@ func (d *tokenDecoder) token(t *TokenResponse, secret *Secret) {
 	}
 }
 
-func (d *tokenDecoder) field(name []byte, t *TokenResponse, secret *Secret) {
-	isKnown := true
+// field reads one field, or leaves it to be skipped.
+func (d *tokenDecoder) field(name []byte, t *TokenResponse, secret *Secret) (isKnown bool) {
 	switch string(name) {
 	case "id":
 		t.ID = d.checked(d.text())
@@ -103,10 +106,10 @@ func (d *tokenDecoder) field(name []byte, t *TokenResponse, secret *Secret) {
 			t.Scopes = scopes
 		}
 	case "scopes":
-		isKnown = t.Scopes == nil // else scope says the same
-		if isKnown {
-			t.Scopes = d.scopes()
+		if t.Scopes != nil {
+			return false // scope says the same
 		}
+		t.Scopes = d.scopes()
 	case "services":
 		t.Services = d.services()
 	case "service_id":
@@ -130,16 +133,14 @@ func (d *tokenDecoder) field(name []byte, t *TokenResponse, secret *Secret) {
 	case "user_agent":
 		t.UserAgent = d.recurring()
 	case "access_token":
-		isKnown = secret != nil
-		if isKnown {
-			*secret = Secret(d.checked(d.text()))
+		if secret == nil {
+			return false
 		}
+		*secret = Secret(d.checked(d.text()))
 	default:
-		isKnown = false
+		return false
 	}
-	if !isKnown && d.err == nil {
-		d.err = d.SkipValue()
-	}
+	return true
 }
 
 // unquote returns the text of a string, or nothing for null. It is valid until the next call. What

@@ -140,8 +140,9 @@ func readError(resp *http.Response, op *operation, limit RateLimit, s secrets, n
 		out.delay = e.RetryAfter
 	}
 	accessToken := scanString(text, "access_token")
+	isNew := holdsToken(accessToken, false) && !slices.Contains(s.anywhere, accessToken)
 	switch {
-	case op.kind == kindCreate && holdsToken(accessToken, false) && !slices.Contains(s.anywhere, accessToken):
+	case op.kind == kindCreate && isNew:
 		out.class = classAmbiguous // the token may have been created
 	case out.class == classClientError && errors.Is(e.meaning.sentinel, ErrSudoRequired):
 		out.class = classPermanent // the key still works, so no earlier attempt revoked it
@@ -162,7 +163,8 @@ func (e *GenericTokenError) redact(resp *http.Response, s secrets) {
 		e.redirectTo = s.redact(location.Host)
 	}
 	s.cut = e.cut
-	e.Msg, e.Detail, e.Code, e.Body = s.redact(e.Msg), s.redact(e.Detail), s.redact(e.Code), s.redact(e.Body)
+	e.Msg, e.Detail = s.redact(e.Msg), s.redact(e.Detail)
+	e.Code, e.Body = s.redact(e.Code), s.redact(e.Body)
 }
 
 // parseBody fills in Msg, Detail and Code from a body of any form: the API's own, JSON:API,

@@ -108,7 +108,8 @@ func (s secrets) redactHeader(h http.Header) http.Header {
 	for _, name := range slices.Sorted(maps.Keys(h)) {
 		lower := strings.ToLower(name) // net/http changes the case
 		isSecret := func(secret string) bool { return strings.Contains(lower, strings.ToLower(secret)) }
-		if lower == "set-cookie" || len(name) > maxHeaderValue || slices.ContainsFunc(s.anywhere, isSecret) {
+		if len(name) > maxHeaderValue || lower == "set-cookie" ||
+			slices.ContainsFunc(s.anywhere, isSecret) {
 			continue
 		}
 		if len(clean) == maxHeaderFields {

@@ -68,7 +68,7 @@ const (
 	classServerError class = "server error" // 408, 500, 502, 503, 504
 	classTruncated   class = "truncated"    // 2xx with part of its body
 	classRateLimited class = "rate limited" // 429
-	classClientError class = "client error" // any other 4xx with the API's msg, which alone proves anything
+	classClientError class = "client error" // any other 4xx that is surely the API's
 	classAmbiguous   class = "ambiguous"    // a response that proves nothing, perhaps not the API's
 	classPermanent   class = "permanent"    // not processed, and would fail again
 )
