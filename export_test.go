@@ -55,13 +55,14 @@ const (
 	ClassPermanent   = classPermanent
 )
 
-// Decide is decide with its decision in words: retry, done, unknown or fail.
+// Decide is decide with its decision in words: retry, done, unknown, fail, or
+// retry*, which is unknown if there can't be another attempt.
 func Decide(k Kind, key Changes, c Class, status int, maybeProcessed bool) string {
 	switch decide(k, key, c, status, maybeProcessed) {
 	case decision{retry: true}:
 		return "retry"
 	case decision{retry: true, unknown: true}:
-		return "retry, else unknown"
+		return "retry*"
 	case decision{done: true}:
 		return "done"
 	case decision{unknown: true}:

@@ -124,19 +124,30 @@ func (d *dialer) dial(ctx context.Context, network, addr string) (net.Conn, erro
 
 func (d *dialer) transport() *http.Transport { return &http.Transport{DialContext: d.dial} }
 
-// The columns of the retry table, in its order.
-var columns = [7]struct {
-	kind fastly.Kind
-	key  fastly.Changes
-}{
-	{fastly.KindRead, fastly.ChangesPerAttempt},
-	{fastly.KindRevoke, fastly.ChangesPerAttempt},
-	{fastly.KindRevokeBulk, fastly.ChangesPerAttempt},
-	{fastly.KindRevokeCurrent, fastly.ChangesNever},
-	{fastly.KindRevokeCurrent, fastly.ChangesPerCall},
-	{fastly.KindRevokeCurrent, fastly.ChangesPerAttempt},
-	{fastly.KindCreate, fastly.ChangesPerAttempt},
-}
+// decisions is the table of docs/retries.md as decide sees it: by the outcome of
+// an attempt, its status (0: no response), and whether an earlier attempt may have
+// been processed. The three columns in the middle are revokes of the current token,
+// whose key comes from WithAPIKey, WithAPIKeyFunc or WithTransport. With retry*, the
+// outcome is unknown if there can't be another attempt.
+const decisions = `
+outcome      | status                                  | earlier | read  | by ID   | key     | func    | transport | bulk    | create
+not sent     | 0                                       | no      | retry | retry   | retry   | retry   | retry     | retry   | retry
+not sent     | 0                                       | yes     | retry | retry   | retry   | retry*  | retry*    | retry   | retry*
+rate limited | 429                                     | no      | retry | retry   | retry   | retry   | retry     | retry   | retry
+rate limited | 429                                     | yes     | retry | retry   | retry   | retry*  | retry*    | retry   | retry*
+no response  | 0                                       | either  | retry | retry   | retry   | retry*  | unknown   | retry   | unknown
+server error | 408 500 502 503 504                     | either  | retry | retry   | retry   | retry*  | unknown   | retry   | unknown
+truncated    | 200 204                                 | either  | retry | done    | done    | done    | done      | done    | unknown
+done         | 200 204                                 | either  | done  | done    | done    | done    | done      | done    | done
+client error | 400 401 403 404 409 410 422 451 499     | no      | fail  | fail    | fail    | fail    | fail      | fail    | fail
+client error | 400 409 410 422 451 499                 | yes     | fail  | fail    | fail    | unknown | unknown   | fail    | unknown
+client error | 401                                     | yes     | fail  | unknown | done    | done    | unknown   | unknown | unknown
+client error | 403                                     | yes     | fail  | fail    | unknown | unknown | unknown   | fail    | unknown
+client error | 404                                     | yes     | fail  | done    | done    | done    | unknown   | unknown | unknown
+ambiguous    | 101 200 204 303 400 401 403 404 501 520 | either  | fail  | fail    | fail    | unknown | unknown   | fail    | unknown
+permanent    | 0 301 302 307 308 401 403 404 407       | no      | fail  | fail    | fail    | fail    | fail      | fail    | fail
+permanent    | 0 301 302 307 308 401 403 404 407       | yes     | fail  | fail    | fail    | unknown | unknown   | fail    | unknown
+`
 
 var classes = []fastly.Class{
 	fastly.ClassDone, fastly.ClassNotSent, fastly.ClassNoResponse, fastly.ClassServerError, fastly.ClassTruncated,
@@ -145,50 +156,37 @@ var classes = []fastly.Class{
 
 func TestDecideEveryCell(t *testing.T) {
 	t.Parallel()
-	const (
-		first = 1 << iota // holds if no earlier attempt may have been processed
-		later             // holds if one may have been
-		both  = first | later
-
-		done, fail, retry, unknown = "done", "fail", "retry", "unknown"
-		retryUnknown               = "retry, else unknown"
-	)
-	rows := []struct {
-		what   string
-		class  fastly.Class
-		status []int
-		when   int
-		// read, revoke, revoke bulk, revoke current: by WithAPIKey, WithAPIKeyFunc, WithTransport; create
-		want [7]string
+	columns := []struct {
+		kind fastly.Kind
+		key  fastly.Changes
 	}{
-		{"done", fastly.ClassDone, []int{200, 204}, both, [7]string{done, done, done, done, done, done, done}},
-		{"not sent", fastly.ClassNotSent, []int{0}, first, [7]string{retry, retry, retry, retry, retry, retry, retry}},
-		{"not sent", fastly.ClassNotSent, []int{0}, later, [7]string{retry, retry, retry, retry, retryUnknown, retryUnknown, retryUnknown}},
-		{"rate limited", fastly.ClassRateLimited, []int{429}, first, [7]string{retry, retry, retry, retry, retry, retry, retry}},
-		{"rate limited", fastly.ClassRateLimited, []int{429}, later, [7]string{retry, retry, retry, retry, retryUnknown, retryUnknown, retryUnknown}},
-		{"no response", fastly.ClassNoResponse, []int{0}, both, [7]string{retry, retry, retry, retry, retryUnknown, unknown, unknown}},
-		{"server error", fastly.ClassServerError, []int{408, 500, 502, 503, 504}, both, [7]string{retry, retry, retry, retry, retryUnknown, unknown, unknown}},
-		{"truncated", fastly.ClassTruncated, []int{200, 204}, both, [7]string{retry, done, done, done, done, done, unknown}},
-		{"first client error", fastly.ClassClientError, []int{400, 401, 403, 404, 409, 410, 422, 451, 499}, first, [7]string{fail, fail, fail, fail, fail, fail, fail}},
-		{"later 404", fastly.ClassClientError, []int{404}, later, [7]string{fail, done, unknown, done, done, unknown, unknown}},
-		{"later 401", fastly.ClassClientError, []int{401}, later, [7]string{fail, unknown, unknown, done, done, unknown, unknown}},
-		{"later 403", fastly.ClassClientError, []int{403}, later, [7]string{fail, fail, fail, unknown, unknown, unknown, unknown}},
-		{"later client error", fastly.ClassClientError, []int{400, 409, 410, 422, 451, 499}, later, [7]string{fail, fail, fail, fail, unknown, unknown, unknown}},
-		{"ambiguous", fastly.ClassAmbiguous, []int{101, 200, 204, 303, 400, 401, 403, 404, 501, 520}, both, [7]string{fail, fail, fail, fail, unknown, unknown, unknown}},
-		{"permanent", fastly.ClassPermanent, []int{0, 301, 302, 307, 308, 401, 403, 404, 407}, first, [7]string{fail, fail, fail, fail, fail, fail, fail}},
-		{"permanent", fastly.ClassPermanent, []int{0, 301, 302, 307, 308, 401, 403, 404, 407}, later, [7]string{fail, fail, fail, fail, unknown, unknown, unknown}},
+		{fastly.KindRead, fastly.ChangesPerAttempt},
+		{fastly.KindRevoke, fastly.ChangesPerAttempt},
+		{fastly.KindRevokeCurrent, fastly.ChangesNever},
+		{fastly.KindRevokeCurrent, fastly.ChangesPerCall},
+		{fastly.KindRevokeCurrent, fastly.ChangesPerAttempt},
+		{fastly.KindRevokeBulk, fastly.ChangesPerAttempt},
+		{fastly.KindCreate, fastly.ChangesPerAttempt},
 	}
+	earlier := map[string][]bool{"no": {false}, "yes": {true}, "either": {false, true}}
 	covered := map[fastly.Class]bool{}
-	for _, row := range rows {
-		covered[row.class] = true
-		for _, status := range row.status {
-			for _, maybeProcessed := range []bool{false, true} {
-				if maybeProcessed && row.when&later == 0 || !maybeProcessed && row.when&first == 0 {
-					continue
-				}
+	for _, line := range strings.Split(strings.TrimSpace(decisions), "\n")[1:] {
+		row := strings.Split(line, "|")
+		require.Len(t, row, 3+len(columns), line)
+		for i := range row {
+			row[i] = strings.TrimSpace(row[i])
+		}
+		class := fastly.Class(row[0])
+		require.Contains(t, classes, class, line)
+		covered[class] = true
+		require.Contains(t, earlier, row[2], line)
+		for _, field := range strings.Fields(row[1]) {
+			status, err := strconv.Atoi(field)
+			require.NoError(t, err, line)
+			for _, maybeProcessed := range earlier[row[2]] {
 				for i, column := range columns {
-					assert.Equal(t, row.want[i], fastly.Decide(column.kind, column.key, row.class, status, maybeProcessed),
-						"%s, status %d, column %d, maybe processed before: %v", row.what, status, i, maybeProcessed)
+					assert.Equal(t, row[3+i], fastly.Decide(column.kind, column.key, class, status, maybeProcessed),
+						"column %d, status %d, maybe processed before: %v, of %s", i, status, maybeProcessed, line)
 				}
 			}
 		}
