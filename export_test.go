@@ -7,8 +7,6 @@ import (
 
 // Pure functions, whose tables of cases need no server.
 var (
-	RetryAfterHeader = parseRetryAfter
-	Sanitize         = sanitize
 	ClassifyStatus   = classifyStatus
 	DefaultTransport = defaultTransport
 )
