@@ -165,13 +165,10 @@ func (a *app) finish(ctx context.Context, cmd *cobra.Command, err error) int {
 		}
 		return int(code)
 	}
-	var left *leftError
 	var output *outputError
-	var usage *usageError
-	isUsage := errors.As(err, &usage) || !a.started
 	text, code := explain(err), exitFailed
 	switch {
-	case errors.As(err, &left):
+	case errors.As(err, new(*leftError)):
 		code = exitLookInto
 	case errors.As(err, &output) && errors.Is(output, syscall.EPIPE): // nobody reads the output
 		return exitFailed
@@ -184,10 +181,8 @@ func (a *app) finish(ctx context.Context, cmd *cobra.Command, err error) int {
 		text = said
 	case errors.Is(cmd.Context().Err(), context.DeadlineExceeded):
 		text = fmt.Sprintf("--timeout %v is over: %s", a.timeout, text)
-	case isUsage && (usage == nil || !usage.complete):
-		text += "; see " + cmd.CommandPath() + " --help"
-		code = exitUsage
-	case isUsage, errors.Is(err, fastly.ErrInvalidArgument):
+	case !a.started, errors.As(err, new(*usageError)), errors.Is(err, fastly.ErrInvalidArgument):
+		text += "; see " + strings.TrimSuffix(cmd.CommandPath(), " help") + " --help"
 		code = exitUsage
 	}
 	a.say("%s", text)
@@ -200,20 +195,12 @@ type exitError int
 func (c exitError) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
 
 // usageError is a mistake in how the program was called.
-type usageError struct {
-	error
-	complete bool // the text says what to do
-}
+type usageError struct{ error }
 
 func (e *usageError) Unwrap() error { return e.error }
 
 func usagef(format string, args ...any) error {
-	return &usageError{error: fmt.Errorf(format, args...)}
-}
-
-// completef is usagef for a text that says what to do.
-func completef(format string, args ...any) error {
-	return &usageError{fmt.Errorf(format, args...), true}
+	return &usageError{fmt.Errorf(format, args...)}
 }
 
 // leftError means that something exists that needs looking into.

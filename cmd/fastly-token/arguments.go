@@ -9,6 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/fastly-tokens/fastly"
 )
 
 var (
@@ -40,7 +42,7 @@ func hide(args []string) *strings.Replacer {
 func (a *app) checkArguments(args []string) error {
 	const everybody = ": every user of this machine can read arguments"
 	if holdsAny(strings.Join(args, " "), a.findable()) {
-		return completef("an argument holds the API token of the environment" + everybody)
+		return usagef("an argument holds the API token of the environment" + everybody)
 	}
 	for i, arg := range args {
 		if arg == "--" {
@@ -48,7 +50,7 @@ func (a *app) checkArguments(args []string) error {
 		}
 		parts := strings.FieldsFunc(arg, func(r rune) bool { return strings.ContainsRune(",:= []\r\n", r) })
 		if slices.ContainsFunc(parts, tokenForm.MatchString) {
-			return completef("argument %d looks like an access token%s; put ./ before the name of a file, and -- before a command", i+1, everybody)
+			return usagef("argument %d looks like an access token%s; put ./ before the name of a file, and -- before a command", i+1, everybody)
 		}
 	}
 	return nil
@@ -83,6 +85,18 @@ func (a *app) prepared(n needs, cmd *cobra.Command) *cobra.Command {
 		return run(cmd, words)
 	}
 	return cmd
+}
+
+// withClient makes cmd run f, with a client that uses the API token of the environment.
+func (a *app) withClient(cmd *cobra.Command, f func(ctx context.Context, client *fastly.Client, args []string) error) *cobra.Command {
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		client, err := a.client()
+		if err != nil {
+			return err
+		}
+		return f(cmd.Context(), client, args)
+	}
+	return a.prepared(needs{key: true}, cmd)
 }
 
 // noArgs is [cobra.NoArgs] without the words "unknown command".

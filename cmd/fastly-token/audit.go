@@ -68,15 +68,14 @@ In CSV, a cell that a spreadsheet would take for a formula begins with an apostr
 	fs.BoolVar(&au.format.json, "json", false, "print JSON")
 	cmd.MarkFlagsMutuallyExclusive("json", "csv", "metrics")
 	cmd.MarkFlagsMutuallyExclusive("metrics", "revoke-unused")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return au.run(cmd.Context()) }
-	return a.prepared(needs{key: true}, cmd)
+	return a.withClient(cmd, func(ctx context.Context, client *fastly.Client, _ []string) error {
+		au.client = client
+		return au.run(ctx)
+	})
 }
 
 func (au *audit) run(ctx context.Context) (err error) {
 	if err := au.checkFlags(); err != nil {
-		return err
-	}
-	if au.client, err = au.app.client(); err != nil {
 		return err
 	}
 	if au.current, err = au.client.Tokens.GetTokenCurrent(ctx); err != nil {

@@ -62,11 +62,7 @@ func conclusion(rep report) string {
 			lines = append(lines, fmt.Sprintf("  %3d %s", n, kind))
 		}
 	}
-	tokens := "tokens"
-	if rep.Checked == 1 {
-		tokens = "token"
-	}
-	return fmt.Sprintf("Findings (!) about %d of %d %s:\n%s", len(rep.Tokens), rep.Checked, tokens, strings.Join(lines, "\n"))
+	return fmt.Sprintf("Findings (!) about %d of %d tokens:\n%s", len(rep.Tokens), rep.Checked, strings.Join(lines, "\n"))
 }
 
 // printCSV prints the report as CSV (RFC 4180), one line for each token.

@@ -77,10 +77,7 @@ func (a *app) fileHoldsSecret(path string, files []string, l *login) bool {
 			return true
 		}
 	}
-	if !info.Mode().IsRegular() {
-		return false
-	}
-	text, err := secretfile.Read(path)
+	text, err := secretfile.ReadRegular(path, secretfile.Max)
 	return err == nil && a.holdsSecret(text, l)
 }
 

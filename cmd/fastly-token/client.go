@@ -40,7 +40,7 @@ func (a *app) readKey(ctx context.Context) environmentKey {
 		case value == "":
 			continue
 		case a.getenv(varTokenFile) != "":
-			return environmentKey{err: completef("%s and %s are both set: keep one", variable, varTokenFile)}
+			return environmentKey{err: usagef("%s and %s are both set: keep one", variable, varTokenFile)}
 		}
 		return environmentKey{token: fastly.Secret(value), variable: variable}
 	}
@@ -50,7 +50,7 @@ func (a *app) readKey(ctx context.Context) environmentKey {
 	}
 	token, err := fastly.KeyFile(path)(ctx)
 	if err != nil {
-		return environmentKey{err: completef("%s: %w", varTokenFile, err)}
+		return environmentKey{err: usagef("%s: %w", varTokenFile, err)}
 	}
 	return environmentKey{token: token, variable: varTokenFile}
 }
@@ -150,5 +150,5 @@ func (a *app) check(n needs) error {
 	if len(missing) == 0 {
 		return nil
 	}
-	return completef("credentials are missing: %s", strings.Join(missing, ", and "))
+	return usagef("credentials are missing: %s", strings.Join(missing, ", and "))
 }

@@ -17,21 +17,21 @@ import (
 // cleanUpTime bounds a revoke that runs although the program is interrupted.
 const cleanUpTime = 30 * time.Second
 
-func (a *app) createCommand() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "create (--out FILE | --print)",
-		Short: "Create a token by user name and password",
-		Long: `Creates a token by user name and password: the first one of an account, or one for a
-machine. A one-time password is used only if the account has two-factor authentication. With
---by-key the token of the environment creates it, which the API accepts for five minutes after a
-POST to /sudo.
+const createHelp = `Creates a token by user name and password: the first one of an account, or one for a
+machine. A one-time password is used only if the account has two-factor authentication.
 
 The API shows the access token once, so say where it goes: to a new file (--out), which only you can
 read and which holds no line break, or to standard output (--print), which then gets nothing else. A
 token that can't be written there is revoked.
 
 The name of the token ends in random letters, which make it unique. If the response is lost, the
-error says which name to look for.`,
+error says which name to look for.`
+
+func (a *app) createCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "create (--out FILE | --print)",
+		Short: "Create a token by user name and password",
+		Long:  createHelp,
 		Example: `  fastly-token create --scope purge_all --ttl 30d --out deploy-token
   fastly-token create --print | secret-store put fastly`,
 		Args: noArgs,
@@ -90,7 +90,7 @@ func (d *destination) check(a *app) error {
 	case d.out == "" && !d.print:
 		return usagef("say where the access token goes, which the API shows only once: --out FILE, or --print")
 	case d.print && a.swallows():
-		return completef("--print: standard output is closed, or a device that keeps nothing")
+		return usagef("--print: standard output is closed, or a device that keeps nothing")
 	case d.print:
 		return nil
 	}

@@ -310,7 +310,7 @@ func TestBadLoginFiles(t *testing.T) {
 		s.file("lines", "a\nb\n"):                 "has more than one line",
 		s.file("long", strings.Repeat("x", 5000)): "longer than 4 KiB",
 		"/no/such/file":                           "no such file",
-		"-":                                       "EOF",
+		"-":                                       "the line is empty",
 	} {
 		o := s.run("create", "--print", "--password-file", path)
 		assert.Equal(t, exitUsage, o.code, path)

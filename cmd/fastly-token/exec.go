@@ -22,16 +22,11 @@ const (
 	exitNotFound      = 127
 )
 
-func (a *app) execCommand() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "exec [flags] -- COMMAND [ARGUMENT...]",
-		Short: "Run a command with a token of its own, for as long as it runs",
-		Long: `Runs a command with a token of its own, limited to a scope and services, which is
+const execHelp = `Runs a command with a token of its own, limited to a scope and services, which is
 revoked when the command ends: for jobs whose steps need less than the job's key.
 
-The token is created by login. With --by-key it is created with the token of the environment, which
-the API accepts for five minutes after a POST to /sudo. The token of the environment must belong to
-the same user and have the scope global, because it revokes the new one.
+The token is created by login, and revoked by the token of the environment, which must belong to the
+same user and have the scope global.
 
 The command finds its token in FASTLY_API_TOKEN, or in the variable of --env. The credentials of the
 environment are taken from it: the variables listed under "fastly-token help" but the base URL,
@@ -40,12 +35,19 @@ one. (This keeps a key from leaking by accident. It does not stop a malicious co
 the same user can read each other's memory.)
 
 Before the command starts, the new token is tried. If GITHUB_ACTIONS is "true", a line on standard
-error makes the job's log mask it. The token is revoked however the command ends. Signals are passed on to the command: SIGINT,
-SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH, SIGTSTP and SIGCONT. A terminal sends it
-Ctrl-C directly, so the first one is not passed on. If all else fails, after a SIGKILL for example,
-the token expires by itself after --ttl.
+error makes the job's log mask it. The token is revoked however the command ends. If all else fails,
+after a SIGKILL for example, it expires by itself after --ttl.
 
-The exit code is that of the command; if the token can't be revoked, 3 instead of 0.`,
+Signals are passed on to the command: SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH,
+SIGTSTP and SIGCONT. A terminal sends it Ctrl-C directly, so the first one is not passed on.
+
+The exit code is that of the command; if the token can't be revoked, 3 instead of 0.`
+
+func (a *app) execCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "exec [flags] -- COMMAND [ARGUMENT...]",
+		Short: "Run a command with a token of its own, for as long as it runs",
+		Long:  execHelp,
 		Example: `  fastly-token exec --service SU1Z0isxPaozGVKXdv0eY -- ./purge.sh
   fastly-token exec --env FASTLY_API_KEY -- terraform apply`,
 		Args: cobra.ArbitraryArgs,

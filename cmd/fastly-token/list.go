@@ -24,12 +24,8 @@ func (a *app) listCommand() *cobra.Command {
 	}
 	customer := cmd.Flags().String("customer", "", customerFlag)
 	asJSON := jsonFlag(cmd.Flags())
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		client, err := a.client()
-		if err != nil {
-			return err
-		}
-		tokens, partial := listTokens(cmd.Context(), client, *customer)
+	return a.withClient(cmd, func(ctx context.Context, client *fastly.Client, _ []string) error {
+		tokens, partial := listTokens(ctx, client, *customer)
 		switch {
 		case tokens == nil:
 			return partial
@@ -43,8 +39,7 @@ func (a *app) listCommand() *cobra.Command {
 			rows[i] = tokenRow(&tokens[i], *customer, a.apiTime())
 		}
 		return errors.Join(a.print(table(tokenColumns, rows, a.width(), a.styles())), partial)
-	}
-	return a.prepared(needs{key: true}, cmd)
+	})
 }
 
 // tokenColumns are the columns of tables of tokens. An 80-column terminal shows whole IDs with
@@ -113,22 +108,14 @@ func (a *app) getCommand() *cobra.Command {
 		Args:  cobra.ExactArgs(1),
 	}
 	asJSON := jsonFlag(cmd.Flags())
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		client, err := a.client()
-		if err != nil {
-			return err
-		}
+	return a.withClient(cmd, func(ctx context.Context, client *fastly.Client, args []string) error {
 		if err := checkID("the argument", args[0]); err != nil {
 			return err
 		}
-		token, err := client.Tokens.GetToken(cmd.Context(), args[0])
+		token, err := client.Tokens.GetToken(ctx, args[0])
 		if err != nil {
 			return err
 		}
-		if *asJSON {
-			return a.printJSON(token)
-		}
-		return a.print(a.describe(token))
-	}
-	return a.prepared(needs{key: true}, cmd)
+		return a.printToken(token, *asJSON)
+	})
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"strings"
 	"time"
@@ -32,7 +31,7 @@ func (l *login) flags(fs *pflag.FlagSet) {
 	fs.StringVar(&l.passwordFlag, "password-file", "", "`file` with the password, or - for standard input (default $"+varPassword+", else a prompt)")
 	fs.StringVar(&l.otpFlag, "otp-file", "", "`file` with the one-time password, or - for standard input; read only if the API asks for one (default $"+varOTP+", else a prompt)")
 	fs.StringVar(&l.totpFlag, "totp-secret-file", "", "`file` with the base32 secret of an authenticator, to make one-time passwords from (default $"+varTOTP+")")
-	fs.BoolVar(&l.byKey, "by-key", false, "create with the API token of the environment instead of a login; needs a POST to /sudo first")
+	fs.BoolVar(&l.byKey, "by-key", false, "create with the API token of the environment instead of a login, which the API accepts for five minutes after a POST to /sudo")
 }
 
 func (l *login) username(a *app) string     { return cmp.Or(l.nameFlag, a.getenv(varUsername)) }
@@ -119,7 +118,7 @@ func (l *login) code(ctx context.Context, a *app) (fastly.Secret, error) {
 		}
 		return code, err
 	case !a.canAsk():
-		return "", completef("the account has two-factor authentication: the one-time password is missing: put it in the file of "+
+		return "", usagef("the account has two-factor authentication: the one-time password is missing: put it in the file of "+
 			"%s or --otp-file, or the secret that makes it in that of %s or --totp-secret-file", varOTP, varTOTP)
 	}
 	text, err := a.ask(ctx, "One-time password: ", true)
@@ -148,13 +147,12 @@ func (l *login) makeCode(ctx context.Context, a *app, path string) (fastly.Secre
 	l.spent = now.Unix() / int64(step.Seconds())
 	code, err := totp.GenerateCode(strings.ReplaceAll(secret.Reveal(), " ", ""), now)
 	if err != nil { // whose text might quote the secret
-		return "", completef("the TOTP secret is not base32, as an authenticator shows it")
+		return "", usagef("the TOTP secret is not base32, as an authenticator shows it")
 	}
 	return fastly.Secret(code), nil
 }
 
-// readSecret reads a secret from a file, without a line break at its end, or from a line of
-// standard input.
+// readSecret reads a secret from a file of one line, or from a line of standard input.
 func (a *app) readSecret(ctx context.Context, path, what string) (fastly.Secret, error) {
 	// A pipe, named or not, may have nothing to read yet.
 	text, err := await(ctx, func() (string, error) {
@@ -163,13 +161,8 @@ func (a *app) readSecret(ctx context.Context, path, what string) (fastly.Secret,
 		}
 		return secretfile.Read(path)
 	})
-	switch {
-	case err != nil:
-		return "", completef("%s: %w", what, err)
-	case text == "":
-		return "", completef("%s: %s is empty", what, inputName(path))
-	case strings.ContainsAny(text, "\r\n"):
-		return "", completef("%s: %s has more than one line", what, inputName(path))
+	if err != nil {
+		return "", usagef("%s: %w", what, err)
 	}
 	return fastly.Secret(text), nil
 }
@@ -178,11 +171,4 @@ func (a *app) readSecret(ctx context.Context, path, what string) (fastly.Secret,
 func isRegular(path string) bool {
 	info, err := os.Stat(path)
 	return path != "-" && err == nil && info.Mode().IsRegular()
-}
-
-func inputName(path string) string {
-	if path == "-" {
-		return "standard input"
-	}
-	return fmt.Sprintf("%q", path)
 }

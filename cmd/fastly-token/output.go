@@ -47,6 +47,13 @@ func (a *app) sayLines(text string) {
 
 func (a *app) printJSON(v any) error { return a.print(toJSON(v)) }
 
+func (a *app) printToken(t *fastly.TokenResponse, asJSON bool) error {
+	if asJSON {
+		return a.printJSON(t)
+	}
+	return a.print(a.describe(t))
+}
+
 // toJSON returns v as JSON that is safe to show.
 func toJSON(v any) string {
 	text, err := json.MarshalIndent(v, "", "  ")

@@ -55,7 +55,7 @@ func (a *app) ask(ctx context.Context, prompt string, echo bool) (string, error)
 	}
 	text = strings.TrimRight(text, "\r\n")
 	if errors.Is(err, io.EOF) || err == nil && text == "" {
-		return "", completef("%s%w", prompt, errNothingTyped)
+		return "", usagef("%s%w", prompt, errNothingTyped)
 	}
 	return text, err
 }

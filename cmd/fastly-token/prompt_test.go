@@ -164,7 +164,7 @@ func TestWhatIsNotTypedIsNamed(t *testing.T) {
 			tm.typeKeys(typed[i] + "\n")
 		}
 		assert.Equal(t, exitUsage, p.end(s), tm.shown.String())
-		tm.waitFor(prompt+"nothing was typed\r\n", true)
+		tm.waitFor(prompt+"nothing was typed; see fastly-token create --help\r\n", true)
 		assert.Empty(t, s.made())
 	}
 }

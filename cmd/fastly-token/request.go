@@ -42,13 +42,9 @@ func (t *tokenFlags) request() (*fastly.CreateTokenRequest, error) {
 	req := &fastly.CreateTokenRequest{
 		Name: t.name, Scopes: fastly.ParseScopes(strings.Join(t.scopes, " ")), Services: t.services, Lifetime: time.Duration(t.ttl),
 	}
-	if len(req.Scopes) == 0 {
-		return nil, usagef("--scope is empty: want some of %s", strings.Join(knownScopes, ", "))
-	}
-	for _, scope := range req.Scopes {
-		if !scopeForm.MatchString(string(scope)) {
-			return nil, usagef("--scope is not a scope: want some of %s", strings.Join(knownScopes, ", "))
-		}
+	isOther := func(scope fastly.Scope) bool { return !scopeForm.MatchString(string(scope)) }
+	if len(req.Scopes) == 0 || slices.ContainsFunc(req.Scopes, isOther) {
+		return nil, usagef("--scope: want some of %s", strings.Join(knownScopes, ", "))
 	}
 	for _, id := range req.Services {
 		if err := checkID("--service", id); err != nil {

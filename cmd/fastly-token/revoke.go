@@ -30,11 +30,7 @@ could not be revoked.`,
 	}
 	self := cmd.Flags().Bool("self", false, "revoke the token of the environment")
 	asJSON := jsonFlag(cmd.Flags())
-	cmd.RunE = func(cmd *cobra.Command, ids []string) error {
-		client, err := a.client()
-		if err != nil {
-			return err
-		}
+	return a.withClient(cmd, func(ctx context.Context, client *fastly.Client, ids []string) (err error) {
 		if *self != (len(ids) == 0) {
 			return usagef("say which tokens: either IDs or --self")
 		}
@@ -45,9 +41,9 @@ could not be revoked.`,
 		}
 		var results []revocation
 		if *self {
-			results, err = revokeSelf(cmd.Context(), client)
+			results, err = revokeSelf(ctx, client)
 		} else {
-			results = revokeAll(cmd.Context(), client, ids)
+			results = revokeAll(ctx, client, ids)
 		}
 		if err != nil {
 			return err
@@ -59,8 +55,7 @@ could not be revoked.`,
 		}
 		err = a.printDone(text, lines)
 		return errors.Join(err, a.afterRevoking(results))
-	}
-	return a.prepared(needs{key: true}, cmd)
+	})
 }
 
 // revocation is the result for one token.

@@ -88,11 +88,10 @@ func noCommand(root *cobra.Command, words []string) error {
 	if len(words) == 0 {
 		return nil
 	}
-	next := "see fastly-token --help"
 	if near := root.SuggestionsFor(words[0]); len(near) > 0 {
-		next = "did you mean " + strings.Join(near, " or ") + "?"
+		return usagef("there is no command %q: did you mean %s?", words[0], strings.Join(near, " or "))
 	}
-	return completef("there is no command %q; %s", words[0], next)
+	return usagef("there is no command %q", words[0])
 }
 
 // completeFlags offers files for the flags that want one.

@@ -45,10 +45,10 @@ func TestUnknownCommandsAreNotTakenForHelp(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	for args, want := range map[string]string{
-		"who":            `there is no command "who"; did you mean whoami?`,
+		"who":            `there is no command "who": did you mean whoami?`,
 		"nonsense":       `there is no command "nonsense"; see fastly-token --help`,
 		"help nope":      `there is no command "nope"; see fastly-token --help`,
-		"help revok":     `there is no command "revok"; did you mean revoke?`,
+		"help revok":     `there is no command "revok": did you mean revoke?`,
 		"help list nope": `"list"`,
 		"completion tsh": `there is no command "tsh"`,
 	} {
@@ -181,7 +181,7 @@ func TestTokenComesFromAFileInstead(t *testing.T) {
 	for _, other := range []string{varToken, varKey} {
 		o := s.run("whoami")
 		assert.Equal(t, exitUsage, o.code)
-		assert.Equal(t, "fastly-token: "+other+" and FASTLY_API_TOKEN_FILE are both set: keep one\n", o.err)
+		assert.Equal(t, "fastly-token: "+other+" and FASTLY_API_TOKEN_FILE are both set: keep one; see fastly-token whoami --help\n", o.err)
 		s.set(varToken, "")
 		s.set(varKey, s.Key().Reveal())
 	}

@@ -17,11 +17,7 @@ import (
 	"github.com/fastly-tokens/fastly/rotate"
 )
 
-func (a *app) rotateCommand() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "rotate [ID | --current] (--out FILE | -- COMMAND [ARGUMENT...])",
-		Short: "Replace a token with a new one like it",
-		Long: `Replaces a token with a new one of the same name, scopes, services and lifetime:
+const rotateHelp = `Replaces a token with a new one of the same name, scopes, services and lifetime:
 creates the new one, checks that it works, hands it over, and only then revokes the old one. Which
 token: that of the environment, the one with the given ID, or with --current the one that the file
 of --out holds, for a job that runs again and again. It must belong to the user of the token of the
@@ -32,9 +28,7 @@ for access by others; or to the standard input of a command, without a line brea
 end with exit code 0 if and only if it has taken the token, and read all of it. It gets no
 credentials in its environment.
 
-The new token is created by login. With --by-key it is created with the token of the environment,
-which the API accepts for five minutes after a POST to /sudo. Random letters at the end of its name
-make that unique.
+The new token is created by login. Random letters at the end of its name make that unique.
 
 With --grace the old token still works for a while after the handover. The program waits for the end
 of that period, or with --no-wait leaves the revoke to the next run.
@@ -44,7 +38,13 @@ again, on the same machine, to finish the rotation: a state file records how far
 secret, and keeps a second run from starting while the first one, or its command, still runs. If two
 machines rotate the same token, they must share one state file. It is beside the file of --out, or
 where --state says; for a command it is in the user's configuration directory, one file for each ID,
-and another one for runs without an ID.`,
+and another one for runs without an ID.`
+
+func (a *app) rotateCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "rotate [ID | --current] (--out FILE | -- COMMAND [ARGUMENT...])",
+		Short: "Replace a token with a new one like it",
+		Long:  rotateHelp,
 		Example: `  fastly-token rotate --current --out /etc/purger/fastly-token --grace 10m
   fastly-token rotate 5sNpEx2UkYf9WdTa6mJv4G -- vault kv put kv/fastly token=-`,
 		Args: func(cmd *cobra.Command, args []string) error {

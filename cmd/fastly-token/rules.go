@@ -67,18 +67,16 @@ func (r *rules) find(t *fastly.TokenResponse, inUse bool, now time.Time) (found 
 	if lastUse.IsZero() {
 		lastUse = t.CreatedAt
 	}
-	is := map[string]bool{
-		neverExpires: t.ExpiresAt.IsZero(),
-		expiring:     t.Expired(now.Add(time.Duration(r.expiring))),
-		// A token without any date might be in use.
-		unused:      !inUse && !lastUse.IsZero() && now.Sub(lastUse) >= time.Duration(r.unused),
-		global:      t.Scopes.Has(fastly.ScopeGlobal),
-		allServices: reachesAll(t),
-	}
-	for _, kind := range kinds {
-		if is[kind] && !slices.Contains(r.ignored, kind) {
+	check := func(kind string, is bool) {
+		if is && !slices.Contains(r.ignored, kind) {
 			found = append(found, kind)
 		}
 	}
+	check(neverExpires, t.ExpiresAt.IsZero())
+	check(expiring, t.Expired(now.Add(time.Duration(r.expiring))))
+	// A token without any date might be in use.
+	check(unused, !inUse && !lastUse.IsZero() && now.Sub(lastUse) >= time.Duration(r.unused))
+	check(global, t.Scopes.Has(fastly.ScopeGlobal))
+	check(allServices, reachesAll(t))
 	return found
 }

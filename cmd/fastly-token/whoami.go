@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"regexp"
 	"slices"
@@ -12,11 +13,7 @@ import (
 	"github.com/fastly-tokens/fastly"
 )
 
-func (a *app) whoamiCommand() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "whoami",
-		Short: "Show the current token, or check what it may do",
-		Long: `Shows the token of the environment: scopes, services, expiry.
+const whoamiHelp = `Shows the token of the environment: scopes, services, expiry.
 
 With --require and --valid-for it is a check to run before a job: the exit code is 4 if the token
 may not do what is required or expires too soon. Any token can be checked, whatever its scope.
@@ -25,19 +22,21 @@ may not do what is required or expires too soon. Any token can be checked, whate
 repeated. The scope global covers all others. Without a service, a token that is limited to some
 services is enough. The part after the last colon is a service if the scope before it is a
 documented one, or if it looks like an ID (20 to 24 letters and digits). Otherwise it is part of the
-scope, as in global:read.`,
-		Example: `  fastly-token whoami --require purge_all --valid-for 7d`,
+scope, as in global:read.`
+
+func (a *app) whoamiCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "whoami",
+		Short:   "Show the current token, or check what it may do",
+		Long:    whoamiHelp,
+		Example: "  fastly-token whoami --require purge_all --valid-for 7d",
 		Args:    noArgs,
 	}
 	require := cmd.Flags().StringArray("require", nil, "`scope[:service]` that the token must allow; may be repeated")
 	var validFor duration
 	cmd.Flags().Var(&validFor, "valid-for", "`time` for which the token must still work, such as 7d or 12h")
 	asJSON := jsonFlag(cmd.Flags())
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		client, err := a.client()
-		if err != nil {
-			return err
-		}
+	return a.withClient(cmd, func(ctx context.Context, client *fastly.Client, _ []string) error {
 		var required []requirement
 		for _, text := range *require {
 			r, err := parseRequirement(text)
@@ -46,16 +45,11 @@ scope, as in global:read.`,
 			}
 			required = append(required, r)
 		}
-		token, err := client.Tokens.GetTokenCurrent(cmd.Context())
+		token, err := client.Tokens.GetTokenCurrent(ctx)
 		if err != nil {
 			return err
 		}
-		if *asJSON {
-			err = a.printJSON(token)
-		} else {
-			err = a.print(a.describe(token))
-		}
-		if err != nil {
+		if err := a.printToken(token, *asJSON); err != nil {
 			return err
 		}
 		unmet := unmet(token, required, time.Duration(validFor), a.apiTime())
@@ -66,8 +60,7 @@ scope, as in global:read.`,
 			return exitError(exitFinding)
 		}
 		return nil
-	}
-	return a.prepared(needs{key: true}, cmd)
+	})
 }
 
 // requirement is a scope that a token must allow, for a service or ("") for any.

@@ -14,22 +14,27 @@ import (
 // Max is the length in bytes of the longest secret that Read and ReadLine return.
 const Max = 4 << 10
 
-// Read returns the content of a file, or of a pipe to its end, without a line break at its end. An
-// error does not show a path that can't be opened: it may be the secret itself, by mistake.
+// Read returns the only line of a file, or of a pipe to its end, without a line break. An error does
+// not show a path that can't be opened: it may be the secret itself, by mistake.
 func Read(path string) (string, error) {
 	f, err := os.Open(path) // #nosec G304 -- the user says where
 	if err != nil {
 		return "", fmt.Errorf("its file can't be opened: %w", withoutPath(err))
 	}
 	text, err := readAll(f, Max)
-	if err != nil {
+	switch {
+	case err != nil:
 		return "", fmt.Errorf("%q: %w", path, err)
+	case text == "":
+		return "", fmt.Errorf("%q is empty", path)
+	case strings.ContainsAny(text, "\r\n"):
+		return "", fmt.Errorf("%q has more than one line", path)
 	}
 	return text, nil
 }
 
-// ReadRegular is Read for a regular file of at most limit bytes: it opens no device, and waits for
-// nobody to write. No error shows the path.
+// ReadRegular returns the content of a regular file of at most limit bytes, without a line break at
+// its end: it opens no device, and waits for nobody to write. No error shows the path.
 func ReadRegular(path string, limit int64) (string, error) {
 	if err := checkRegular(os.Stat(path)); err != nil { // to open a device may have an effect
 		return "", withoutPath(err)
@@ -76,16 +81,20 @@ func withoutPath(err error) error {
 	return err
 }
 
-// ReadLine returns a line without its end, and reads nothing after it: the rest may be for somebody
-// else.
+// ReadLine returns a line without its end, which must not be empty, and reads nothing after it: the
+// rest may be for somebody else.
 func ReadLine(r io.Reader) (string, error) {
 	var line []byte
 	buf := make([]byte, 1)
 	for {
 		n, err := r.Read(buf)
 		switch {
-		case n == 1 && buf[0] == '\n', err == io.EOF && len(line) > 0:
-			return strings.TrimSuffix(string(line), "\r"), nil
+		case n == 1 && buf[0] == '\n', err == io.EOF:
+			text := strings.TrimSuffix(string(line), "\r")
+			if text == "" {
+				return "", errors.New("the line is empty")
+			}
+			return text, nil
 		case n == 1 && len(line) == Max:
 			return "", fmt.Errorf("the line is longer than %d bytes", Max)
 		case n == 1:

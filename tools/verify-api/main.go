@@ -26,6 +26,7 @@ import (
 
 	"github.com/fastly-tokens/fastly"
 	"github.com/fastly-tokens/fastly/internal/facts"
+	"github.com/fastly-tokens/fastly/internal/secretfile"
 	"github.com/fastly-tokens/fastly/internal/terminal"
 )
 
@@ -136,7 +137,7 @@ func (a *app) prepare(args []string) error {
 	}
 	if *write {
 		p.Username = a.getenv("FASTLY_USERNAME")
-		if p.Password, err = readSecret(a.getenv("FASTLY_PASSWORD_FILE")); err != nil {
+		if p.Password, err = secretfile.Read(a.getenv("FASTLY_PASSWORD_FILE")); err != nil {
 			return fmt.Errorf("FASTLY_PASSWORD_FILE: %w", err)
 		}
 	}
@@ -192,7 +193,7 @@ func (a *app) ask(ctx context.Context, question string) (string, error) {
 // code returns a one-time password that was not used: a used one is a wrong one.
 func (a *app) code(ctx context.Context) (code string, err error) {
 	if path := a.getenv("FASTLY_OTP_FILE"); path != "" {
-		code, err = readSecret(path)
+		code, err = secretfile.Read(path)
 	} else {
 		code, err = a.ask(ctx, "A new one-time password, for the next login: ")
 	}
@@ -212,17 +213,6 @@ func sleep(ctx context.Context, d time.Duration) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-}
-
-// readSecret reads a file of one line. Its errors don't show the path, which may be
-// the secret by mistake.
-func readSecret(path string) (string, error) {
-	content, err := os.ReadFile(path)
-	text := strings.TrimRight(string(content), "\r\n")
-	if err != nil || text == "" || strings.ContainsAny(text, "\r\n") {
-		return "", errors.New("it must name a file with one line")
-	}
-	return text, nil
 }
 
 // check checks the facts, revokes the tokens and prints the results.
