@@ -165,9 +165,10 @@ func sendAuthenticated(req *http.Request, host string, base http.RoundTripper, o
 }
 
 // rejectedError is the error of a request that a transport rejects before it is sent.
-type rejectedError struct{ error }
+type rejectedError struct{ err error }
 
-func (e *rejectedError) Unwrap() error { return e.error }
+func (e *rejectedError) Error() string { return e.err.Error() }
+func (e *rejectedError) Unwrap() error { return e.err }
 
 // checkOrigin returns an error if req goes anywhere but to host.
 func checkOrigin(req *http.Request, host string) error {
