@@ -102,10 +102,11 @@ func WithTransport(rt http.RoundTripper) Option {
 	return authenticate(authentication{"WithTransport", cred.same, rt}, err)
 }
 
-// WithHTTPClient uses the Transport of hc, for proxies and TLS settings (nil means the library's
-// own), and its Timeout, which bounds each attempt, response body included. If that is zero, and
-// without this option, an attempt ends after 60 s without a response header, or 60 s of silence in
-// the body; for no limit, set a long one. hc is not modified; its Jar and CheckRedirect are not used.
+// WithHTTPClient uses the Transport of hc, for proxies and TLS settings, and its Timeout. The
+// transport sees credentials and bodies; nil means the library's own. The Timeout bounds each
+// attempt, response body included. If it is zero, and without this option, an attempt ends after
+// 60 s without a response header, or 60 s of silence in the body; for no limit, set a long one.
+// hc is not modified; its Jar and CheckRedirect are not used.
 func WithHTTPClient(hc *http.Client) Option {
 	return func(c *config) error {
 		if hc == nil {
@@ -219,7 +220,8 @@ func (c *config) complete(parent *config) error {
 		return invalid("no credentials: use WithAPIKey, WithAPIKeyFunc, WithBasicAuth, WithoutAuthentication, WithTransport or NewClientFromEnv")
 	case c.auth.option == "" && c.base != nil && *c.base != *parent.base:
 		return invalid("another base URL needs credentials of its own: give both")
-	case c.auth.option == "":
+	}
+	if c.auth.option == "" {
 		c.auth = parent.auth
 	}
 	if c.auth.own != nil && c.other != nil {
@@ -266,7 +268,7 @@ func parseBaseURL(rawURL string) (*url.URL, error) {
 	case u.User != nil:
 		return nil, invalid("the base URL holds a user name: credentials do not belong there")
 	case u.Scheme != "https" && u.Scheme != "http", u.Hostname() == "":
-		if strings.Contains(rawURL, "@") || !strings.ContainsAny(rawURL, "./:") && rawURL != "" {
+		if strings.Contains(rawURL, "@") || !strings.ContainsAny(rawURL, "./:") {
 			rawURL = redacted // it may be a credential in the wrong place
 		}
 		return nil, invalid("the base URL %q is not an absolute http or https URL: it should look like %s", terminal.Truncate(rawURL, 200), DefaultBaseURL)
