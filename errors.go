@@ -229,10 +229,8 @@ type requestError struct {
 	unknown bool
 }
 
-func (e *requestError) Error() string { return e.text }
-func (e *requestError) Unwrap() error { return e.err }
-
-// Is makes [errors.Is] find ErrOutcomeUnknown.
+func (e *requestError) Error() string        { return e.text }
+func (e *requestError) Unwrap() error        { return e.err }
 func (e *requestError) Is(target error) bool { return target == ErrOutcomeUnknown && e.unknown }
 
 // invalid returns an error about an option or argument that can't be right.
