@@ -79,10 +79,7 @@ func TestCreateSurvivesEverySequenceOfFaults(t *testing.T) {
 	t.Parallel()
 	distinct := classes(t)
 	a := newAPI(t)
-	n, failed, depth := 0, 0, 3
-	if testing.Short() {
-		depth = 2
-	}
+	n, failed, depth := 0, 0, *sequences+1
 	var explore func(troubles []trouble)
 	explore = func(troubles []trouble) {
 		if len(a.Tokens()) > 100 {
