@@ -75,13 +75,13 @@ func (x *run) readOld(ctx context.Context) error {
 		return fmt.Errorf("the old token: %w", err)
 	}
 	what := difference(old, &x.record.Old, 0)
-	if what == "" && base(old.Name) != BaseName(x.record.Name) {
+	if what == "" && (base(old.Name) != BaseName(x.record.Name) || old.Name == x.record.Name) {
 		what = fmt.Sprintf("its name is %q", old.Name)
 	}
 	if what != "" {
 		return fmt.Errorf("the API shows another token %s than the journal: %s", old.ID, what)
 	}
-	x.record.Old = *old
+	x.record.Old, x.record.OldRevoked = *old, false
 	return nil
 }
 

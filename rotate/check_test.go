@@ -2,6 +2,7 @@ package rotate_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"testing"
@@ -43,6 +44,12 @@ func TestPlantedRecordIsNotBelieved(t *testing.T) {
 		"an old token that is gone": func(w *world, production string) string {
 			return fmt.Sprintf(format, "creating", "production [r-K3QZ7MPX2A]", "0000000000000000000000", w.user.ID, "global", "", "", w.old.ID)
 		},
+		"the old token that is also new": func(w *world, _ string) string {
+			return fmt.Sprintf(format, "handed over", marked, w.old.ID, w.user.ID, purge, service, w.old.ID, "")
+		},
+		"a new token before it was created": func(w *world, production string) string {
+			return fmt.Sprintf(format, "creating", marked, w.old.ID, w.user.ID, purge, service, production, "")
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -67,6 +74,50 @@ func TestPlantedRecordIsNotBelieved(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A token that is in use has the marker of its own rotation.
+func TestRecordWithTheMarkerOfATokenInUseDoesNotRevokeIt(t *testing.T) {
+	t.Parallel()
+	for name, old := range map[string]func(w *world, inUse string) string{
+		"the old token":      func(_ *world, inUse string) string { return inUse },
+		"at the destination": func(w *world, _ string) string { return w.old.ID },
+	} {
+		inWorld(t, setup{get: true}, func(t *testing.T, w *world) {
+			inUse := w.old
+			inUse.ID, inUse.AccessToken, inUse.Name = "", "", "deploy [r-K3QZ7MPX2A]"
+			inUse = w.AddToken(w.user.ID, inUse)
+			w.place = inUse.AccessToken
+			r := w.rotation(t)
+			r.TokenID = old(w, inUse.ID)
+			r.Login = func(context.Context) (rotate.Login, error) { return rotate.Login{}, errors.New("no terminal") }
+			w.record = fmt.Appendf(nil, `{"version":1,"state":"creating","name":%q,"old":{"id":%q,"user_id":%q,"scope":"purge_select purge_all","services":[%q]}}`,
+				inUse.Name, r.TokenID, w.user.ID, service)
+
+			_, err := r.Run(t.Context())
+
+			require.Error(t, err, name)
+			w.look()
+			assert.True(t, w.works(inUse.ID), "%s: %s", name, w.log.String())
+		})
+	}
+}
+
+func TestRecordThatSaysThatTheOldTokenIsRevokedIsNotBelieved(t *testing.T) {
+	t.Parallel()
+	inWorld(t, setup{get: true, grace: time.Hour, noWait: true}, func(t *testing.T, w *world) {
+		_, err := w.rotation(t).Run(t.Context())
+		require.NoError(t, err)
+		w.record = append(w.record[:len(w.record)-1], `,"old_revoked":true}`...)
+		time.Sleep(time.Hour)
+
+		result, err := w.rotation(t).Run(t.Context())
+
+		require.NoError(t, err)
+		assert.Equal(t, rotate.StateDone, result.State)
+		w.look()
+		assert.True(t, w.rotated(), w.log.String())
+	})
 }
 
 // The response ends before the access token, and the client can't see the token.
@@ -132,6 +183,11 @@ func TestTokenOfAnAccountIsRefused(t *testing.T) {
 		result, err := r.Run(t.Context())
 
 		assert.ErrorContains(t, err, "belongs to an account")
+		assert.Equal(t, rotate.StateUnchanged, result.State)
+
+		w.record = fmt.Appendf(nil, `{"version":1,"state":"creating","name":"[r-K3QZ7MPX2A]","own":true,"old":{"id":%q,"scope":"global"}}`, automation.ID)
+		result, err = r.Run(t.Context())
+		assert.ErrorContains(t, err, "belongs to an account", "also in a rotation that began before")
 		assert.Equal(t, rotate.StateUnchanged, result.State)
 		assert.Zero(t, w.count("POST /tokens"))
 	})

@@ -89,7 +89,10 @@ func (c *cleaner) add(s stray) {
 // those of lost creates. It looks at least once, even if ctx has ended. It is no
 // error if a lost token does not show up.
 func (c *cleaner) settle(ctx context.Context) error {
-	timeout := cleanupTimeout + max(0, time.Duration(c.patience))
+	timeout := cleanupTimeout
+	if ctx.Err() == nil {
+		timeout += max(0, time.Duration(c.patience))
+	}
 	looking, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
 	defer cancel()
 	return c.patience.repeat(ctx, func() (done bool, err error) { return c.look(looking) })

@@ -52,7 +52,9 @@ func Create(ctx context.Context, client *fastly.Client, req *fastly.CreateTokenR
 	created, err := c.create(ctx, client, &marked, func() error { return nil })
 	if err == nil && c.lost > 0 {
 		c.keep = []string{created.ID}
-		err = also(c.settle(ctx), c.unknown())
+		if err = c.settle(ctx); c.lost > 0 {
+			err = also(err, errLost)
+		}
 	}
 	if err == nil {
 		return created, nil
@@ -60,13 +62,8 @@ func Create(ctx context.Context, client *fastly.Client, req *fastly.CreateTokenR
 	return created, &CreateError{Name: c.name, Left: c.ids(), Unknown: c.lost > 0, Err: err}
 }
 
-// unknown returns an error if the token of a create may exist.
-func (c *cleaner) unknown() error {
-	if c.lost == 0 {
-		return nil
-	}
-	return fmt.Errorf("a create had no usable response, and its token was not found: %w", fastly.ErrOutcomeUnknown)
-}
+// errLost says that the token of a create may exist.
+var errLost = fmt.Errorf("a create had no usable response, and its token was not found: %w", fastly.ErrOutcomeUnknown)
 
 // create sends req until a response is complete, and revokes the tokens of the
 // other attempts. It calls record before each, with the attempt among the lost.

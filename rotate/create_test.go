@@ -498,3 +498,32 @@ func TestCreateLooksOnceMoreWhenItsContextHasEnded(t *testing.T) {
 		assert.Equal(t, 6, w.count("GET /tokens"), "want looks at 0, 0.25, 0.75, 1.75 and 3.75 s, and one at the end")
 	})
 }
+
+func TestLookAfterTheEndOfTheContextIsBounded(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t)
+	synctest.Test(t, func(t *testing.T) {
+		w := newCreateWorld(t, a, []trouble{at("POST /tokens", 1, "cut before", fastlytest.Fault{Kind: fastlytest.CutBefore})})
+		ctx, cancel := context.WithCancel(t.Context())
+		before := w.before
+		w.before = func(r *http.Request) bool {
+			cancel()
+			return before(r)
+		}
+		cleanup, err := fastly.NewClient(fastly.WithTransport(hanging{}))
+		require.NoError(t, err)
+
+		_, err = rotate.Create(ctx, w.login, w.request(), cleanup)
+
+		assert.ErrorIs(t, err, context.Canceled)
+		assert.Equal(t, time.Minute, time.Since(epoch))
+	})
+}
+
+// hanging is a transport that gets no response.
+type hanging struct{}
+
+func (hanging) RoundTrip(r *http.Request) (*http.Response, error) {
+	<-r.Context().Done()
+	return nil, r.Context().Err()
+}

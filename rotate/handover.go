@@ -156,14 +156,12 @@ func (x *run) isNew(there held) bool {
 	return there.token != nil && there.token.ID == x.record.New.ID
 }
 
-// isAnother reports whether the destination holds what another rotation of the old
-// token may have put there.
+// isAnother reports whether another rotation may have put a token at the destination.
 func (x *run) isAnother(there held) bool {
 	return there.token != nil && there.token.ID != x.record.Old.ID && x.isLikeOld(there.token)
 }
 
-// isLikeOld reports whether a token may be what another rotation has made of the
-// old one.
+// isLikeOld reports whether another rotation may have made a token of the old one.
 func (x *run) isLikeOld(t *fastly.TokenResponse) bool {
 	return t.ID != x.record.New.ID && t.Name != x.record.Name &&
 		BaseName(t.Name) == BaseName(x.record.Name) && difference(t, &x.record.Old, 0) == ""
@@ -188,7 +186,7 @@ func (x *run) inUse(ctx context.Context) (bool, error) {
 		return true, nil // what has become of it since is no matter of this rotation
 	}
 	if x.r.Handover.Get == nil {
-		t, err := x.read(ctx, x.record.New.ID)
+		t, err := x.readNew(ctx, x.record.New.ID)
 		if isGone(err) {
 			return false, nil
 		}

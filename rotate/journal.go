@@ -87,7 +87,7 @@ func (x *run) load(text []byte) error {
 	var r record
 	unfinished := []State{StateCreating, StateHanding, StateHandedOver}
 	if err := json.Unmarshal(text, &r); err != nil || r.Version != recordVersion || r.Old.ID == "" || !marker.MatchString(r.Name) ||
-		!slices.Contains(unfinished, r.State) || r.State != StateCreating && r.New.ID == "" || r.Lost < 0 {
+		!slices.Contains(unfinished, r.State) || (r.State == StateCreating) != (r.New.ID == "") || r.New.ID == r.Old.ID || r.Lost < 0 {
 		return errors.New("the journal holds something other than a rotation that this version understands")
 	}
 	x.record = r

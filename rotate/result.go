@@ -21,8 +21,8 @@ const (
 	// StateUnchanged means that the old token is in use, and no other token was
 	// left behind. There is nothing to finish.
 	StateUnchanged
-	// StateCreating means that no new token is in use, but perhaps Result.New. Other
-	// tokens with the name Result.Name may exist, and must be revoked.
+	// StateCreating means that no new token is in use, but perhaps Result.New or an
+	// earlier one. Other tokens with the name Result.Name may exist, and must be revoked.
 	StateCreating
 	// StateHanding means that the new token, or an earlier one with the name
 	// Result.Name, may have been handed over. They and the old token work.
@@ -115,7 +115,7 @@ func (r *Result) sentence() string {
 			left = ", such as " + left
 		}
 		if r.New.ID != "" {
-			return fmt.Sprintf("token %s may be in use; other tokens named %q may exist and must be revoked%s; run again to finish", r.New.ID, r.Name, left)
+			return fmt.Sprintf("token %s may be in use, or an earlier one named %q: revoke none of them by hand; run again to finish", r.New.ID, r.Name)
 		}
 		return fmt.Sprintf("no new token is in use; tokens named %q may exist and must be revoked%s; run again to finish", r.Name, left)
 	case StateHanding:

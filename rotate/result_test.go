@@ -26,7 +26,7 @@ func TestErrorSaysWhatIsSoAndWhatToDo(t *testing.T) {
 		`rotate: bad luck; no new token is in use; tokens named "n" may exist and must be revoked, such as A, B; run again to finish`: {
 			State: rotate.StateCreating, Old: old, Name: "n", Left: []string{"A", "B"},
 		},
-		`rotate: bad luck; token NEW may be in use; other tokens named "n" may exist and must be revoked; run again to finish`: {
+		`rotate: bad luck; token NEW may be in use, or an earlier one named "n": revoke none of them by hand; run again to finish`: {
 			State: rotate.StateCreating, Old: old, New: fresh, Name: "n",
 		},
 		`rotate: bad luck; token NEW is handed over, token OLD is revoked; a token named "n" may exist that nobody holds; run again to look for it`: {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/fastly-tokens/fastly"
@@ -64,29 +65,26 @@ func (x *run) begin(ctx context.Context) error {
 	}
 	x.record = record{Old: *old, Own: old.ID == x.me.ID, Name: mark(old.Name), State: StateUnchanged}
 	x.clean.name, x.clean.owner = x.record.Name, *old
-	if err := x.checkOld(); err != nil {
-		return err
-	}
 	return x.renew(ctx)
 }
 
-// checkOld returns an error if a rotation of the old token could not be finished.
-func (x *run) checkOld() error {
+// checkOld returns the lifetime of what is to replace the old token, or an error if a
+// rotation could not be finished.
+func (x *run) checkOld() (time.Duration, error) {
 	old := &x.record.Old
 	switch {
 	case old.UserID == "":
-		return fmt.Errorf("token %s belongs to an account and to no user, as automation tokens do: what would replace it is a token of a user", old.ID)
+		return 0, fmt.Errorf("token %s belongs to an account and to no user, as automation tokens do: what would replace it is a token of a user", old.ID)
 	case old.UserID != x.me.UserID:
-		return fmt.Errorf("token %s belongs to another user than the key: only that user can create its replacement", old.ID)
+		return 0, fmt.Errorf("token %s belongs to another user than the key: only that user can create its replacement", old.ID)
 	case len(old.Scopes) == 0:
-		return fmt.Errorf("the API does not say what scopes token %s has", old.ID)
+		return 0, fmt.Errorf("the API does not say what scopes token %s has", old.ID)
 	case old.LimitServices && len(old.Services) == 0:
-		return fmt.Errorf("token %s is limited to no service: what would replace it is for all of them", old.ID)
+		return 0, fmt.Errorf("token %s is limited to no service: what would replace it is for all of them", old.ID)
 	case !mayClean(x.me.Scopes):
-		return fmt.Errorf("the key has no global scope: it could not revoke token %s", old.ID)
+		return 0, fmt.Errorf("the key has no global scope: it could not revoke token %s", old.ID)
 	}
-	_, err := x.lifetime()
-	return err
+	return x.lifetime()
 }
 
 // resume continues a rotation that the journal holds.
@@ -117,6 +115,9 @@ func (x *run) resume(ctx context.Context) error {
 	}
 	if x.keyErr != nil {
 		return x.keyErr
+	}
+	if there.token != nil && there.token.Name == x.record.Name && !slices.Contains(x.record.Kept, there.token.ID) {
+		x.record.Kept = append(x.record.Kept, there.token.ID)
 	}
 	if x.r.Handover.Get == nil {
 		x.record.keepNew()
@@ -184,6 +185,9 @@ func (x *run) create(ctx context.Context) (created *fastly.TokenCreatedResponse,
 	if x.oldGone {
 		return nil, 0, x.errOldGone(ctx)
 	}
+	if lifetime, err = x.checkOld(); err != nil {
+		return nil, 0, err
+	}
 	if err := x.checkDestination(ctx); err != nil {
 		return nil, 0, err
 	}
@@ -197,9 +201,6 @@ func (x *run) create(ctx context.Context) (created *fastly.TokenCreatedResponse,
 		if login, err = x.r.Login(ctx); err != nil {
 			return nil, 0, fmt.Errorf("the login: %w", err)
 		}
-	}
-	if lifetime, err = x.lifetime(); err != nil {
-		return nil, 0, err
 	}
 	request := &fastly.CreateTokenRequest{
 		Name: x.record.Name, Scopes: x.record.Old.Scopes, Services: x.record.Old.Services, Lifetime: lifetime,
@@ -292,7 +293,7 @@ func (x *run) finish(ctx context.Context) error {
 		}
 	}
 	if x.clean.lost > 0 {
-		return also(x.clean.unknown(), x.save(ctx))
+		return also(errLost, x.save(ctx))
 	}
 	x.record.State = StateDone
 	return x.save(ctx)
