@@ -162,7 +162,7 @@ func (a *app) discard(token *fastly.TokenCreatedResponse, byKey *fastly.Client, 
 	defer cancel()
 	var err error
 	for {
-		err = a.discardOnce(ctx, token, byKey)
+		err = a.discardOnce(ctx, token, byKey, known)
 		gone := errors.Is(err, fastly.ErrNotFound)
 		if err == nil || gone && known {
 			return nil
@@ -183,9 +183,14 @@ func (a *app) discard(token *fastly.TokenCreatedResponse, byKey *fastly.Client, 
 
 // discardOnce returns nil if the token is revoked, and an error that matches ErrNotFound if the API
 // does not know it.
-func (a *app) discardOnce(ctx context.Context, token *fastly.TokenCreatedResponse, byKey *fastly.Client) (err error) {
+func (a *app) discardOnce(ctx context.Context, token *fastly.TokenCreatedResponse, byKey *fastly.Client, known bool) (err error) {
 	if byKey != nil && token.ID != "" {
-		if err = revokeOne(ctx, byKey, token.ID); err == nil {
+		if known {
+			err = revokeOne(ctx, byKey, token.ID)
+		} else { // that a key does not see the token proves nothing
+			err = byKey.Tokens.RevokeToken(ctx, token.ID)
+		}
+		if err == nil {
 			return nil
 		}
 	}

@@ -176,24 +176,30 @@ func TestOneTimePasswordsAreMadeFromTheSecret(t *testing.T) {
 	}
 }
 
-func TestCodeOfASecretIsUsedOnce(t *testing.T) {
+func TestCodeOfASecretIsUsedOnceAndAPipeWithTheSecretReadOnce(t *testing.T) {
 	t.Parallel()
-	s := newTOTPSite(t)
-	s.set(varTOTP, s.file("secret", totpSecret))
-	s.Inject(fastlytest.Fault{
-		Kind: fastlytest.Status, Method: http.MethodPost, Every: 2,
-		Status: 429, Header: http.Header{"Retry-After": {"0"}}, Body: `{"msg":"slower"}`,
-	})
-	o := s.run("create", "--out", filepath.Join(s.dir, "token"))
-	require.Equal(t, 0, o.code, o.err)
-	assert.Contains(t, o.err, "waiting for the next one-time password\n")
-	var codes []string
-	for _, r := range s.Requests() {
-		codes = append(codes, r.Header.Get("Fastly-OTP"))
+	for _, pipe := range []bool{false, true} {
+		s := newTOTPSite(t)
+		file := s.file("secret", totpSecret)
+		if pipe {
+			file = "-"
+		}
+		s.Inject(fastlytest.Fault{
+			Kind: fastlytest.Status, Method: http.MethodPost, Every: 2,
+			Status: 429, Header: http.Header{"Retry-After": {"0"}}, Body: `{"msg":"slower"}`,
+		})
+		o := s.runWith(&app{stdin: strings.NewReader(totpSecret + "\nthe next line\n")},
+			"create", "--out", filepath.Join(s.dir, "token"), "--totp-secret-file", file)
+		require.Equal(t, 0, o.code, o.err)
+		assert.Contains(t, o.err, "waiting for the next one-time password\n")
+		var codes []string
+		for _, r := range s.Requests() {
+			codes = append(codes, r.Header.Get("Fastly-OTP"))
+		}
+		require.Len(t, codes, 3, "without a code, with one and a 429, with the next")
+		assert.Empty(t, codes[0])
+		assert.NotEqual(t, codes[1], codes[2])
 	}
-	require.Len(t, codes, 3, "without a code, with one and a 429, with the next")
-	assert.Empty(t, codes[0])
-	assert.NotEqual(t, codes[1], codes[2])
 }
 
 func TestSecretThatMakesNoCodes(t *testing.T) {

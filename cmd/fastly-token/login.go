@@ -22,7 +22,7 @@ type login struct {
 
 	name     string
 	password fastly.Secret
-	otp      fastly.Secret // that can't be read again
+	piped    fastly.Secret // what one-time passwords come from, if it can't be read again
 	spent    int64         // the time step of the last code that was made
 }
 
@@ -109,14 +109,8 @@ func (l *login) code(ctx context.Context, a *app) (fastly.Secret, error) {
 	switch {
 	case secret != "":
 		return l.makeCode(ctx, a, secret)
-	case l.otp != "":
-		return l.otp, nil
 	case otp != "":
-		code, err := a.readSecret(ctx, otp, "the one-time password")
-		if !isRegular(otp) {
-			l.otp = code
-		}
-		return code, err
+		return l.readOnce(ctx, a, otp, "the one-time password")
 	case !a.canAsk():
 		return "", usagef("the account has two-factor authentication: the one-time password is missing: put it in the file of "+
 			"%s or --otp-file, or the secret that makes it in that of %s or --totp-secret-file", varOTP, varTOTP)
@@ -125,13 +119,25 @@ func (l *login) code(ctx context.Context, a *app) (fastly.Secret, error) {
 	return fastly.Secret(text), err
 }
 
+// readOnce reads what one-time passwords come from, and keeps it if it comes from a pipe.
+func (l *login) readOnce(ctx context.Context, a *app, path, what string) (fastly.Secret, error) {
+	if l.piped != "" {
+		return l.piped, nil
+	}
+	secret, err := a.readSecret(ctx, path, what)
+	if !isRegular(path) {
+		l.piped = secret
+	}
+	return secret, err
+}
+
 // step is how long a time-based code is shown (RFC 6238).
 const step = 30 * time.Second
 
 // makeCode makes a one-time password. The API takes each code once, so after the first it waits for
 // the next one.
 func (l *login) makeCode(ctx context.Context, a *app, path string) (fastly.Secret, error) {
-	secret, err := a.readSecret(ctx, path, "the TOTP secret")
+	secret, err := l.readOnce(ctx, a, path, "the TOTP secret")
 	if err != nil {
 		return "", err
 	}

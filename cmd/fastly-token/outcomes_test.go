@@ -151,6 +151,24 @@ func TestEveryTokenThatMayExistIsNamed(t *testing.T) {
 	assert.Contains(t, o.err, lost[0].Name)
 }
 
+// The revokes get no response, and the key does not see the tokens of other customers.
+func TestTokenThatTheKeyDoesNotSeeIsNotSaidToBeRevoked(t *testing.T) {
+	t.Parallel()
+	s := newExecSite(t)
+	s.logIn(s.AddUser(fastlytest.User{CustomerID: "3xAkp8JtCw0RzUe6nQv2Hb"}))
+	s.Inject(fastlytest.Fault{Kind: fastlytest.CutBefore, Method: http.MethodDelete, Times: -1})
+	s.opts = append(s.opts, fastly.WithHTTPClient(&http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+		if r.Method == http.MethodGet && strings.HasPrefix(r.URL.Path, "/tokens/") && r.URL.Path != "/tokens/self" {
+			r.URL.Path = "/tokens/0000000000000000000000"
+		}
+		return http.DefaultTransport.RoundTrip(r)
+	})}))
+	o := s.run("exec", "--", "true")
+	assert.Equal(t, exitLookInto, o.code)
+	require.Len(t, active(s.made()), 1)
+	assert.Contains(t, o.err, "token "+s.made()[0].ID+" may not be revoked")
+}
+
 func TestPrintNeedsAnOutputThatKeeps(t *testing.T) {
 	t.Parallel()
 	s := newLoginSite(t)
