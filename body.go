@@ -40,7 +40,7 @@ func (b *plainBody) Read(p []byte) (n int, err error) {
 	n, err = readStart(b.reader, p)
 	if bytes.HasPrefix(p[:n], []byte("\x1f\x8b")) { // RFC 1952, section 2.3.1
 		packed := io.MultiReader(bytes.NewReader(bytes.Clone(p[:n])), b.ReadCloser)
-		b.reader, err = gzip.NewReader(packed)
+		b.reader, err = gzip.NewReader(io.LimitReader(packed, maxListBytes)) // which may stand for nothing
 		if err != nil {
 			b.reader = nil
 			return 0, err
@@ -80,6 +80,9 @@ func explain(resp *http.Response, err error) outcome {
 	syntactic, isSyntactic := errors.AsType[*jsontext.SyntacticError](err)
 	switch {
 	case errors.Is(err, ErrInvalidResponse):
+	case errors.Is(err, gzip.ErrHeader):
+		err = invalidResponse("it is not compressed, although it says so")
+		return outcome{class: classAmbiguous, err: err, foreign: true}
 	case isTooLong:
 		err = invalidResponse("it is longer than %d MiB", tooLong.Limit>>20)
 	case errors.Is(err, io.EOF):

@@ -182,6 +182,8 @@ func TestWhatAListHoldsIsBounded(t *testing.T) { //nolint:paralleltest // see ab
 		more  io.Reader
 		text  string
 	}{
+		"tokens without an ID":   {`[{}`, endless("", `,{}`), "it holds more than 500000 tokens"},
+		"what is no token":       {`[1`, endless("", `,null`), "it holds more than 500000 tokens"},
 		"unknown members":        {`[{"id":"x"`, numbered(`,"n%d":1`), "one of its tokens is longer than 1 MiB"},
 		"members of a member":    {`[{"id":"x","y":{"z":1`, numbered(`,"n%d":1`), "one of its tokens is longer than 1 MiB"},
 		"services of one token":  {`[{"id":"x","services":["s"`, numbered(`,"s%d"`), "one of its tokens is longer than 1 MiB"},
@@ -349,4 +351,21 @@ func TestAccessTokenOfATruncatedCompressedResponse(t *testing.T) {
 	created, err := newStub(t, http.StatusOK, nil, string(broken)).client(t).Tokens.CreateToken(t.Context(), &fastly.CreateTokenRequest{})
 	assertMatches(t, err, fastly.ErrOutcomeUnknown)
 	assert.Equal(t, someKey, created.AccessToken.Reveal())
+}
+
+// Each of these gives no byte, for the processor to look at again and again.
+func TestEndlessCompressedNothingIsReadUpToABound(t *testing.T) {
+	t.Parallel()
+	nothing := strings.Repeat(zip(""), 1000)
+	for _, status := range []int{http.StatusOK, http.StatusBadRequest} {
+		body := &trackedBody{Reader: endless("", nothing)}
+		c := mustClient(t, noRetry, fastly.WithAPIKey(someKey), fastly.WithHTTPClient(&http.Client{
+			Transport: roundTripFunc(func(r *http.Request) (*http.Response, error) {
+				return &http.Response{StatusCode: status, Header: http.Header{}, Body: body, Request: r}, nil
+			}),
+		}))
+		_, err := c.Tokens.CreateToken(t.Context(), &fastly.CreateTokenRequest{Name: "deploy"})
+		require.ErrorIs(t, err, fastly.ErrOutcomeUnknown)
+		assert.LessOrEqual(t, body.read.Load(), int64(65<<20))
+	}
 }

@@ -305,8 +305,9 @@ func decodeTokens(resp *http.Response) ([]TokenResponse, outcome) {
 	d, list := startDecoding(body), []TokenResponse{}
 	d.shared = map[string]string{}
 	var odd error
-	for ok := d.begin('[', "a JSON array"); ok && d.more(); {
-		if len(list) == maxTokens {
+	n := 0
+	for ok := d.begin('[', "a JSON array"); ok && d.more(); n++ {
+		if n == maxTokens {
 			d.err = invalidResponse("it holds more than %d tokens", maxTokens)
 			break
 		}

@@ -3,6 +3,7 @@ package fastly_test
 import (
 	"compress/gzip"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -510,6 +511,34 @@ func TestRevokeAcceptsOnlyAnEmptyBodyOrJSON(t *testing.T) {
 			require.EqualError(t, err, "fastly: "+op.method+" "+op.path+": the response is not what the API sends: it is not JSON"+hintRevoked, op.name)
 			assertMatches(t, err, fastly.ErrInvalidResponse)
 		}
+	}
+}
+
+func TestRevokeIsNotDoneByAReportOfAnError(t *testing.T) {
+	t.Parallel()
+	for _, body := range []string{
+		`{"error":"blocked by policy"}`, `{"message":"Forbidden"}`, `{"msg":"Record not found"}`,
+		`{"title":"Forbidden","status":403}`, `{"errors":[{"detail":"no"}]}`, `{"errors":["no"]}`,
+	} {
+		for _, op := range operations {
+			if op.method == http.MethodDelete {
+				err := op.do(t.Context(), newStub(t, http.StatusOK, nil, body).client(t))
+				assertMatches(t, err, fastly.ErrInvalidResponse)
+				assert.ErrorContains(t, err, "it reports an error"+hintRevoked, op.name)
+			}
+		}
+	}
+}
+
+// net/http asks for gzip, and fails to undo it.
+func TestPageThatIsNotCompressedAsItSaysIsNotTheAPIs(t *testing.T) {
+	t.Parallel()
+	for _, op := range operations {
+		srv := newStub(t, http.StatusOK, http.Header{"Content-Encoding": {"gzip"}}, "<html><title>Sign in</title></html>")
+		err := op.do(t.Context(), srv.client(t))
+		require.ErrorIs(t, err, fastly.ErrInvalidResponse, op.name)
+		assert.Equal(t, op.kind == fastly.KindCreate, errors.Is(err, fastly.ErrOutcomeUnknown), op.name)
+		srv.request(t)
 	}
 }
 

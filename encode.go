@@ -84,7 +84,7 @@ func encodeCreate(req *CreateTokenRequest, now time.Time) []byte {
 	}
 	expiresAt := req.ExpiresAt
 	if req.Lifetime > 0 {
-		expiresAt = now.Add(req.Lifetime + time.Second - 1)
+		expiresAt = now.Add(req.Lifetime).Add(time.Second - 1)
 	}
 	if !expiresAt.IsZero() {
 		form.ExpiresAt = expiresAt.UTC().Format(time.RFC3339)

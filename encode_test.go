@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"net/url"
 	"slices"
@@ -337,6 +338,15 @@ func TestLifetimeCountsByTheAPIsClock(t *testing.T) {
 	require.NoError(t, err)
 	c.client = child
 	assert.Equal(t, "2030-05-06T08:31:31Z", c.create(t), "but not for another base URL")
+}
+
+func TestLongestLifetimeEndsInTheFuture(t *testing.T) {
+	t.Parallel()
+	srv := newStub(t, http.StatusBadRequest, nil, `{"msg":"no"}`)
+	_, _ = srv.client(t).Tokens.CreateToken(t.Context(), &fastly.CreateTokenRequest{Lifetime: math.MaxInt64})
+	form, err := url.ParseQuery(srv.request(t).body)
+	require.NoError(t, err)
+	assert.Greater(t, form.Get("expires_at"), "2300")
 }
 
 func TestLifetimeCountsFromEachAttempt(t *testing.T) {

@@ -20,8 +20,8 @@ import (
 // lenient is for text whose faults are reported elsewhere, or don't matter.
 var lenient = []jsontext.Options{jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)}
 
-// decodeRevoked reads a 2xx to a revoke. It is the API's only if it is empty or JSON: a captive
-// portal, say, sends a page with a 200, which proves nothing even if it is cut off.
+// decodeRevoked reads a 2xx to a revoke. It is the API's only if it is empty or JSON that reports no
+// error: a captive portal, say, sends a page with a 200, which proves nothing even if it is cut off.
 func decodeRevoked(resp *http.Response) (none struct{}, out outcome) {
 	text, err := io.ReadAll(io.LimitReader(resp.Body, maxErrorBytes))
 	text = bytes.TrimSpace(text)
@@ -31,6 +31,8 @@ func decodeRevoked(resp *http.Response) (none struct{}, out outcome) {
 	isJSON := jsontext.Value(text).IsValid(lenient...)
 	_, syntax := jsontext.NewDecoder(bytes.NewReader(text), lenient...).ReadValue()
 	endsEarly := len(text) == 0 || errors.Is(syntax, io.ErrUnexpectedEOF)
+	fields := scalars(text)
+	isProblem := new(GenericTokenError).parseBody(text) != classAmbiguous || fields["error"]+fields["message"] != ""
 	mediaType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	switch {
 	case !isJSON && !endsEarly:
@@ -43,6 +45,8 @@ func decodeRevoked(resp *http.Response) (none struct{}, out outcome) {
 		out = explain(resp, err)
 	case !isJSON:
 		out = explain(resp, invalidResponse("it is not JSON"))
+	case isProblem:
+		out = explain(resp, invalidResponse("it reports an error"))
 	default:
 		out.class = classDone
 	}
