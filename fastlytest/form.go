@@ -8,6 +8,9 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	// Go 1.26: the mirror of encoding/json/jsontext.
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // mediaType reports whether the one Content-Type is want, and returns its
@@ -35,7 +38,8 @@ func parseFields(h http.Header, body []byte) (url.Values, *problem) {
 // sent, but not for scope, scopes and services, which it would lift.
 func parseJSON(body []byte) (url.Values, *problem) {
 	var object map[string]any
-	if err := json.Unmarshal(body, &object); err != nil || object == nil {
+	isStrict := jsontext.Value(body).IsValid() // a name that is there twice could lift a limit
+	if err := json.Unmarshal(body, &object); err != nil || object == nil || !isStrict {
 		return nil, newProblem(http.StatusBadRequest, "The body is not a JSON object")
 	}
 	form := url.Values{}
