@@ -75,7 +75,8 @@ func basicCredential(username string, password Secret) (credential, error) {
 	}, nil
 }
 
-// withSent adds the secrets that a caller's transport sent, as far as resp.Request shows them.
+// withSent adds the secrets that a caller's transport or middleware sent, as far as resp.Request
+// shows them.
 func (s secrets) withSent(resp *http.Response) secrets {
 	if resp.Request == nil {
 		return s

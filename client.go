@@ -177,12 +177,9 @@ func attempt[T any](ctx context.Context, c *Client, op *operation, decode func(*
 		return value, out
 	}
 	defer resp.Body.Close()
-	if c.auth.own != nil {
-		secrets = secrets.withSent(resp)
-	}
 	received, limit := c.now(), c.seen.response(resp)
 	if resp.StatusCode/100 != 2 {
-		out = readError(resp, op, limit, secrets, received)
+		out = readError(resp, op, limit, secrets.withSent(resp), received)
 		if !out.response.foreign {
 			c.seen.date(resp.Header, received)
 		}
@@ -197,6 +194,7 @@ func attempt[T any](ctx context.Context, c *Client, op *operation, decode func(*
 	if ended := w.ended(); ended != nil && !out.foreign {
 		out.class, out.err = classTruncated, truncated(ended) // even if the server ended it properly
 	}
+	secrets = secrets.withSent(resp)
 	secrets.tokens = true
 	out.err = redactError(out.err, secrets)
 	_, _ = io.CopyN(io.Discard, resp.Body, maxErrorBytes) // to its end, so that the connection can be reused

@@ -136,17 +136,29 @@ func (e *redactedError) Error() string        { return redacted }
 func (e *redactedError) Is(target error) bool { return errors.Is(e.err(), target) }
 func (e *redactedError) As(target any) bool   { return errors.As(e.err(), target) }
 
-// redactError returns err, or if its text holds a secret, a redacted error that matches the same.
+// redactError returns err, or if there is a secret in it, a redacted error that matches the same.
 func redactError(err error, s secrets) error {
 	for _, secret := range slices.Concat(s.anywhere, s.whole) {
 		for word := range strings.FieldsSeq(secret) { // net/http quotes words of what is not HTTP
 			s = s.with(minPassword, Secret(word))
 		}
 	}
-	if s.redact(err.Error()) == redacted {
+	if s.inError(err) {
 		return &redactedError{func() error { return err }}
 	}
 	return err
+}
+
+// inError reports whether a text of err, or of an error that it wraps, holds a secret.
+func (s secrets) inError(err error) bool {
+	var wrapped []error
+	switch e := err.(type) { //nolint:errorlint // it walks the tree
+	case interface{ Unwrap() error }:
+		wrapped = []error{e.Unwrap()}
+	case interface{ Unwrap() []error }:
+		wrapped = e.Unwrap()
+	}
+	return err != nil && (s.redact(err.Error()) == redacted || slices.ContainsFunc(wrapped, s.inError))
 }
 
 // forms returns each text as it is, in its plain form, and in that without what it may lose in
@@ -194,6 +206,8 @@ func plain(text string) string {
 // unescape returns the length of the escape that text begins with, or zero, and what it stands for.
 func unescape(text []byte) (length int, decoded string) {
 	switch text[0] {
+	case 0: // of UTF-16
+		return 1, ""
 	case '%':
 		return unescapeNumber(text)
 	case '\\':

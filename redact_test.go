@@ -353,6 +353,7 @@ func TestErrorsWithholdWhatAnotherCharacterSetRepeats(t *testing.T) {
 		"éàüöß":    {"éàüöß", "\xe9\xe0\xfc\xf6\xdf", "Ã©Ã\u00a0Ã¼Ã¶Ã\u009f", "%E9%E0%FC%F6%DF", `\u00e9\u00e0\u00fc\u00f6\u00df`, "&eacute;&agrave;&uuml;&ouml;&szlig;"},
 		"пароль":   {"пароль", `\u043f\u0430\u0440\u043e\u043b\u044c`, "%u043F%u0430%u0440%u043E%u043B%u044C", "&#1087;&#1072;&#1088;&#1086;&#1083;&#1100;", url.QueryEscape("пароль")},
 		"größe😀12": {"größe😀12", "gr\xf6\xdfe?12", "gr??e??12", "gr\ufffd\ufffde\ufffd12", "gre12", "grÃ¶ÃŸeðŸ˜€12", `gr\u00f6\u00dfe\ud83d\ude0012`, "gr%F6%DFe%uD83D%uDE0012"},
+		"password": {"p\x00a\x00s\x00s\x00w\x00o\x00r\x00d\x00", "\x00p\x00a\x00s\x00s\x00w\x00o\x00r\x00d"}, // UTF-16
 		"😀🚀":       {"😀🚀", `\ud83d\ude00\ud83d\ude80`, "&#128512;&#x1F680;", "%uD83D%uDE00%uD83D%uDE80", `\U0001f600\u{1f680}`, url.QueryEscape("😀🚀")},
 	} {
 		for _, echo := range echoes {
@@ -764,6 +765,42 @@ func TestClientRedactsWhatATransportOfItsOwnSent(t *testing.T) {
 	_, err := c.Tokens.GetTokenCurrent(t.Context())
 	assert.Equal(t, "[REDACTED]", responseError(t, err).Msg)
 	assertNoSecret(t, err)
+}
+
+func TestClientRedactsWhatAMiddlewareSent(t *testing.T) {
+	t.Parallel()
+	srv := newStubFunc(t, func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusForbidden)
+		_, _ = io.WriteString(w, "no access with "+r.Header.Get("Authorization"))
+	})
+	c := srv.client(t, fastly.WithMiddleware(func(next http.RoundTripper) http.RoundTripper {
+		return roundTripFunc(func(r *http.Request) (*http.Response, error) {
+			r = r.Clone(r.Context())
+			r.Header.Set("Authorization", "Bearer "+canaryOTP+canaryKey) // for a gateway
+			return next.RoundTrip(r)
+		})
+	}))
+	_, err := c.Tokens.GetTokenCurrent(t.Context())
+	assert.Equal(t, "[REDACTED]", responseError(t, err).Msg)
+	assertNoSecret(t, err)
+}
+
+// quietError does not show what it wraps.
+type quietError struct{ err error }
+
+func (e *quietError) Error() string { return "the proxy is out of order" }
+func (e *quietError) Unwrap() error { return e.err }
+
+func TestErrorsRedactWhatAnErrorOfTheTransportWraps(t *testing.T) {
+	t.Parallel()
+	reason := errors.New("no such key: " + canaryKey)
+	for _, failure := range []error{&quietError{reason}, &quietError{errors.Join(io.EOF, &quietError{reason})}} {
+		rt := roundTripFunc(func(*http.Request) (*http.Response, error) { return nil, failure })
+		c := mustClient(t, noRetry, fastly.WithAPIKey(canaryKey), fastly.WithHTTPClient(&http.Client{Transport: rt}))
+		_, err := c.Tokens.GetTokenCurrent(t.Context())
+		require.ErrorIs(t, err, reason)
+		assertNoSecret(t, err)
+	}
 }
 
 func TestErrorOfTheKeyFunctionRedactsTheKeyThatComesWithIt(t *testing.T) {
