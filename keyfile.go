@@ -41,10 +41,11 @@ type keyRead struct {
 }
 
 func (f *keyFile) key(context.Context) (Secret, error) {
+	name := strings.Trim(f.path, " \t\r\n\"'") // of a variable that should have held a path
 	switch {
 	case f.path == "":
 		return "", invalid("the path of the key file is empty")
-	case len(f.path) == accessTokenLength && !strings.ContainsFunc(f.path, notInToken):
+	case len(name) == accessTokenLength && !strings.ContainsFunc(name, notInToken):
 		return "", invalid("the path of the key file looks like a key")
 	}
 	text, err := secretfile.ReadRegular(f.path, 64<<10)

@@ -124,7 +124,9 @@ func TestKeyFileOfAFolderOrDeviceIsAnError(t *testing.T) {
 func TestKeyFileRejectsAPathThatCanOnlyBeAMistake(t *testing.T) {
 	t.Parallel()
 	assertInvalid(t, assertNoKey(t, fastly.KeyFile("")), "path", "empty")
-	assertInvalid(t, assertNoKey(t, fastly.KeyFile(someKey)), "looks like a key")
+	for _, path := range []string{someKey, someKey + "\n", " " + someKey + "\r\n", `"` + someKey + `"`} {
+		assertInvalid(t, assertNoKey(t, fastly.KeyFile(path)), "looks like a key")
+	}
 	// What is longer or shorter, or has another character, can be a file.
 	for _, path := range []string{someKey + "x", someKey[1:], "." + someKey[1:]} {
 		_, err := fastly.KeyFile(path)(t.Context())

@@ -51,12 +51,12 @@ func retryAfter(status int, h http.Header, limit RateLimit, now time.Time) (wait
 const maxRetryAfter = 365 * 24 * time.Hour
 
 // parseRetryAfter reads a Retry-After header: seconds or an HTTP date (RFC 9110, section 10.2.3),
-// or what servers send in their place: fractions, another form of date, a list. Zero means that it
-// can't be read, or is over.
+// or what servers send in their place: fractions, a unit, another form of date, a list. Zero means
+// that it can't be read, or is over.
 func parseRetryAfter(value string, now time.Time) time.Duration {
-	value = strings.TrimSpace(value)
+	value = strings.Trim(value, " \t\"")
 	number, _, _ := strings.Cut(value, ",")
-	seconds, err := strconv.ParseFloat(number, 64)
+	seconds, err := strconv.ParseFloat(strings.TrimRight(number, " seconds"), 64)
 	if err == nil || errors.Is(err, strconv.ErrRange) { // then seconds is infinite
 		if seconds > 0 {
 			return time.Duration(min(seconds, maxRetryAfter.Seconds()) * float64(time.Second))

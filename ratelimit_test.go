@@ -29,7 +29,9 @@ func TestRetryAfterHeaderIsSecondsOrADate(t *testing.T) {
 		" 1\t":                            time.Second,
 		"1, 2":                            time.Second, // two headers that a proxy joined
 		"+3":                              3 * time.Second,
-		"1s":                              0,
+		"1s":                              time.Second,
+		"30 seconds":                      30 * time.Second,
+		`"30"`:                            30 * time.Second,
 		"NaN":                             0,
 		"Mon, 06 May 2030 07:08:39 UTC":   30 * time.Second,
 		"Mon, 06 May 2030 09:08:39 +0200": 30 * time.Second,

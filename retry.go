@@ -176,7 +176,8 @@ func isA[E error](err error) bool {
 // jitter, or the backoff. chance is a random number in [0,1).
 func retryDelay(p RetryPolicy, serverDelay time.Duration, n int, chance float64) time.Duration {
 	if serverDelay > 0 {
-		return serverDelay + time.Duration(chance*float64(max(serverDelay/10, 250*time.Millisecond)))
+		jitter := time.Duration(chance * float64(max(serverDelay/10, 250*time.Millisecond)))
+		return min(serverDelay+jitter, max(serverDelay, p.MaxWait))
 	}
 	limit := p.MinBackoff
 	for ; n > 1 && limit < p.MaxBackoff; n-- {

@@ -294,6 +294,15 @@ func TestCallsThatWaitForTheServerEndApart(t *testing.T) {
 	assert.Greater(t, slices.Max(waits)-slices.Min(waits), time.Second, "spread")
 }
 
+func TestJitterStaysWithinMaxWait(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, getToken)
+	fastly.HookJitter(r.client, func() float64 { return 0.999 })
+	r.srv.Inject(rateLimited("30"))
+	require.NoError(t, r.do())
+	assert.Equal(t, []time.Duration{30 * time.Second}, r.waits.all())
+}
+
 // The log shows these names.
 func TestResultsAreNamed(t *testing.T) {
 	t.Parallel()
