@@ -86,7 +86,7 @@ func (x *run) readOld(ctx context.Context) error {
 }
 
 // checkRecord compares what the journal says with what the API does.
-func (x *run) checkRecord(ctx context.Context) error {
+func (x *run) checkRecord(ctx context.Context, there held) error {
 	r := &x.record
 	id := x.r.TokenID
 	if id == "" && x.me != nil {
@@ -94,7 +94,7 @@ func (x *run) checkRecord(ctx context.Context) error {
 	}
 	switch {
 	case id == "" && r.Own: // the key is rejected, as the old token would be
-	case x.r.TokenID == "" && r.Own && x.isLikeOld(x.me): // another run has replaced the key
+	case x.r.TokenID == "" && r.Own && x.isLikeOld(x.me), x.isAnother(there) && id == there.token.ID: // another run has replaced it
 	case id != r.Old.ID && id != r.New.ID && !slices.Contains(r.Kept, id):
 		return fmt.Errorf("the journal holds an unfinished rotation of token %s: finish that one first, or use another journal", r.Old.ID)
 	case x.me != nil && x.me.UserID != r.Old.UserID:

@@ -320,25 +320,31 @@ func TestRotationOfATokenThatAnotherRunHasRotatedIsReported(t *testing.T) {
 
 func TestTokenThatAnotherRunHasPutInPlaceOfTheNewOneIsTheOneInUse(t *testing.T) {
 	t.Parallel()
-	inWorld(t, setup{get: true, grace: time.Hour, noWait: true}, func(t *testing.T, w *world) {
-		first, err := w.rotation(t).Run(t.Context())
-		require.NoError(t, err)
-		time.Sleep(time.Hour)
-		other := w.AddToken(w.user.ID, fastly.TokenCreatedResponse{TokenResponse: fastly.TokenResponse{
-			Name: "deploy [r-K3QZ7MPX2A]", Scopes: w.old.Scopes, Services: w.old.Services,
-		}})
-		w.place = other.AccessToken
+	for _, follows := range []bool{false, true} { // to rotate what is at the destination
+		inWorld(t, setup{get: true, grace: time.Hour, noWait: true}, func(t *testing.T, w *world) {
+			first, err := w.rotation(t).Run(t.Context())
+			require.NoError(t, err)
+			time.Sleep(time.Hour)
+			other := w.AddToken(w.user.ID, fastly.TokenCreatedResponse{TokenResponse: fastly.TokenResponse{
+				Name: "deploy [r-K3QZ7MPX2A]", Scopes: w.old.Scopes, Services: w.old.Services,
+			}})
+			w.place = other.AccessToken
 
-		second, err := w.rotation(t).Run(t.Context())
+			r := w.rotation(t)
+			if follows {
+				r.TokenID = other.ID
+			}
+			second, err := r.Run(t.Context())
 
-		assert.ErrorContains(t, err, "holds token "+other.ID+", which this one did not create")
-		assert.ErrorContains(t, err, "token "+other.ID+" is in use")
-		assert.Equal(t, rotate.StateDone, second.State)
-		assert.Equal(t, other.ID, second.New.ID)
-		assert.Equal(t, []string{first.New.ID, w.old.ID}, second.Revoked)
-		w.look()
-		assert.True(t, w.rotated(), w.log.String())
-	})
+			assert.ErrorContains(t, err, "holds token "+other.ID+", which this one did not create")
+			assert.ErrorContains(t, err, "token "+other.ID+" is in use")
+			assert.Equal(t, rotate.StateDone, second.State)
+			assert.Equal(t, other.ID, second.New.ID)
+			assert.Equal(t, []string{first.New.ID, w.old.ID}, second.Revoked)
+			w.look()
+			assert.True(t, w.rotated(), w.log.String())
+		})
+	}
 }
 
 func TestDestinationThatHoldsAnotherRunsTokenIsNotOverwritten(t *testing.T) {

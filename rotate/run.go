@@ -94,7 +94,7 @@ func (x *run) resume(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := x.checkRecord(ctx); err != nil {
+	if err := x.checkRecord(ctx, there); err != nil {
 		return err
 	}
 	switch {
