@@ -715,6 +715,8 @@ func TestListWithANextPageIsNotComplete(t *testing.T) {
 		{[]string{`</tokens>; rel="first"`, `</tokens?page=2>; rel="next"`}, true},
 		{[]string{`</a>; rel=first , </b> ; rel=next ,`}, true},
 		{[]string{`</tokens?page=2>; rel="next`}, true}, // broken, but who knows
+		{[]string{`</tokens?page=2>; rel='next'`}, true},
+		{[]string{`</tokens?page=2>; title="a<b"; rel="next"`}, true},
 		{[]string{`</tokens?page=1>; rel="prev", </tokens?page=9>; rel="last"`}, false},
 		{[]string{`</tokens?rel=next>; rel="self"`}, false},
 		{[]string{`</tokens>; title="next"; rel="self"`}, false},

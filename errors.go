@@ -57,7 +57,8 @@ type callContext struct {
 // Error returns one line: what the response says, escaped and truncated to 1 KiB, and what to do
 // next if that is known.
 func (e *GenericTokenError) Error() string {
-	text := fmt.Sprintf("fastly: %s %s: %d %s", e.Method, e.Path, e.StatusCode, sanitize(e.message()))
+	request := strings.TrimLeft(e.Method+" "+e.Path+": ", " :") // none if a program made e without
+	text := fmt.Sprintf("fastly: %s%d %s", request, e.StatusCode, sanitize(e.message()))
 	return e.call.describe(text, e.statusHint(), e.clockHint(), e.retryHint())
 }
 

@@ -526,6 +526,7 @@ func TestGenericTokenErrorMadeByHandReadsWell(t *testing.T) {
 	otp := &fastly.GenericTokenError{StatusCode: http.StatusBadRequest, Code: "2fa.verify"}
 	assertMatches(t, otp, fastly.ErrBadRequest, fastly.ErrOTPRequired)
 
+	require.EqualError(t, &fastly.GenericTokenError{StatusCode: http.StatusNotFound}, "fastly: 404 Not Found")
 	missing := &fastly.GenericTokenError{StatusCode: http.StatusNotFound, Msg: "Record not found", Method: "GET", Path: "/tokens/x"}
 	require.EqualError(t, missing, "fastly: GET /tokens/x: 404 Record not found")
 	assertMatches(t, missing, fastly.ErrNotFound)

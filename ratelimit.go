@@ -95,7 +95,7 @@ func hasNextPage(h http.Header) bool {
 		for param := range strings.SplitSeq(strings.ToLower(links), ";") {
 			name, value, _ := strings.Cut(param, "=")
 			relations, _, _ := strings.Cut(value, ",") // and another link
-			relations = strings.ReplaceAll(relations, `"`, " ")
+			relations = strings.NewReplacer(`"`, " ", "'", " ").Replace(relations)
 			if strings.TrimSpace(name) == "rel" && slices.Contains(strings.Fields(relations), "next") {
 				return true
 			}

@@ -249,7 +249,7 @@ func scalars(object []byte) map[string]string {
 // htmlTitle returns the title of an HTML page, or what there is of it if the page was cut off; the
 // page itself is no message.
 func htmlTitle(page string, cut bool) string {
-	for _, tag := range []string{"title", "TITLE"} {
+	for _, tag := range []string{"title", "TITLE", "Title"} {
 		_, rest, _ := strings.Cut(page, "<"+tag)
 		_, rest, _ = strings.Cut(rest, ">")
 		title, _, whole := strings.Cut(rest, "</"+tag)

@@ -334,6 +334,9 @@ var errorBodies = map[string]errorCase{
 	"HTML, upper case": {
 		status: 503, contentType: typeHTML, body: `<HTML><TITLE lang="en">Guru Meditation</TITLE></HTML>`, msg: "Guru Meditation", text: "503 Guru Meditation",
 	},
+	"HTML, mixed case": {
+		status: 503, contentType: typeHTML, body: `<Html><Title>Guru Meditation</Title></Html>`, msg: "Guru Meditation", text: "503 Guru Meditation",
+	},
 	"HTML, not ASCII": {
 		// Some upper-case letters are longer than their lower-case ones.
 		status: 503, contentType: typeHTML, body: "<html>İȺ\xff<title>İÄ Ⱥ</title>", msg: "İÄ Ⱥ", text: "503 İÄ Ⱥ",
