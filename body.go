@@ -1,7 +1,6 @@
 package fastly
 
 import (
-	"bytes"
 	"compress/gzip"
 	"errors"
 	"fmt"
@@ -24,44 +23,6 @@ const (
 	maxElements   = 4_000_000 // scopes and services of a whole list
 	maxShared     = 100_000   // strings that recur
 )
-
-// plainBody is the body of a response without compression and byte order mark, which something on
-// the way may have added, whatever was asked for and whatever the header says.
-type plainBody struct {
-	io.ReadCloser
-	reader io.Reader // nil until the first read
-}
-
-func (b *plainBody) Read(p []byte) (n int, err error) {
-	if b.reader != nil {
-		return b.reader.Read(p)
-	}
-	b.reader = b.ReadCloser
-	n, err = readStart(b.reader, p)
-	if bytes.HasPrefix(p[:n], []byte("\x1f\x8b")) { // RFC 1952, section 2.3.1
-		packed := io.MultiReader(bytes.NewReader(bytes.Clone(p[:n])), b.ReadCloser)
-		b.reader, err = gzip.NewReader(io.LimitReader(packed, maxListBytes)) // which may stand for nothing
-		if err != nil {
-			b.reader = nil
-			return 0, err
-		}
-		n, err = readStart(b.reader, p)
-	}
-	if bytes.HasPrefix(p[:n], []byte("\ufeff")) {
-		n = copy(p, p[len("\ufeff"):n])
-	}
-	return n, err
-}
-
-// readStart reads enough to tell what a body begins with.
-func readStart(r io.Reader, p []byte) (n int, err error) {
-	for n < min(len("\ufeff"), len(p)) && err == nil {
-		var more int
-		more, err = r.Read(p[n:])
-		n += more
-	}
-	return n, err
-}
 
 // coding says how a body is compressed, if that is a way that is not supported.
 func coding(resp *http.Response) string {

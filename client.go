@@ -35,7 +35,7 @@ type Client struct {
 // seen is what responses have shown to clients of one base URL that [Client.With] has made.
 type seen struct {
 	rateLimit atomic.Pointer[RateLimit]
-	clock     atomic.Pointer[apiClock]
+	clock     atomic.Pointer[clock.Server]
 	http1     atomic.Bool // Go 1.26: the last response came over HTTP/1
 }
 
@@ -214,7 +214,7 @@ func (s *seen) response(resp *http.Response) RateLimit {
 
 // date notes the clock of a response that is the API's.
 func (s *seen) date(h http.Header, received time.Time) {
-	if shown := readClock(h, received); shown != nil {
+	if shown := clock.OfServer(h, received); shown != nil {
 		s.clock.Store(shown)
 	}
 }

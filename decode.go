@@ -12,6 +12,8 @@ import (
 
 	// Go 1.26: the mirror of encoding/json/jsontext.
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/fastly-tokens/fastly/internal/tolerant"
 )
 
 // tokenDecoder reads tokens from JSON text. Its Decoder rejects duplicate names.
@@ -250,7 +252,7 @@ func (d *tokenDecoder) time() (t time.Time) {
 	}
 	err := t.UnmarshalText(text)
 	if err != nil {
-		t, err = parseTime(string(text))
+		t, err = tolerant.Time(string(text))
 	}
 	t = t.UTC()
 	if year := t.Year(); err != nil || year < 0 || year > 9999 {
@@ -330,7 +332,7 @@ func decodeTokens(resp *http.Response) ([]TokenResponse, outcome) {
 	if out.err != nil && len(list) == 0 {
 		return nil, out
 	}
-	if out.err == nil && hasNextPage(resp.Header) {
+	if out.err == nil && tolerant.HasNextPage(resp.Header) {
 		err := errors.New("the list is not complete: its Link to a next page is not followed")
 		out = outcome{class: classAmbiguous, err: err}
 	}

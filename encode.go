@@ -45,7 +45,7 @@ func (c *Client) newRequest(ctx context.Context, op *operation, otp Secret) *htt
 		header["Accept"], header["Content-Type"] = typeBulk, typeBulk
 	case kindCreate: // what is left of a compressed response that was cut off can't be read
 		header["Content-Type"], header["Accept-Encoding"] = typeForm, uncoded
-		body = encodeCreate(op.create, c.seen.clock.Load().at(c.now()))
+		body = encodeCreate(op.create, c.seen.clock.Load().At(c.now()))
 	}
 	if otp != "" {
 		header["Fastly-Otp"] = []string{otp.Reveal()}

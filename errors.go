@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fastly-tokens/fastly/internal/clock"
 	"github.com/fastly-tokens/fastly/internal/terminal"
 )
 
@@ -137,13 +138,13 @@ func (op *operation) responseHint(sentinel error, status int) string {
 
 // clockHint names a wrong clock as the cause of a refused expiry.
 func (e *GenericTokenError) clockHint() string {
-	shown := readClock(e.Header, e.received)
+	shown := clock.OfServer(e.Header, e.received)
 	isRefused := e.StatusCode == http.StatusUnprocessableEntity || e.StatusCode == http.StatusBadRequest
 	isKnown := shown != nil && !e.received.IsZero() // not so if a program made e
 	if !isKnown || !isRefused || !strings.Contains(e.message(), "expires_at") {
 		return ""
 	}
-	ahead := e.received.Sub(shown.date).Round(time.Second)
+	ahead := e.received.Sub(shown.Date).Round(time.Second)
 	if ahead.Abs() <= 2*time.Minute {
 		return ""
 	}

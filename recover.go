@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"errors"
-	"html"
 	"io"
 	"mime"
 	"net/http"
@@ -15,6 +14,9 @@ import (
 
 	// Go 1.26: the mirror of encoding/json/jsontext.
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/fastly-tokens/fastly/internal/plain"
+	"github.com/fastly-tokens/fastly/internal/tolerant"
 )
 
 // lenient is for text whose faults are reported elsewhere, or don't matter.
@@ -159,7 +161,7 @@ func readError(resp *http.Response, op *operation, limit RateLimit, s secrets, n
 
 // redact withholds the texts of e that hold a secret.
 func (e *GenericTokenError) redact(resp *http.Response, s secrets) {
-	s.tokens = slices.ContainsFunc(forms(e.Body), func(form string) bool { // perhaps cut off
+	s.tokens = slices.ContainsFunc(plain.Forms(e.Body), func(form string) bool { // perhaps cut off
 		return strings.Contains(form, "access_token")
 	})
 	e.Header = s.redactHeader(resp.Header)
@@ -178,7 +180,7 @@ func (e *GenericTokenError) parseBody(text []byte) class {
 	case bytes.HasPrefix(text, []byte("{")):
 		return e.parseObject(text)
 	case bytes.HasPrefix(text, []byte("<")):
-		e.Msg = htmlTitle(string(text), e.cut)
+		e.Msg = tolerant.HTMLTitle(string(text), e.cut)
 	default:
 		e.Msg = string(text)
 	}
@@ -244,19 +246,4 @@ func scalars(object []byte) map[string]string {
 		}
 	}
 	return fields
-}
-
-// htmlTitle returns the title of an HTML page, or what there is of it if the page was cut off; the
-// page itself is no message.
-func htmlTitle(page string, cut bool) string {
-	for _, tag := range []string{"title", "TITLE", "Title"} {
-		_, rest, _ := strings.Cut(page, "<"+tag)
-		_, rest, _ = strings.Cut(rest, ">")
-		title, _, whole := strings.Cut(rest, "</"+tag)
-		if whole || cut && rest != "" {
-			title = html.UnescapeString(strings.ToValidUTF8(title, ""))
-			return strings.Join(strings.Fields(title), " ")
-		}
-	}
-	return ""
 }

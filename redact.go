@@ -1,16 +1,13 @@
 package fastly
 
 import (
-	"bytes"
 	"errors"
-	"html"
 	"maps"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
-	"unicode/utf8"
 
+	"github.com/fastly-tokens/fastly/internal/plain"
 	"github.com/fastly-tokens/fastly/internal/terminal"
 )
 
@@ -53,8 +50,8 @@ func (s secrets) withAuthorization(credentials string) secrets {
 
 // redact returns text, or [REDACTED] if there is a secret in it.
 func (s secrets) redact(text string) string {
-	s.anywhere, s.whole = forms(s.anywhere...), forms(s.whole...)
-	if slices.ContainsFunc(forms(text), s.areIn) {
+	s.anywhere, s.whole = plain.Forms(s.anywhere...), plain.Forms(s.whole...)
+	if slices.ContainsFunc(plain.Forms(text), s.areIn) {
 		return redacted
 	}
 	return text
@@ -159,106 +156,4 @@ func (s secrets) inError(err error) bool {
 		wrapped = e.Unwrap()
 	}
 	return err != nil && (s.redact(err.Error()) == redacted || slices.ContainsFunc(wrapped, s.inError))
-}
-
-// forms returns each text as it is, in its plain form, and in that without what it may lose in
-// another character set and without quotation marks, which some languages double.
-func forms(texts ...string) (all []string) {
-	for _, text := range texts {
-		form := plain(text)
-		all = append(all, text, form)
-		bare := strings.Map(func(r rune) rune {
-			if r >= utf8.RuneSelf || strings.ContainsRune("?\"'`", r) {
-				return -1
-			}
-			return r
-		}, form)
-		if len(bare) >= minToken {
-			all = append(all, bare)
-		}
-	}
-	return slices.Compact(all)
-}
-
-var spaces = strings.NewReplacer("+", " ", "\xA0", " ") // a no-break space, in Latin-1
-
-// plain undoes the escapes of URLs, HTML, JSON and programming languages, in whatever mixture: from
-// right to left, so that what follows the beginning of an escape is plain already. Backslashes that
-// are left go, and Latin-1, UTF-8 and UTF-8 that was read as Latin-1 become Latin-1.
-func plain(text string) string {
-	buf := []byte(strings.ReplaceAll(text, `\\`, `\`)) // two may be the escape of one
-	start := len(buf)
-	for i := start - 1; i >= 0; i-- {
-		start--
-		buf[start] = buf[i]
-		for start < len(buf) {
-			length, decoded := unescape(buf[start:])
-			if length == 0 {
-				break
-			}
-			start += length - len(decoded)
-			copy(buf[start:], decoded)
-		}
-	}
-	return spaces.Replace(string(buf[start:]))
-}
-
-// unescape returns the length of the escape that text begins with, or zero, and what it stands for.
-func unescape(text []byte) (length int, decoded string) {
-	switch text[0] {
-	case 0: // of UTF-16
-		return 1, ""
-	case '%':
-		return unescapeNumber(text)
-	case '\\':
-		length, decoded = unescapeNumber(text)
-		return max(length, 1), decoded
-	case '&':
-		name, _, _ := bytes.Cut(text[1:min(len(text), 40)], []byte("&"))
-		entity := "&" + string(name)
-		if decoded = html.UnescapeString(entity); decoded != entity {
-			return len(entity), decoded
-		}
-	default:
-		if r, size := utf8.DecodeRune(text); size > 1 && (r <= 0xFF || r > 0xFFFF) {
-			return size, latin1(r)
-		}
-	}
-	return 0, ""
-}
-
-// unescapeNumber is unescape for %41, \101, \x41, \u0041, %u0041, \U00000041, \x{41} and \u{41}.
-func unescapeNumber(text []byte) (length int, decoded string) {
-	next := string(text[:min(len(text), 12)]) + "            " // which are no digits
-	number, base, length := next[1:3], 16, 3
-	size := strings.IndexByte("xuU", next[1])
-	switch {
-	case size >= 0 && next[2] == '{':
-		number, _, _ = strings.Cut(next[3:], "}")
-		length = len(number) + len(`\u{}`)
-	case size >= 0:
-		length = 2 + 2<<size
-		number = next[2:length]
-	case next[0] == '\\':
-		number, base, length = next[1:4], 8, 4
-	}
-	n, err := strconv.ParseUint(number, base, 31)
-	if err != nil || base == 8 && n > 0xFF {
-		return 0, ""
-	}
-	return length, latin1(rune(n))
-}
-
-// latin1 returns a character in Latin-1, or in UTF-8 up to U+FFFF, or as the byte 0xFF.
-func latin1(r rune) string {
-	if r >= 0 && r <= 0xFF {
-		return string([]byte{byte(r)})
-	}
-	switch {
-	case r>>10 == 0xD800>>10: // half of a surrogate pair; the other half stands for both
-		return ""
-	case r>>10 == 0xDC00>>10, r > 0xFFFF:
-		return "\xFF"
-	}
-	return string(r)
 }

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/fastly-tokens/fastly/internal/tolerant"
 )
 
 // defaultTransport returns a copy of http.DefaultTransport with stricter bounds, or that itself if it
@@ -174,7 +176,7 @@ func (w *watch) send(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	w.ReadCloser, resp.Body = resp.Body, &plainBody{ReadCloser: w}
+	w.ReadCloser, resp.Body = resp.Body, tolerant.Body(w)
 	return resp, nil
 }
 

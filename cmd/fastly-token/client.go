@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/fastly-tokens/fastly"
+	"github.com/fastly-tokens/fastly/internal/clock"
 )
 
 // Variables that the program reads.
@@ -86,11 +87,11 @@ func (a *app) newClient(what string, auth fastly.Option) (*fastly.Client, error)
 func (a *app) watchClock(next http.RoundTripper) http.RoundTripper {
 	return roundTripper(func(req *http.Request) (*http.Response, error) {
 		resp, err := next.RoundTrip(req)
-		if err != nil || resp.Header.Get("Age") != "" { // a cache's
+		if err != nil {
 			return resp, err
 		}
-		if date, dateErr := http.ParseTime(resp.Header.Get("Date")); dateErr == nil {
-			a.offset.Store(int64(date.Sub(a.now())))
+		if shown := clock.OfServer(resp.Header, a.now()); shown != nil {
+			a.offset.Store(int64(shown.Date.Sub(shown.Received)))
 		}
 		return resp, nil
 	})

@@ -1,4 +1,4 @@
-// Package clock waits for time to pass, and says how long to wait for the API.
+// Package clock waits for time to pass, says how long to wait for the API, and reads a server's clock.
 package clock
 
 import (

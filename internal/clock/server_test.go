@@ -1,0 +1,25 @@
+package clock_test
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/fastly-tokens/fastly/internal/clock"
+)
+
+func TestServerClockGoesOnFromItsDate(t *testing.T) {
+	t.Parallel()
+	received := time.Now()
+	h := http.Header{"Date": {"Wed, 02 Jan 2030 03:04:05 GMT"}}
+	date := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
+	assert.Equal(t, date.Add(time.Minute), clock.OfServer(h, received).At(received.Add(time.Minute)))
+
+	h.Set("Age", "7")
+	assert.Nil(t, clock.OfServer(h, received), "a cache may have kept it")
+	assert.Nil(t, clock.OfServer(nil, received))
+	var none *clock.Server
+	assert.Equal(t, received, none.At(received), "the local time")
+}

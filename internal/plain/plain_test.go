@@ -1,0 +1,37 @@
+package plain_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/fastly-tokens/fastly/internal/plain"
+)
+
+func TestFormsUndoEscapesInAnyMixture(t *testing.T) {
+	t.Parallel()
+	const want = `Pa<s>&"w/0=rd`
+	for _, escaped := range []string{
+		want,
+		"Pa%3Cs%3E%26%22w%2F0%3Drd",
+		"Pa&lt;s&gt;&amp;&quot;w&#x2F;0&#61;rd",
+		`Pa\u003cs\u003e\u0026\"w\/0\u003drd`,
+		`Pa\x3Cs\076\x26\x22w\u{2f}0\075rd`,
+		"Pa%253Cs%26gt;%5Cu0026&amp;quot;w%2F0%3drd",
+	} {
+		assert.Contains(t, plain.Forms(escaped), want, escaped)
+	}
+}
+
+func TestFormsOfTextWithoutEscapesAreTheText(t *testing.T) {
+	t.Parallel()
+	assert.Equal(t, []string{"no such token"}, plain.Forms("no such token"))
+	assert.Empty(t, plain.Forms())
+}
+
+func TestFormsLeaveOutWhatAnotherCharacterSetLoses(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"pass\u00e9word", "pass?word", "pass\xe9word", "pass\ufffdword", "pass''word"} {
+		assert.Contains(t, plain.Forms(text), "password", text)
+	}
+}
