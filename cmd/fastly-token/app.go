@@ -243,7 +243,7 @@ func hintFor(err error) string {
 	case errors.Is(err, fastly.ErrOTPRequired):
 		return "use --otp-file or --totp-secret-file"
 	case errors.Is(err, fastly.ErrSudoRequired):
-		return "use --username and --password-file, or POST /sudo before --by-key"
+		return "use --username and --password-file"
 	case errors.Is(err, fastly.ErrInvalidScope):
 		return "the scopes are " + strings.Join(knownScopes, ", ")
 	case errors.Is(err, rotate.ErrLocked):

@@ -153,9 +153,9 @@ func (au *audit) checkFlags() error {
 
 // revokeUnused revokes the unused tokens, and returns how many it revoked.
 func (au *audit) revokeUnused(ctx context.Context, rep report) (gone int, err error) {
-	doomed := au.doomed(rep)
-	if len(doomed) > 0 && !au.yes {
-		sure, err := au.confirm(ctx, doomed)
+	chosen := au.revocable(rep)
+	if len(chosen) > 0 && !au.yes {
+		sure, err := au.confirm(ctx, chosen)
 		if err != nil {
 			return 0, err
 		}
@@ -168,17 +168,17 @@ func (au *audit) revokeUnused(ctx context.Context, rep report) (gone int, err er
 		if err != nil {
 			return 0, err
 		}
-		still := au.doomed(au.rules.apply(tokens, au.current.ID, au.apiTime()))
-		doomed = slices.DeleteFunc(doomed, func(f finding) bool {
+		still := au.revocable(au.rules.apply(tokens, au.current.ID, au.apiTime()))
+		chosen = slices.DeleteFunc(chosen, func(f finding) bool {
 			return !slices.ContainsFunc(still, func(s finding) bool { return s.ID == f.ID })
 		})
 	}
-	if len(doomed) == 0 {
+	if len(chosen) == 0 {
 		au.say("there is no unused token to revoke")
 		return 0, nil
 	}
-	ids, names := make([]string, len(doomed)), map[string]string{}
-	for i, f := range doomed {
+	ids, names := make([]string, len(chosen)), map[string]string{}
+	for i, f := range chosen {
 		ids[i], names[f.ID] = f.ID, f.Name
 	}
 	results := revokeAll(ctx, au.client, ids)
@@ -203,23 +203,19 @@ func (au *audit) revokeUnused(ctx context.Context, rep report) (gone int, err er
 	return gone, err
 }
 
-// doomed returns the unused tokens, but never the one that the program uses.
-func (au *audit) doomed(rep report) []finding {
-	var doomed []finding
-	for _, f := range rep.Tokens {
-		if f.has(unused) && f.ID != au.current.ID {
-			doomed = append(doomed, f)
-		}
-	}
-	return doomed
+// revocable returns the unused tokens, but never the one that the program uses.
+func (au *audit) revocable(rep report) []finding {
+	return slices.DeleteFunc(slices.Clone(rep.Tokens), func(f finding) bool {
+		return !f.has(unused) || f.ID == au.current.ID
+	})
 }
 
-func (au *audit) confirm(ctx context.Context, doomed []finding) (bool, error) {
+func (au *audit) confirm(ctx context.Context, chosen []finding) (bool, error) {
 	au.say("to be revoked, because they were not used for %s:", au.rules.unused.String())
-	for _, f := range doomed {
+	for _, f := range chosen {
 		au.say("  %s  %s", escape(f.ID), escape(f.Name))
 	}
-	au.say("a revoked token can't be restored; type yes to revoke %d", len(doomed))
+	au.say("a revoked token can't be restored; type yes to revoke %d", len(chosen))
 	typed, err := au.ask(ctx, "> ", true)
 	if errors.Is(err, errNothingTyped) {
 		return false, nil

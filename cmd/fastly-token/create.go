@@ -89,7 +89,7 @@ func (d *destination) check(a *app) error {
 	switch {
 	case d.out == "" && !d.print:
 		return usagef("say where the access token goes, which the API shows only once: --out FILE, or --print")
-	case d.print && a.swallows():
+	case d.print && a.discardsOutput():
 		return usagef("--print: standard output is closed, or a device that keeps nothing")
 	case d.print:
 		return nil
@@ -175,7 +175,7 @@ func (a *app) discard(token *fastly.TokenCreatedResponse, byKey *fastly.Client, 
 	if token.ID == "" {
 		name = fmt.Sprintf("the token named %q", token.Name)
 	}
-	if isAnswer(err) && !errors.Is(err, fastly.ErrNotFound) {
+	if notProcessed(err) && !errors.Is(err, fastly.ErrNotFound) {
 		return &leftError{fmt.Errorf("%s was NOT revoked: it works until it expires, %s, or you revoke it: %w", name, stamp(token.ExpiresAt), err)}
 	}
 	return &leftError{fmt.Errorf("%s may not be revoked: look for it, as it may work until it expires, %s: %w", name, stamp(token.ExpiresAt), err)}

@@ -137,7 +137,6 @@ func (x *execution) create(ctx context.Context) (*fastly.TokenCreatedResponse, e
 	if x.getenv("GITHUB_ACTIONS") == "true" && token.AccessToken != "" {
 		_, _ = io.WriteString(x.stderr, "::add-mask::"+token.AccessToken.Reveal()+"\n")
 	}
-	known := false
 	more := excess(x.req, token)
 	switch {
 	case err != nil:
@@ -147,9 +146,8 @@ func (x *execution) create(ctx context.Context) (*fastly.TokenCreatedResponse, e
 		err = errors.New("the new token is not what was requested: " + more)
 	default:
 		err = x.try(ctx, token)
-		known = err == nil
 	}
-	if !known {
+	if err != nil {
 		return nil, errors.Join(err, x.discard(token, x.client, false))
 	}
 	return token, nil

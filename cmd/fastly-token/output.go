@@ -17,9 +17,9 @@ import (
 // jsonFlag adds the flag of all commands that print.
 func jsonFlag(fs *pflag.FlagSet) *bool { return fs.Bool("json", false, "print JSON") }
 
-// swallows reports whether stdout keeps nothing: it is a device and no terminal. In place of a
+// discardsOutput reports whether stdout keeps nothing: it is a device and no terminal. In place of a
 // closed one Go opens the null device.
-func (a *app) swallows() bool {
+func (a *app) discardsOutput() bool {
 	f, ok := a.stdout.(*os.File)
 	if !ok {
 		return false
@@ -156,7 +156,11 @@ func table(columns []column, rows []row, width int, st styles) string {
 		}
 		if r.group != group {
 			group = r.group
-			b.WriteString(st.dim.Sprint(fit(group, width)) + "\n")
+			title := group
+			if width > 0 {
+				title = prettytext.Snip(group, width, "…")
+			}
+			b.WriteString(st.dim.Sprint(title) + "\n")
 		}
 		if side {
 			line(r.cells)
@@ -224,12 +228,4 @@ func breakLines(text string, room int) string {
 		lines = append(lines, line)
 	}
 	return strings.Join(lines, "\n")
-}
-
-// fit cuts text to the width; 0 means no limit.
-func fit(text string, width int) string {
-	if width == 0 {
-		return text
-	}
-	return prettytext.Snip(text, width, "…")
 }

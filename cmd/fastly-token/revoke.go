@@ -79,7 +79,7 @@ func revokeSelf(ctx context.Context, client *fastly.Client) ([]revocation, error
 		return nil, err
 	}
 	err = client.Tokens.RevokeTokenCurrent(ctx)
-	if err != nil && !isAnswer(err) {
+	if err != nil && !notProcessed(err) {
 		_, lookErr := client.Tokens.GetTokenCurrent(ctx)
 		if errors.Is(lookErr, fastly.ErrUnauthorized) {
 			err = nil
@@ -113,7 +113,7 @@ func revokeSome(ctx context.Context, client *fastly.Client, ids []string) []revo
 		switch {
 		case err == nil:
 			return results
-		case !isAnswer(err):
+		case !notProcessed(err):
 			unclear = err
 		case !isAboutTokens(err):
 			failAll(results, err)
@@ -145,10 +145,10 @@ func revokeSome(ctx context.Context, client *fastly.Client, ids []string) []revo
 	return results
 }
 
-// revokeOne revokes a token by its ID. If no answer came, it looks whether the token is gone.
+// revokeOne revokes a token by its ID. If no response came, it looks whether the token is gone.
 func revokeOne(ctx context.Context, client *fastly.Client, id string) error {
 	err := client.Tokens.RevokeToken(ctx, id)
-	if err == nil || isAnswer(err) {
+	if err == nil || notProcessed(err) {
 		return err
 	}
 	token, lookErr := client.Tokens.GetToken(ctx, id)
@@ -158,27 +158,19 @@ func revokeOne(ctx context.Context, client *fastly.Client, id string) error {
 	return err
 }
 
-// isAnswer reports whether err says that a request was not carried out. A rate limit does not: an
+// notProcessed reports whether err says that a request was not processed. A rate limit does not: an
 // earlier attempt may have been.
-func isAnswer(err error) bool {
-	if errors.Is(err, fastly.ErrOutcomeUnknown) {
-		return false
-	}
-	return isAboutTokens(err) || errors.Is(err, fastly.ErrUnauthorized) || errors.Is(err, fastly.ErrInvalidArgument)
+func notProcessed(err error) bool {
+	return isAboutTokens(err) || !errors.Is(err, fastly.ErrOutcomeUnknown) &&
+		(errors.Is(err, fastly.ErrUnauthorized) || errors.Is(err, fastly.ErrInvalidArgument))
 }
 
 // isAboutTokens reports whether a revoke was refused because of its tokens, so that other tokens
 // may be revoked.
 func isAboutTokens(err error) bool {
-	if errors.Is(err, fastly.ErrOutcomeUnknown) {
-		return false
-	}
-	for _, cause := range []error{fastly.ErrBadRequest, fastly.ErrForbidden, fastly.ErrNotFound, fastly.ErrUnprocessable} {
-		if errors.Is(err, cause) {
-			return true
-		}
-	}
-	return false
+	causes := []error{fastly.ErrBadRequest, fastly.ErrForbidden, fastly.ErrNotFound, fastly.ErrUnprocessable}
+	isCause := func(cause error) bool { return errors.Is(err, cause) }
+	return !errors.Is(err, fastly.ErrOutcomeUnknown) && slices.ContainsFunc(causes, isCause)
 }
 
 func failAll(results []revocation, err error) {
@@ -218,20 +210,16 @@ func revocationLines(results []revocation) string {
 
 // afterRevoking reports each error once, and returns the error for the exit code.
 func (a *app) afterRevoking(results []revocation) error {
-	var texts []string
-	missing := false
+	var said []string
+	incomplete := false
 	for _, r := range results {
-		switch {
-		case r.Result == notFound:
-			missing = true
-		case r.err != nil && !slices.Contains(texts, r.Error):
-			texts = append(texts, r.Error)
+		incomplete = incomplete || r.Result == notFound || r.err != nil
+		if r.Result != notFound && r.err != nil && !slices.Contains(said, r.Error) {
+			a.say("%s", r.Error)
+			said = append(said, r.Error)
 		}
 	}
-	for _, text := range texts {
-		a.say("%s", text)
-	}
-	if len(texts) > 0 || missing {
+	if incomplete {
 		return exitError(exitFailed)
 	}
 	return nil

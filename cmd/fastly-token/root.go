@@ -105,8 +105,7 @@ func completeFlags(cmd *cobra.Command, fs *pflag.FlagSet) {
 
 // completeArgument offers files for the words of a command, but not for an ID.
 func completeArgument(cmd *cobra.Command, args []string, word string) ([]cobra.Completion, cobra.ShellCompDirective) {
-	switch {
-	case cmd.Name() == "exec", len(args) > 0 && (cmd.Name() == "rotate" || cmd.Name() == "serve"):
+	if cmd.Name() == "exec" || len(args) > 0 && (cmd.Name() == "rotate" || cmd.Name() == "serve") {
 		return nil, cobra.ShellCompDirectiveDefault
 	}
 	return cobra.NoFileCompletions(cmd, args, word)

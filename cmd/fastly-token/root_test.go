@@ -299,7 +299,7 @@ func TestErrorsAreExplainedWithFlags(t *testing.T) {
 	for err, want := range map[error]string{
 		fastly.ErrInvalidScope: "; the scopes are global, ",
 		fastly.ErrOTPRequired:  "; use --otp-file or --totp-secret-file",
-		fastly.ErrSudoRequired: "; use --username and --password-file, or POST /sudo before --by-key",
+		fastly.ErrSudoRequired: "; use --username and --password-file",
 		rotate.ErrLocked:       "; use another --state file for another rotation",
 		&rotate.CreateError{Err: fastly.ErrOutcomeUnknown, Unknown: true}: "; look for it with fastly-token list",
 	} {
