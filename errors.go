@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/fastly-tokens/fastly/internal/clock"
+	"github.com/fastly-tokens/fastly/internal/neterr"
 	"github.com/fastly-tokens/fastly/internal/terminal"
 )
 
@@ -212,9 +213,9 @@ func (op *operation) recoveryHint(out outcome, unknown, maybeProcessed bool) str
 func reason(err error) string {
 	text := err.Error()
 	switch {
-	case isUnprocessed(err):
+	case neterr.IsUnprocessed(err):
 		return "the server closed the HTTP/2 stream before it processed the request"
-	case isPlainHTTP(err):
+	case neterr.IsPlainHTTP(err):
 		return "the server does not speak TLS (is it plain http?): check the base URL"
 	case text == io.EOF.Error():
 		return "the connection was closed before a response came"

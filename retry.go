@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"github.com/fastly-tokens/fastly/internal/neterr"
 )
 
 // RetryPolicy bounds the number of retries and the waits before them. The package comment says
@@ -153,12 +155,7 @@ func isPermanent(err error) bool {
 	text := err.Error()
 	return text == http.StatusText(http.StatusProxyAuthRequired) ||
 		text == http.StatusText(http.StatusForbidden) ||
-		isA[*rejectedError](err) || isA[*tls.CertificateVerificationError](err) || isPlainHTTP(err)
-}
-
-// isPlainHTTP reports whether err says that the server does not speak TLS.
-func isPlainHTTP(err error) bool {
-	return isA[tls.RecordHeaderError](err) || errors.Is(err, http.ErrSchemeMismatch)
+		isA[*rejectedError](err) || isA[*tls.CertificateVerificationError](err) || neterr.IsPlainHTTP(err)
 }
 
 // isBeforeSending reports whether err comes from a transport that had not sent the request yet.

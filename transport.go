@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/fastly-tokens/fastly/internal/neterr"
 	"github.com/fastly-tokens/fastly/internal/tolerant"
 )
 
@@ -184,7 +185,7 @@ func (w *watch) send(req *http.Request) (*http.Response, error) {
 func (w *watch) sent(err error) bool {
 	_, standard := w.client.below.(*http.Transport)
 	switch {
-	case w.written.Load() == 1 && isUnprocessed(err):
+	case w.written.Load() == 1 && neterr.IsUnprocessed(err):
 		return false
 	case w.written.Load() > 0:
 		return true
@@ -213,24 +214,4 @@ func (w *watch) Read(p []byte) (int, error) {
 		w.cut = cmp.Or(context.Cause(w.ctx), err)
 	}
 	return n, w.cut
-}
-
-// isUnprocessed reports whether err says that the server did not process a request: its HTTP/2
-// stream is above the last one that GOAWAY names, or was refused (RFC 9113, sections 6.8 and 8.7).
-// Go 1.26: the texts are net/http's, which exports no types for them; 1.27 has the same.
-func isUnprocessed(err error) bool {
-	for ; err != nil; err = errors.Unwrap(err) {
-		text := err.Error()
-		if inner, ok := strings.CutPrefix(text, "http2: Transport: cannot retry err ["); ok {
-			text, _ = strings.CutSuffix(inner, "] after Request.Body was written; define Request.GetBody to avoid this error")
-		}
-		if text == "http2: Transport received Server's graceful shutdown GOAWAY" {
-			return true
-		}
-		if stream, ok := strings.CutPrefix(text, "stream error: stream ID "); ok {
-			id, reason, _ := strings.Cut(stream, "; ")
-			return strings.Trim(id, "0123456789") == "" && reason == "REFUSED_STREAM; received from peer"
-		}
-	}
-	return false
 }
