@@ -485,7 +485,7 @@ func TestRevokeRejectsContentOfTypeHTML(t *testing.T) {
 func TestRevokeAcceptsOnlyAnEmptyBodyOrJSON(t *testing.T) {
 	t.Parallel()
 	for body, applied := range map[string]bool{
-		"": true, " ": true, "{}": true, `{"status":"ok"}`: true, "7": true, tokenJSON: true, `{"x":1,"x":2}`: true,
+		"": true, " ": true, "{}": true, `{"status":"ok"}`: true, `{"error":null,"errors":[]}`: true, "7": true, tokenJSON: true, `{"x":1,"x":2}`: true,
 		strings.Repeat(" ", 70<<10) + "<": true, // beyond what is read
 		"OK":                              false,
 		"\xff":                            false,
@@ -519,6 +519,7 @@ func TestRevokeIsNotDoneByAReportOfAnError(t *testing.T) {
 	for _, body := range []string{
 		`{"error":"blocked by policy"}`, `{"message":"Forbidden"}`, `{"msg":"Record not found"}`,
 		`{"title":"Forbidden","status":403}`, `{"errors":[{"detail":"no"}]}`, `{"errors":["no"]}`,
+		`{"success":false,"errors":[{"code":7003,"message":"no"}]}`, `{"error":{"code":403}}`,
 	} {
 		for _, op := range operations {
 			if op.method == http.MethodDelete {

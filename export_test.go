@@ -17,7 +17,7 @@ func RedactTokens(text string, tokens ...string) string {
 	for _, token := range tokens {
 		s = s.with(minToken, Secret(token))
 	}
-	return s.redact(text)
+	return s.inForms().redact(text)
 }
 
 // WithholdsTokens reports whether a text in which there may be access tokens is withheld.

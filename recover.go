@@ -34,7 +34,8 @@ func decodeRevoked(resp *http.Response) (none struct{}, out outcome) {
 	_, syntax := jsontext.NewDecoder(bytes.NewReader(text), lenient...).ReadValue()
 	endsEarly := len(text) == 0 || errors.Is(syntax, io.ErrUnexpectedEOF)
 	fields := scalars(text)
-	isProblem := new(GenericTokenError).parseBody(text) != classAmbiguous || fields["error"]+fields["message"] != ""
+	isProblem := new(GenericTokenError).parseBody(text) != classAmbiguous || fields["message"] != "" ||
+		strings.ContainsAny(fields["error"]+fields["errors"], `"{`)
 	mediaType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	switch {
 	case !isJSON && !endsEarly:
@@ -155,7 +156,7 @@ func readError(resp *http.Response, op *operation, limit RateLimit, s secrets, n
 	case out.class == classClientError:
 		out.class = form
 	}
-	e.redact(resp, s)
+	e.redact(resp, s.inForms())
 	return out
 }
 
@@ -231,7 +232,7 @@ func errorItems(text string) (items []map[string]string) {
 	return items
 }
 
-// scalars returns the strings of an object, its code if that is a number, and its errors as they are.
+// scalars returns the strings of an object, its code if that is a number, and error and errors as they are.
 func scalars(object []byte) map[string]string {
 	fields := map[string]string{}
 	d := newTokenDecoder(bytes.NewReader(object), lenient...)
@@ -239,7 +240,7 @@ func scalars(object []byte) map[string]string {
 		name := string(d.unquote(d.value()))
 		value := d.value()
 		switch {
-		case name == "errors", name == "code" && value.Kind() == '0':
+		case name == "error", name == "errors", name == "code" && value.Kind() == '0':
 			fields[name] = string(value)
 		case value.Kind() == '"':
 			fields[name] = string(d.unquote(value))

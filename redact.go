@@ -48,9 +48,14 @@ func (s secrets) withAuthorization(credentials string) secrets {
 	return s.with(minToken, Secret(credentials)).with(minToken, Secret(inURLs))
 }
 
+// inForms returns the secrets in all their forms, which redact looks for.
+func (s secrets) inForms() secrets {
+	s.anywhere, s.whole = plain.Forms(s.anywhere...), plain.Forms(s.whole...)
+	return s
+}
+
 // redact returns text, or [REDACTED] if there is a secret in it.
 func (s secrets) redact(text string) string {
-	s.anywhere, s.whole = plain.Forms(s.anywhere...), plain.Forms(s.whole...)
 	if slices.ContainsFunc(plain.Forms(text), s.areIn) {
 		return redacted
 	}
@@ -140,7 +145,7 @@ func redactError(err error, s secrets) error {
 			s = s.with(minPassword, Secret(word))
 		}
 	}
-	if s.inError(err) {
+	if s.inForms().inError(err) {
 		return &redactedError{func() error { return err }}
 	}
 	return err

@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -572,6 +574,23 @@ func TestHeaderOfAnErrorIsRedacted(t *testing.T) {
 	assert.Equal(t, strings.Repeat("é", 510)+"…", got.Get("X-Long"), "at most 1 KiB, of whole characters")
 	assert.Equal(t, "[REDACTED]", got.Get("X-Long-And-Redacted"))
 	assert.NotContains(t, got, "X-"+key)
+}
+
+// Not parallel: it counts what is allocated.
+func TestHeaderOfManyValuesCostsLittle(t *testing.T) { //nolint:paralleltest // see above
+	skipWithRaceDetector(t)
+	header := http.Header{"X-Values": slices.Repeat([]string{"v"}, 20_000)}
+	c := mustClient(t, noRetry, fastly.WithAPIKey(strings.Repeat(canaryKey, 100)), fastly.WithHTTPClient(&http.Client{
+		Transport: roundTripFunc(func(r *http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: http.StatusForbidden, Header: header, Body: http.NoBody, Request: r}, nil
+		}),
+	}))
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, err := c.Tokens.GetTokenCurrent(t.Context())
+	runtime.ReadMemStats(&after)
+	assert.Len(t, responseError(t, err).Header.Get("X-Values"), 1<<10)
+	assert.Less(t, (after.TotalAlloc-before.TotalAlloc)>>20, uint64(20), "MiB allocated")
 }
 
 func TestHeaderOfAnErrorIsBounded(t *testing.T) {
