@@ -8,10 +8,11 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"net/netip"
-	"net/url"
 	"strings"
 	"unicode"
+
+	"github.com/fastly-tokens/fastly/internal/origin"
+	"github.com/fastly-tokens/fastly/internal/terminal"
 )
 
 const defaultHost = "api.fastly.com"
@@ -115,7 +116,6 @@ func (t *APIKeyTransport) CloseIdleConnections() { closeIdle(cmp.Or(t.Base, http
 
 // BasicAuthTransport is like [APIKeyTransport], but adds a user name and password as HTTP Basic
 // authentication (RFC 7617). The API accepts these for [TokensService.CreateToken] only.
-// Source: https://www.fastly.com/documentation/reference/api/auth-tokens/user/#create-token
 type BasicAuthTransport struct {
 	Username string            // of a Fastly user; not empty, and without a colon
 	Password Secret            // not empty
@@ -178,38 +178,18 @@ func checkOrigin(req *http.Request, host string) error {
 	switch {
 	case u == nil:
 		return errors.New("fastly: the request has no URL")
-	case u.Scheme == "http" && !isLoopback(u.Hostname()):
+	case u.Scheme == "http" && !origin.IsLoopback(u.Hostname()):
 		reason = "plain http would show the credentials to anyone on the network path"
-	case u.Scheme == "http" && fromHTTPS(req.Response):
+	case u.Scheme == "http" && origin.IsHTTPS(req.Response):
 		reason = "it is a redirect from https to plain http"
 	case u.Scheme != "http" && u.Scheme != "https":
 		reason = "its scheme is not https"
-	case canonicalHost(u.Host, u.Scheme) != canonicalHost(host, u.Scheme):
+	case origin.Host(u.Host, u.Scheme) != origin.Host(host, u.Scheme):
 		reason = "the credentials are for " + host + " only"
 	default:
 		return nil
 	}
-	return fmt.Errorf("fastly: request to %s rejected: %s", sanitize(u.Host), reason)
-}
-
-// fromHTTPS reports whether resp, a redirect, came over https.
-func fromHTTPS(resp *http.Response) bool {
-	return resp != nil && resp.Request != nil && resp.Request.URL != nil && resp.Request.URL.Scheme == "https"
-}
-
-// canonicalHost returns host:port in lower case, with the scheme's default port.
-func canonicalHost(host, scheme string) string {
-	u := url.URL{Host: host}
-	defaultPort := "443"
-	if scheme == "http" {
-		defaultPort = "80"
-	}
-	return strings.ToLower(u.Hostname()) + ":" + cmp.Or(u.Port(), defaultPort)
-}
-
-func isLoopback(hostname string) bool {
-	addr, err := netip.ParseAddr(hostname)
-	return strings.EqualFold(hostname, "localhost") || err == nil && addr.Unmap().IsLoopback()
+	return fmt.Errorf("fastly: request to %s rejected: %s", terminal.Line(u.Host), reason)
 }
 
 func checkLogin(username string, password Secret) error {

@@ -60,7 +60,7 @@ type callContext struct {
 // next if that is known.
 func (e *GenericTokenError) Error() string {
 	request := strings.TrimLeft(e.Method+" "+e.Path+": ", " :") // none if a program made e without
-	text := fmt.Sprintf("fastly: %s%d %s", request, e.StatusCode, sanitize(e.message()))
+	text := fmt.Sprintf("fastly: %s%d %s", request, e.StatusCode, terminal.Line(e.message()))
 	return e.call.describe(text, e.statusHint(), e.clockHint(), e.retryHint())
 }
 
@@ -182,7 +182,7 @@ func (op *operation) failure(ctx context.Context, out outcome, call callContext)
 
 // newError returns an error that matches err, and the error and the cause of a context that ended.
 func (op *operation) newError(ctx context.Context, text string, err error, call callContext) error {
-	text = call.describe("fastly: " + op.method + " " + op.path + ": " + sanitize(text))
+	text = call.describe("fastly: " + op.method + " " + op.path + ": " + terminal.Line(text))
 	if ctx.Err() != nil {
 		err = errors.Join(ctx.Err(), context.Cause(ctx), err)
 	}
@@ -240,6 +240,3 @@ func (e *requestError) Is(target error) bool { return target == ErrOutcomeUnknow
 func invalid(format string, args ...any) error {
 	return fmt.Errorf("fastly: %w: %s", ErrInvalidArgument, fmt.Sprintf(format, args...))
 }
-
-// sanitize makes untrusted text safe to print: escaped, and at most 1 KiB.
-func sanitize(s string) string { return terminal.Truncate(terminal.Escape(s), 1<<10) }

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fastly-tokens/fastly/internal/origin"
 	"github.com/fastly-tokens/fastly/internal/terminal"
 )
 
@@ -202,7 +203,7 @@ func withEnv(c *config) error {
 
 // checkScheme rejects a base URL with plain http, unless an option allows it.
 func (c *config) checkScheme() error {
-	if c.base.Scheme == "http" && !c.plainHTTP && !isLoopback(c.base.Hostname()) {
+	if c.base.Scheme == "http" && !c.plainHTTP && !origin.IsLoopback(c.base.Hostname()) {
 		return invalid("the base URL is plain http, which would show the credentials to anyone on the path to %s: use https", c.base.Host)
 	}
 	return nil

@@ -65,7 +65,7 @@ func (s secrets) redact(text string) string {
 // areIn reports whether there is a secret in one form of a text.
 func (s secrets) areIn(text string) bool {
 	for _, secret := range s.anywhere {
-		if strings.Contains(text, secret) || s.cut && endsWithin(text, secret) {
+		if strings.Contains(text, secret) || s.cut && plain.EndsWithin(text, secret, minToken) {
 			return true
 		}
 	}
@@ -75,18 +75,6 @@ func (s secrets) areIn(text string) bool {
 		}
 	}
 	return s.tokens && holdsToken(text, s.cut)
-}
-
-// endsWithin reports whether text ends with the beginning of a secret, and perhaps with a part of
-// an escape after it.
-func endsWithin(text, secret string) bool {
-	const maxEscape = 12
-	for n := minToken; n <= min(len(secret), len(text)); n++ {
-		if strings.Contains(text[max(0, len(text)-n-maxEscape):], secret[:n]) {
-			return true
-		}
-	}
-	return false
 }
 
 // holdsToken reports whether a word may be an access token, or may begin one that was cut off.

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/fastly-tokens/fastly/internal/neterr"
+	"github.com/fastly-tokens/fastly/internal/terminal"
 	"github.com/fastly-tokens/fastly/internal/tolerant"
 )
 
@@ -46,7 +47,7 @@ func checkProxy(_ context.Context, proxy *url.URL, _ *http.Request, resp *http.R
 	if resp.StatusCode == http.StatusOK {
 		return nil
 	}
-	err := fmt.Errorf("the proxy %s refused the connection: %d %s", sanitize(proxy.Host), resp.StatusCode, http.StatusText(resp.StatusCode))
+	err := fmt.Errorf("the proxy %s refused the connection: %d %s", terminal.Line(proxy.Host), resp.StatusCode, http.StatusText(resp.StatusCode))
 	if resp.StatusCode == http.StatusProxyAuthRequired || resp.StatusCode == http.StatusForbidden {
 		return &rejectedError{err}
 	}

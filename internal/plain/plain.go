@@ -114,3 +114,15 @@ func latin1(r rune) string {
 	}
 	return string(r)
 }
+
+// EndsWithin reports whether text ends with at least so many bytes of a secret, and perhaps with a part of
+// an escape after it.
+func EndsWithin(text, secret string, least int) bool {
+	const maxEscape = 12
+	for n := least; n <= min(len(secret), len(text)); n++ {
+		if strings.Contains(text[max(0, len(text)-n-maxEscape):], secret[:n]) {
+			return true
+		}
+	}
+	return false
+}

@@ -24,6 +24,9 @@ func Escape(s string) string {
 	return b.String()
 }
 
+// Line makes untrusted text one line that is safe to print: escaped, and at most 1 KiB.
+func Line(s string) string { return Truncate(Escape(s), 1<<10) }
+
 // Truncate cuts s to at most n bytes, between characters, and marks a cut with "…", which counts.
 func Truncate(s string, n int) string {
 	if len(s) <= n {

@@ -15,7 +15,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -26,6 +25,7 @@ import (
 
 	"github.com/fastly-tokens/fastly"
 	"github.com/fastly-tokens/fastly/internal/facts"
+	"github.com/fastly-tokens/fastly/internal/origin"
 	"github.com/fastly-tokens/fastly/internal/secretfile"
 	"github.com/fastly-tokens/fastly/internal/terminal"
 )
@@ -133,7 +133,7 @@ func (a *app) prepare(args []string) error {
 		PurgeToken: a.getenv("FASTLY_PURGE_TOKEN"), AutomationToken: a.getenv("FASTLY_AUTOMATION_TOKEN"),
 		Services: strings.FieldsFunc(a.getenv("FASTLY_SERVICE_IDS"), func(r rune) bool { return r == ',' }),
 		Code:     a.code, Wait: a.wait,
-		Write: *write, Sudo: *write && *sudo, Harmful: *write && isLoopback(u),
+		Write: *write, Sudo: *write && *sudo, Harmful: *write && origin.IsLoopback(u.Hostname()),
 	}
 	if *write {
 		p.Username = a.getenv("FASTLY_USERNAME")
@@ -148,10 +148,6 @@ func (a *app) prepare(args []string) error {
 	a.guard = &guard{fact: facts.Fact{ID: "(before the first fact)"}, host: u.Host, probe: p, base: a.transport, private: newPrivate(p)}
 	p.Transport = a.guard
 	return nil
-}
-
-func isLoopback(u *url.URL) bool {
-	return strings.EqualFold(u.Hostname(), "localhost") || net.ParseIP(u.Hostname()).IsLoopback()
 }
 
 // confirm says what the run will do, and asks.
