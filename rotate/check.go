@@ -128,7 +128,6 @@ func (x *run) checkRecord(ctx context.Context, there held) error {
 
 // checkNew checks that New works and has the rights of the old token.
 func (x *run) checkNew(ctx context.Context, created *fastly.TokenCreatedResponse, lifetime time.Duration) error {
-	x.newSeen = false
 	client, err := x.connect(created.AccessToken)
 	if err != nil {
 		return fmt.Errorf("the client for the new token: %w", err)

@@ -75,6 +75,23 @@ func TestLostCreateThatShowsUpForALaterRunIsRevoked(t *testing.T) {
 	})
 }
 
+func TestLostCreateThatIsForgottenIsNamedByTheLastRunToLook(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t, fastlytest.WithLag(70*time.Second))
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(a, setup{}, []trouble{at("POST /tokens", 1, "cut after", fastlytest.Fault{Kind: fastlytest.CutAfter})})
+		first, err := w.rotation(t).Run(t.Context())
+		require.Error(t, err)
+		require.True(t, first.Unknown)
+
+		second, err := w.rotation(t).Run(t.Context())
+
+		assert.Equal(t, rotate.StateUnchanged, second.State, "its new token is too new, too")
+		assert.True(t, second.Unknown)
+		assert.ErrorContains(t, err, first.Name)
+	})
+}
+
 func TestTokensThatLagAreWaitedFor(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t, fastlytest.WithLag(10*time.Second))

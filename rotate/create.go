@@ -87,7 +87,9 @@ func (c *cleaner) create(ctx context.Context, client *fastly.Client, req *fastly
 			c.lost--
 			return nil, err
 		}
-		again := len(c.clients) > 0 && try < maxCreates && !errors.Is(err, fastly.ErrInvalidResponse)
+		response, _ := errors.AsType[*fastly.GenericTokenError](err)
+		isPage := response != nil && !says(err, response.StatusCode) || errors.Is(err, fastly.ErrInvalidResponse)
+		again := len(c.clients) > 0 && try < maxCreates && !isPage
 		created, other, settleErr := c.recover(ctx, created)
 		if !again || other || created != nil || settleErr != nil || ctx.Err() != nil {
 			return created, also(also(err, settleErr), ctx.Err())

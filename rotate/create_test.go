@@ -462,20 +462,20 @@ func TestFirewallGetsThePasswordOnce(t *testing.T) {
 		"before the API": {Kind: fastlytest.Status, Status: 403, Foreign: true, Body: page},
 		"behind it":      {Kind: fastlytest.StatusAfter, Status: 403, Foreign: true, Body: page},
 		"with a 200":     {Kind: fastlytest.Garbage},
+		"with a 503":     {Kind: fastlytest.StatusAfter, Status: 503, Foreign: true, Body: page},
 	} {
 		a := newAPI(t)
 		synctest.Test(t, func(t *testing.T) {
 			w := newCreateWorld(t, a, []trouble{at("POST /tokens", 1, name, fault)})
 			_, err := rotate.Create(t.Context(), w.login, w.request(), w.key)
 			assert.ErrorIs(t, err, fastly.ErrOutcomeUnknown, name)
-			assert.ErrorIs(t, err, fastly.ErrInvalidResponse, name)
 			assert.Equal(t, 1, w.count("POST /tokens"), name)
 			assert.Empty(t, w.jobs(), name)
 		})
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(a, setup{login: true}, []trouble{at("POST /tokens", 1, name, fault)})
 			_, err := w.rotation(t).Run(t.Context())
-			assert.ErrorIs(t, err, fastly.ErrInvalidResponse, name)
+			assert.ErrorIs(t, err, fastly.ErrOutcomeUnknown, name)
 			assert.Equal(t, 1, w.count("POST /tokens"), name)
 			w.look()
 			assert.Len(t, w.tokens, 1, name)

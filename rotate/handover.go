@@ -198,10 +198,8 @@ func (x *run) inUse(ctx context.Context) (bool, error) {
 		return false, err
 	case x.isAnother(there):
 		return true, x.adopt(ctx, there)
-	case x.isNew(there):
-		return true, nil
-	case there.token != nil && there.token.ID != x.record.Old.ID && there.token.Name != x.record.Name:
+	case there.token != nil && !x.isNew(there) && there.token.ID != x.record.Old.ID && there.token.Name != x.record.Name:
 		return false, fmt.Errorf("the destination of the handover holds token %s instead of token %s", there.token.ID, x.record.New.ID)
 	}
-	return false, nil
+	return x.isNew(there), nil
 }

@@ -63,8 +63,7 @@ type record struct {
 	OldRevoked bool      `json:"old_revoked,omitempty"`
 }
 
-// keepNew keeps New, if it is a token of this rotation, until another one is
-// handed over.
+// keepNew keeps New, if this rotation made it, until another one is handed over.
 func (r *record) keepNew() {
 	if r.New.ID != "" && r.New.Name == r.Name {
 		r.Kept = append(r.Kept, r.New.ID)

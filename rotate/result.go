@@ -109,6 +109,9 @@ func (r *Result) sentence() string {
 	left := strings.Join(r.Left, ", ")
 	switch r.State {
 	case StateUnchanged:
+		if r.Unknown {
+			return fmt.Sprintf("nothing has changed, but a token named %q may exist that nobody holds: look for it in a list", r.Name)
+		}
 		return "nothing has changed"
 	case StateCreating:
 		if left != "" {

@@ -29,8 +29,7 @@ type Rotation struct {
 	// key, which must be confirmed by POST /sudo: otherwise Run fails with
 	// fastly.ErrSudoRequired and changes nothing.
 	Login func(context.Context) (Login, error)
-	// Creator sends the creates. Nil means Client. One made by Client.With knows the
-	// API's clock, by which lifetimes count.
+	// Creator sends the creates; nil means Client. Client.With shares the API's clock.
 	Creator *fastly.Client
 	// Connect returns a client that uses a key, to check the new token and what
 	// the destination of the handover holds. Its idle connections are closed at

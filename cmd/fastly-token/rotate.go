@@ -211,7 +211,7 @@ func rotationError(err error) error {
 		return err
 	}
 	switch state := failed.Result.State; {
-	case state == rotate.StateUnchanged, errors.Is(err, rotate.ErrLocked),
+	case state == rotate.StateUnchanged && !failed.Result.Unknown, errors.Is(err, rotate.ErrLocked),
 		state == rotate.StateHandedOver && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)):
 		return err
 	}
