@@ -177,9 +177,10 @@ func (au *audit) revokeUnused(ctx context.Context, rep report) (gone int, err er
 		au.say("there is no unused token to revoke")
 		return 0, nil
 	}
-	ids, names := make([]string, len(chosen)), map[string]string{}
-	for i, f := range chosen {
-		ids[i], names[f.ID] = f.ID, f.Name
+	ids, names := []string{}, map[string]string{}
+	for _, f := range chosen {
+		ids = append(ids, f.ID)
+		names[f.ID] = f.Name
 	}
 	results := revokeAll(ctx, au.client, ids)
 	for i := range results {

@@ -130,11 +130,11 @@ func (a *app) keep(created *fastly.TokenCreatedResponse, d destination, asJSON b
 	if d.note != "" {
 		a.say("%s", escape(d.note))
 	}
-	where := fmt.Sprintf("The access token is in %q.", d.out)
+	where := fmt.Sprintf("The access token is in %q", d.out)
 	if !d.force {
-		where = fmt.Sprintf("The access token is in %q, which only you can read.", d.out)
+		where += ", which only you can read"
 	}
-	text := a.describe(&created.TokenResponse) + "\n" + where + "\n"
+	text := a.describe(&created.TokenResponse) + "\n" + where + ".\n"
 	if asJSON {
 		text = toJSON(created.TokenResponse)
 	}
@@ -175,10 +175,11 @@ func (a *app) discard(token *fastly.TokenCreatedResponse, byKey *fastly.Client, 
 	if token.ID == "" {
 		name = fmt.Sprintf("the token named %q", token.Name)
 	}
+	outcome := "may not be revoked: look for it, as it may work"
 	if notProcessed(err) && !errors.Is(err, fastly.ErrNotFound) {
-		return &leftError{fmt.Errorf("%s was NOT revoked: it works until it expires, %s, or you revoke it: %w", name, stamp(token.ExpiresAt), err)}
+		outcome = "was NOT revoked: it works"
 	}
-	return &leftError{fmt.Errorf("%s may not be revoked: look for it, as it may work until it expires, %s: %w", name, stamp(token.ExpiresAt), err)}
+	return &leftError{fmt.Errorf("%s %s until it expires, %s, or you revoke it: %w", name, outcome, stamp(token.ExpiresAt), err)}
 }
 
 // discardOnce returns nil if the token is revoked, and an error that matches ErrNotFound if the API
