@@ -172,13 +172,10 @@ func (a *app) finish(ctx context.Context, cmd *cobra.Command, err error) int {
 		code = exitLookInto
 	case errors.As(err, &output) && errors.Is(output, syscall.EPIPE): // nobody reads the output
 		return exitFailed
+	case wasInterrupted && errors.As(err, new(*rotate.Error)): // which says how far it got
+		text, code = interrupted.Error()+": "+text, interrupted.code()
 	case wasInterrupted:
-		code = interrupted.code()
-		said := interrupted.Error()
-		if errors.As(err, new(*rotate.Error)) { // which says how far it got
-			said += ": " + text
-		}
-		text = said
+		text, code = interrupted.Error(), interrupted.code()
 	case errors.Is(cmd.Context().Err(), context.DeadlineExceeded):
 		text = fmt.Sprintf("--timeout %v is over: %s", a.timeout, text)
 	case !a.started, errors.As(err, new(*usageError)), errors.Is(err, fastly.ErrInvalidArgument):

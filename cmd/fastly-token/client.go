@@ -35,17 +35,16 @@ type environmentKey struct {
 // readKey reads the API token of the environment, once: what the program looks for in its output
 // and in its arguments must be what it sends.
 func (a *app) readKey(ctx context.Context) environmentKey {
+	path := a.getenv(varTokenFile)
 	for _, variable := range []string{varToken, varKey} {
 		value := a.getenv(variable)
-		switch {
-		case value == "":
-			continue
-		case a.getenv(varTokenFile) != "":
+		if value != "" && path != "" {
 			return environmentKey{err: usagef("%s and %s are both set: keep one", variable, varTokenFile)}
 		}
-		return environmentKey{token: fastly.Secret(value), variable: variable}
+		if value != "" {
+			return environmentKey{token: fastly.Secret(value), variable: variable}
+		}
 	}
-	path := a.getenv(varTokenFile)
 	if path == "" {
 		return environmentKey{}
 	}

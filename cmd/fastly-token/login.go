@@ -125,14 +125,14 @@ func (l *login) readOnce(ctx context.Context, a *app, path, what string) (fastly
 		return l.piped, nil
 	}
 	secret, err := a.readSecret(ctx, path, what)
-	if !isRegular(path) {
+	info, statErr := os.Stat(path)
+	if path == "-" || statErr != nil || !info.Mode().IsRegular() { // it can't be read again
 		l.piped = secret
 	}
 	return secret, err
 }
 
-// step is how long a time-based code is shown (RFC 6238).
-const step = 30 * time.Second
+const step = 30 // seconds for which a time-based code is shown (RFC 6238)
 
 // makeCode makes a one-time password. The API takes each code once, so after the first it waits for
 // the next one.
@@ -142,15 +142,15 @@ func (l *login) makeCode(ctx context.Context, a *app, path string) (fastly.Secre
 		return "", err
 	}
 	now := a.now()
-	if number := now.Unix() / int64(step.Seconds()); number <= l.spent {
-		next := time.Unix((l.spent+1)*int64(step.Seconds()), 0)
+	if number := now.Unix() / step; number <= l.spent {
+		next := time.Unix((l.spent+1)*step, 0)
 		a.say("waiting for the next one-time password")
 		if err := a.sleep(ctx, next.Sub(now)); err != nil {
 			return "", err
 		}
 		now = next
 	}
-	l.spent = now.Unix() / int64(step.Seconds())
+	l.spent = now.Unix() / step
 	code, err := totp.GenerateCode(strings.ReplaceAll(secret.Reveal(), " ", ""), now)
 	if err != nil { // whose text might quote the secret
 		return "", usagef("the TOTP secret is not base32, as an authenticator shows it")
@@ -171,10 +171,4 @@ func (a *app) readSecret(ctx context.Context, path, what string) (fastly.Secret,
 		return "", usagef("%s: %w", what, err)
 	}
 	return fastly.Secret(text), nil
-}
-
-// isRegular reports whether a file can be read again; standard input can't.
-func isRegular(path string) bool {
-	info, err := os.Stat(path)
-	return path != "-" && err == nil && info.Mode().IsRegular()
 }

@@ -53,8 +53,7 @@ could not be revoked.`,
 		if *asJSON {
 			text = toJSON(results)
 		}
-		err = a.printDone(text, lines)
-		return errors.Join(err, a.afterRevoking(results))
+		return errors.Join(a.printDone(text, lines), a.afterRevoking(results))
 	})
 }
 
@@ -93,7 +92,13 @@ func revokeSelf(ctx context.Context, client *fastly.Client) ([]revocation, error
 
 // revokeAll revokes the tokens, and returns a result for each.
 func revokeAll(ctx context.Context, client *fastly.Client, ids []string) (results []revocation) {
-	for some := range slices.Chunk(unique(ids), batch) {
+	var distinct []string
+	for _, id := range ids {
+		if !slices.Contains(distinct, id) {
+			distinct = append(distinct, id)
+		}
+	}
+	for some := range slices.Chunk(distinct, batch) {
 		results = append(results, revokeSome(ctx, client, some)...)
 	}
 	return results
@@ -184,16 +189,6 @@ func (r *revocation) fail(err error) {
 	if errors.Is(err, fastly.ErrNotFound) {
 		r.Result = notFound
 	}
-}
-
-func unique(ids []string) []string {
-	var kept []string
-	for _, id := range ids {
-		if !slices.Contains(kept, id) {
-			kept = append(kept, id)
-		}
-	}
-	return kept
 }
 
 func revocationLines(results []revocation) string {

@@ -52,11 +52,11 @@ func (a *app) whoamiCommand() *cobra.Command {
 		if err := a.printToken(token, *asJSON); err != nil {
 			return err
 		}
-		unmet := unmet(token, required, time.Duration(validFor), a.apiTime())
-		for _, text := range unmet {
+		missing := unmet(token, required, time.Duration(validFor), a.apiTime())
+		for _, text := range missing {
 			a.say("%s", text)
 		}
-		if len(unmet) > 0 {
+		if len(missing) > 0 {
 			return exitError(exitFinding)
 		}
 		return nil
