@@ -137,7 +137,7 @@ func TestOneTimePasswordThatIsMissingOrWrong(t *testing.T) {
 // Its clock and that of the API stand still, but for waits.
 func newTOTPSite(t testing.TB) *site {
 	var mu sync.Mutex
-	now := time.Now().Truncate(step).Add(10 * time.Second)
+	now := time.Now().Truncate(step * time.Second).Add(10 * time.Second)
 	clock := func() time.Time {
 		mu.Lock()
 		defer mu.Unlock()
