@@ -76,8 +76,8 @@ func (x *run) checkDestination(ctx context.Context) error {
 	if err != nil && !isKnown(err) {
 		return err
 	}
-	if x.isAnother(there) {
-		return fmt.Errorf("the destination of the handover holds token %s, which another run may have put there in place of token %s", there.token.ID, x.record.Old.ID)
+	if t := there.token; t != nil && t.ID != x.record.Old.ID && t.Name != x.record.Name { // nobody else may hold it
+		return fmt.Errorf("the destination of the handover holds token %s, which works, and another run may have put there in place of token %s: rotate that one, or remove it from there", t.ID, x.record.Old.ID)
 	}
 	x.before = there.key
 	if x.r.Handover.check == nil {

@@ -347,21 +347,25 @@ func TestTokenThatAnotherRunHasPutInPlaceOfTheNewOneIsTheOneInUse(t *testing.T) 
 	}
 }
 
-func TestDestinationThatHoldsAnotherRunsTokenIsNotOverwritten(t *testing.T) {
+func TestDestinationThatHoldsAnotherWorkingTokenIsNotOverwritten(t *testing.T) {
 	t.Parallel()
-	inWorld(t, setup{get: true}, func(t *testing.T, w *world) {
-		other := w.AddToken(w.user.ID, fastly.TokenCreatedResponse{TokenResponse: fastly.TokenResponse{
-			Name: "deploy [r-K3QZ7MPX2A]", Scopes: w.old.Scopes, Services: w.old.Services,
-		}})
-		w.place = other.AccessToken
+	for name, scopes := range map[string]fastly.Scopes{"deploy [r-K3QZ7MPX2A]": nil, "purger": {fastly.ScopePurgeAll}} {
+		inWorld(t, setup{get: true}, func(t *testing.T, w *world) {
+			token := fastly.TokenResponse{Name: name, Scopes: scopes, Services: w.old.Services}
+			if scopes == nil { // as another run of this rotation has made it
+				token.Scopes = w.old.Scopes
+			}
+			other := w.AddToken(w.user.ID, fastly.TokenCreatedResponse{TokenResponse: token})
+			w.place = other.AccessToken
 
-		result, err := w.rotation(t).Run(t.Context())
+			result, err := w.rotation(t).Run(t.Context())
 
-		assert.ErrorContains(t, err, "holds token "+other.ID)
-		assert.Equal(t, rotate.StateUnchanged, result.State)
-		assert.Zero(t, w.count("POST /tokens"))
-		assert.Equal(t, other.AccessToken, w.place)
-	})
+			assert.ErrorContains(t, err, "holds token "+other.ID)
+			assert.Equal(t, rotate.StateUnchanged, result.State)
+			assert.Zero(t, w.count("POST /tokens"))
+			assert.Equal(t, other.AccessToken, w.place)
+		})
+	}
 }
 
 func TestFirewallDoesNotReplaceAGoodToken(t *testing.T) {
