@@ -308,7 +308,8 @@ func decodeTokens(resp *http.Response) ([]TokenResponse, outcome) {
 	d.shared = map[string]string{}
 	var odd error
 	n := 0
-	for ok := d.begin('[', "a JSON array"); ok && d.more(); n++ {
+	isArray := d.begin('[', "a JSON array")
+	for ; isArray && d.more(); n++ {
 		if n == maxTokens {
 			d.err = invalidResponse("it holds more than %d tokens", maxTokens)
 			break

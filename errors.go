@@ -232,8 +232,10 @@ type requestError struct {
 	unknown bool
 }
 
-func (e *requestError) Error() string        { return e.text }
-func (e *requestError) Unwrap() error        { return e.err }
+func (e *requestError) Error() string { return e.text }
+func (e *requestError) Unwrap() error { return e.err }
+
+// Is says what [errors.Is] finds beside the wrapped error.
 func (e *requestError) Is(target error) bool { return target == ErrOutcomeUnknown && e.unknown }
 
 // invalid returns an error about an option or argument that can't be right.

@@ -20,7 +20,7 @@ const MaxRetryAfter = 365 * 24 * time.Hour
 func RetryAfter(value string, now time.Time) time.Duration {
 	value = strings.Trim(value, " \t\"")
 	number, _, _ := strings.Cut(value, ",")
-	seconds, err := strconv.ParseFloat(strings.TrimRight(number, " seconds"), 64)
+	seconds, err := strconv.ParseFloat(strings.TrimRight(number, " second"), 64)
 	if err == nil || errors.Is(err, strconv.ErrRange) { // then seconds is infinite
 		if seconds > 0 {
 			return time.Duration(min(seconds, MaxRetryAfter.Seconds()) * float64(time.Second))
