@@ -210,7 +210,7 @@ func (d *tokenDecoder) array() []string {
 // scopes reads the space-delimited form, or the array that some responses have.
 func (d *tokenDecoder) scopes() (scopes Scopes) {
 	if d.PeekKind() != '[' {
-		scopes = splitScopes(d.checked(d.recurring()))
+		scopes = ParseScopes(d.checked(d.recurring()))
 		d.count(len(scopes))
 		return scopes
 	}

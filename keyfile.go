@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/fastly-tokens/fastly/internal/plain"
 	"github.com/fastly-tokens/fastly/internal/secretfile"
 )
 
@@ -45,7 +46,7 @@ func (f *keyFile) key(context.Context) (Secret, error) {
 	switch {
 	case f.path == "":
 		return "", invalid("the path of the key file is empty")
-	case len(name) == accessTokenLength && !strings.ContainsFunc(name, notInToken):
+	case len(name) == accessTokenLength && plain.HasWord(name, accessTokenLength):
 		return "", invalid("the path of the key file looks like a key")
 	}
 	text, err := secretfile.ReadRegular(f.path, 64<<10)

@@ -53,7 +53,6 @@ type TokenCreatedResponse struct {
 
 // CreateTokenRequest describes the token to create. Every field is optional, and sent only if set;
 // the zero value is a valid request. It can be reused.
-// Source: https://www.fastly.com/documentation/reference/api/auth-tokens/user/#create-token
 type CreateTokenRequest struct {
 	Name      string    // if unique, identifies a token whose create got no response: see [ErrOutcomeUnknown]
 	Scopes    Scopes    // what the token may do; empty means [ScopeGlobal]
@@ -88,10 +87,8 @@ const (
 type Scopes []Scope
 
 // ParseScopes reads scopes of any names, separated by spaces or commas. It returns nil for none.
-func ParseScopes(text string) Scopes { return splitScopes(strings.ReplaceAll(text, ",", " ")) }
-
-func splitScopes(text string) (s Scopes) {
-	for name := range strings.FieldsSeq(text) {
+func ParseScopes(text string) (s Scopes) {
+	for name := range strings.FieldsSeq(strings.ReplaceAll(text, ",", " ")) {
 		s = append(s, Scope(name))
 	}
 	return s
@@ -113,5 +110,5 @@ func (s Scopes) Has(scope Scope) bool { return slices.Contains(s, scope) }
 // MarshalText returns the same as [Scopes.String], and no error.
 func (s Scopes) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// UnmarshalText replaces s with the scopes of a space-delimited text, and never fails.
-func (s *Scopes) UnmarshalText(text []byte) error { *s = splitScopes(string(text)); return nil }
+// UnmarshalText replaces s with what [ParseScopes] returns, and never fails.
+func (s *Scopes) UnmarshalText(text []byte) error { *s = ParseScopes(string(text)); return nil }

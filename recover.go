@@ -147,7 +147,7 @@ func readError(resp *http.Response, op *operation, limit RateLimit, s secrets, n
 		out.delay = e.RetryAfter
 	}
 	accessToken := scanString(text, "access_token")
-	isNew := holdsToken(accessToken, false) && !slices.Contains(s.anywhere, accessToken)
+	isNew := plain.HasWord(accessToken, accessTokenLength) && !slices.Contains(s.anywhere, accessToken)
 	switch {
 	case op.kind == kindCreate && isNew:
 		out.class = classAmbiguous // the token may have been created

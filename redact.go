@@ -74,22 +74,8 @@ func (s secrets) areIn(text string) bool {
 			return true
 		}
 	}
-	return s.tokens && holdsToken(text, s.cut)
+	return s.tokens && (plain.HasWord(text, accessTokenLength) || s.cut && plain.EndsWithWord(text, minToken))
 }
-
-// holdsToken reports whether a word may be an access token, or may begin one that was cut off.
-func holdsToken(text string, cut bool) bool {
-	for word := range strings.FieldsFuncSeq(text, notInToken) {
-		isCut := cut && len(word) >= minToken && strings.HasSuffix(text, word)
-		if isCut || len(word) >= accessTokenLength {
-			return true
-		}
-	}
-	return false
-}
-
-// notInToken reports whether r is no letter, digit, - or _, as all of an access token are.
-func notInToken(r rune) bool { return notAlphanumeric(r) && r != '-' && r != '_' }
 
 // redactHeader returns a bounded copy of a response header, without cookies and without the query
 // of a Location.

@@ -126,3 +126,23 @@ func EndsWithin(text, secret string, least int) bool {
 	}
 	return false
 }
+
+// HasWord reports whether text has a word, such as an access token, of at least n bytes.
+func HasWord(text string, n int) bool {
+	for word := range strings.FieldsFuncSeq(text, notInWord) {
+		if len(word) >= n {
+			return true
+		}
+	}
+	return false
+}
+
+// EndsWithWord reports whether text ends with a word of at least n bytes.
+func EndsWithWord(text string, n int) bool {
+	return len(text)-1-strings.LastIndexFunc(text, notInWord) >= n
+}
+
+// notInWord reports whether r is no letter, digit, - or _, as all of an access token are.
+func notInWord(r rune) bool {
+	return (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') && r != '-' && r != '_'
+}

@@ -35,3 +35,21 @@ func TestFormsLeaveOutWhatAnotherCharacterSetLoses(t *testing.T) {
 		assert.Contains(t, plain.Forms(text), "password", text)
 	}
 }
+
+func TestWordsAreWhatAccessTokensAreMadeOf(t *testing.T) {
+	t.Parallel()
+	assert.True(t, plain.HasWord("a b_c-D9 e", 6))
+	assert.False(t, plain.HasWord("a b_c-D9 e", 7))
+	assert.False(t, plain.HasWord("", 1))
+	assert.True(t, plain.EndsWithWord("a: b_c-D", 5))
+	assert.False(t, plain.EndsWithWord("a: b_c-D", 6))
+	assert.False(t, plain.EndsWithWord("b_c-D ", 1))
+}
+
+func TestBeginningOfASecretAtTheEnd(t *testing.T) {
+	t.Parallel()
+	assert.True(t, plain.EndsWithin("the password secr", "secret word", 4))
+	assert.True(t, plain.EndsWithin("the password secret%2", "secret+word", 4), "within an escape")
+	assert.False(t, plain.EndsWithin("the password sec", "secret word", 4))
+	assert.False(t, plain.EndsWithin("secret word "+"and what follows after it", "secret word", 4))
+}
