@@ -320,7 +320,7 @@ func TestBadLoginFiles(t *testing.T) {
 	} {
 		o := s.run("create", "--print", "--password-file", path)
 		assert.Equal(t, exitUsage, o.code, path)
-		assert.Contains(t, o.err, "the password: ")
+		assert.Contains(t, o.err, "the password of FASTLY_PASSWORD_FILE or --password-file: ")
 		assert.Contains(t, o.err, want)
 	}
 	s.set(varPassword, s.User().Password) // instead of a file with it

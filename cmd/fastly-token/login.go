@@ -67,7 +67,7 @@ func (l *login) read(ctx context.Context, a *app) (username string, password fas
 		return l.name, l.password, nil
 	}
 	if file := l.passwordFile(a); file != "" {
-		l.password, err = a.readSecret(ctx, file, "the password")
+		l.password, err = a.readSecret(ctx, file, "the password of "+varPassword+" or --password-file")
 	} else {
 		var text string
 		text, err = a.ask(ctx, "Password for "+escape(l.name)+": ", false)
@@ -110,7 +110,7 @@ func (l *login) code(ctx context.Context, a *app) (fastly.Secret, error) {
 	case secret != "":
 		return l.makeCode(ctx, a, secret)
 	case otp != "":
-		return l.readOnce(ctx, a, otp, "the one-time password")
+		return l.readOnce(ctx, a, otp, "the one-time password of "+varOTP+" or --otp-file")
 	case !a.canAsk():
 		return "", usagef("the account has two-factor authentication: the one-time password is missing: put it in the file of "+
 			"%s or --otp-file, or the secret that makes it in that of %s or --totp-secret-file", varOTP, varTOTP)
@@ -137,7 +137,7 @@ const step = 30 // seconds for which a time-based code is shown (RFC 6238)
 // makeCode makes a one-time password. The API takes each code once, so after the first it waits for
 // the next one.
 func (l *login) makeCode(ctx context.Context, a *app, path string) (fastly.Secret, error) {
-	secret, err := l.readOnce(ctx, a, path, "the TOTP secret")
+	secret, err := l.readOnce(ctx, a, path, "the TOTP secret of "+varTOTP+" or --totp-secret-file")
 	if err != nil {
 		return "", err
 	}
