@@ -87,7 +87,8 @@ const (
 type Scopes []Scope
 
 // ParseScopes reads scopes of any names, separated by spaces or commas. It returns nil for none.
-func ParseScopes(text string) (s Scopes) {
+func ParseScopes(text string) Scopes {
+	var s Scopes
 	for name := range strings.FieldsSeq(strings.ReplaceAll(text, ",", " ")) {
 		s = append(s, Scope(name))
 	}
