@@ -91,7 +91,6 @@ func (s secrets) withSent(resp *http.Response) secrets {
 // requests as the Fastly-Key header. A request to an origin other than Host fails, even on
 // redirect, and so does one over plain http unless the host is loopback. It is safe for concurrent
 // use as long as its fields do not change.
-// Source: https://www.fastly.com/documentation/reference/api/auth-tokens/
 type APIKeyTransport struct {
 	Key Secret // the API key, used if KeyFunc is nil; if empty, requests fail
 	// KeyFunc is called for each request, with its context (but not its trace), and must be safe for

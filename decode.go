@@ -1,6 +1,7 @@
 package fastly
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"io"
@@ -77,8 +78,12 @@ func (d *tokenDecoder) value() (value jsontext.Value) {
 func (d *tokenDecoder) token(t *TokenResponse, secret *Secret) {
 	d.serviceID = ""
 	for ok := d.begin('{', "a JSON object"); ok && d.more(); {
-		name := d.value()
-		isKnown := d.field(d.unquote(name), t, secret)
+		quoted := d.value()
+		name := bytes.Trim(quoted, `"`)
+		if bytes.ContainsRune(quoted, '\\') { // JSON may escape any letter of a name
+			name = d.unquote(quoted)
+		}
+		isKnown := d.field(name, t, secret)
 		if !isKnown && d.err == nil {
 			d.err = d.SkipValue()
 		}

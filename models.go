@@ -74,7 +74,6 @@ type CreateTokenRequest struct {
 type Scope string
 
 // The scopes that the API documents.
-// Source: https://www.fastly.com/documentation/reference/api/auth-tokens/
 const (
 	ScopeGlobal      Scope = "global"       // everything its user may do
 	ScopePurgeSelect Scope = "purge_select" // purge by surrogate key and by URL
