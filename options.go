@@ -187,7 +187,7 @@ func withEnv(c *config) error {
 		}
 	}
 	if c.auth.option == "" {
-		return invalid("no credentials: set FASTLY_API_TOKEN (or FASTLY_API_KEY) to an API token")
+		return invalid("no credentials: set FASTLY_API_TOKEN (or FASTLY_API_KEY) to an API key")
 	}
 	if rawURL := os.Getenv("FASTLY_API_URL"); rawURL != "" && c.base == nil {
 		err := WithBaseURL(rawURL)(c)

@@ -8,7 +8,7 @@ import (
 	"github.com/fastly-tokens/fastly/internal/tolerant"
 )
 
-// RateLimit is the state of the hourly rate limit. The API counts requests that change something.
+// RateLimit is the hourly rate limit of a customer. Reads do not count, and their responses have none.
 // Source: https://www.fastly.com/documentation/reference/api/#rate-limiting
 type RateLimit struct {
 	Remaining int       // requests left until Reset
