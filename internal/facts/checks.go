@@ -139,7 +139,7 @@ func as(key, path string) step {
 func using(made step, then func(context.Context, *Probe, object) *response) step {
 	return func(ctx context.Context, p *Probe) *response {
 		r := made(ctx, p)
-		if err := r.is(http.StatusOK); err != nil {
+		if err := r.is(http.StatusOK); err != nil || r.object().text("id") == "" {
 			return &response{err: cantTell("there is no token: %v", err)}
 		}
 		return then(ctx, p, r.object())

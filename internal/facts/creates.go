@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -31,7 +32,7 @@ var creates = each(Login, Writes, []Fact{
 			return err1 == nil && err2 == nil && (ends.Sub(starts)-lifetime).Abs() < time.Minute
 		}, "created_at", "expires_at")},
 	{ID: "create-works", Says: "A created token is valid at once, and `GET /tokens/self` returns it whatever its scope.",
-		By: reference, Check: status(200, using(created, asIt("/tokens/self")))},
+		By: inference, Check: status(200, using(created, asIt("/tokens/self")))},
 	{ID: "create-listed", Says: "It is in the list of its user.",
 		By: reference, Needs: Key, Check: listed(created, true)},
 	{ID: "two-factor", Says: "With two-factor authentication, a create without `Fastly-OTP` is a 400 with the `code` `2fa.verify`.",
@@ -46,6 +47,10 @@ var creates = each(Login, Writes, []Fact{
 		By: reference, Check: after(status(400, withoutCode), status(200, created))},
 	{ID: "create-basic", Says: "User name and password by HTTP Basic create a token, too.",
 		By: basicDocs, Check: has(basic, "access_token")},
+	{ID: "basic-reads", Says: "They authenticate no other request: with them, `GET /tokens` is a 401.",
+		By: inference, Check: status(401, loggedIn(func(ctx context.Context, p *Probe) *response {
+			return p.send(ctx, http.MethodGet, "/tokens", "", "Authorization", p.basic())
+		}))},
 	{ID: "create-scopes", Says: "`scope` holds several scopes, separated by spaces.",
 		By: reference, Check: shows(basic, hasScope("purge_all purge_select", "purge_select purge_all"), "scope")},
 	{ID: "create-services", Says: "`services[]`, once for each service, limits the token to these; `service_id` is the last.",
@@ -55,6 +60,8 @@ var creates = each(Login, Writes, []Fact{
 				return slices.Equal(services, p.services()) && t.text("service_id") == last(services)
 			}, "services", "service_id")(ctx, p)
 		}},
+	{ID: "create-all-services", Says: "Without them it is for all services of the account: its `services` is empty.",
+		By: reference, Check: shows(created, forAllServices, "services")},
 	{ID: "create-misspelled", Says: "`services=`, `services[0]=` and `service_id=` don't limit a token: they are ignored, or refused.",
 		By: programs, Check: orRefused(create(func(p *Probe, c *creation) {
 			for _, name := range []string{"services", "services[0]", "service_id"} {
@@ -82,7 +89,7 @@ var creates = each(Login, Writes, []Fact{
 // purges are the facts of tokens of purge scopes.
 var purges = []Fact{
 	{ID: "purge-token", Says: "A token of a purge scope can't list tokens: a 403.",
-		By: inference, Needs: PurgeToken, Check: status(403, asPurgeToken("/tokens"))},
+		By: reference, Needs: PurgeToken, Check: status(403, asPurgeToken("/tokens"))},
 	{ID: "purge-token-text", Says: "To a purge token, `GET /current_user` is a 403 with the `msg` `Access denied to purge token`.",
 		By: goClient, Needs: PurgeToken, Check: refused(403, "Access denied to purge token", "", asPurgeToken("/current_user"))},
 }
@@ -139,8 +146,7 @@ func attempt(change func(*Probe, *creation)) step {
 
 var (
 	basic = once("basic", create(func(p *Probe, c *creation) {
-		pair := base64.StdEncoding.EncodeToString([]byte(p.Username + ":" + p.Password))
-		c.noLogin("Authorization", "Basic "+pair)
+		c.noLogin("Authorization", p.basic())
 		c.form.Set("scope", "purge_all purge_select")
 	}))
 	jsonScopes = once("scopes", create(func(_ *Probe, c *creation) {
@@ -160,6 +166,10 @@ var limited = once("limited", func(ctx context.Context, p *Probe) *response {
 	}
 	return r
 })
+
+func (p *Probe) basic() string {
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte(p.Username+":"+p.Password))
+}
 
 func (p *Probe) services() []string {
 	if len(p.Services) >= 2 {

@@ -78,12 +78,13 @@ const (
 	PurgeToken
 	AutomationToken
 	Sudo
+	OtherKey
 )
 
 func (n Need) String() string {
 	var words []string
 	for i, word := range []string{"a key", "a login", "a superuser", "a purge token", "an automation token",
-		"permission to POST /sudo"} {
+		"permission to POST /sudo", "another user's key"} {
 		if n&(1<<i) != 0 {
 			words = append(words, word)
 		}
@@ -120,7 +121,7 @@ func Groups() []Group {
 		{"Automation tokens", automation},
 		{"Creating tokens", creates},
 		{"Tokens of purge scopes", purges},
-		{"Revoking, expiry and the rate limit", revokes},
+		{"Revoking, tokens of other users, expiry and the rate limit", revokes},
 		{"`POST /sudo`", sudo},
 		{"What would do harm to an account", harmful},
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -26,6 +27,7 @@ type Probe struct {
 	Key             string
 	PurgeToken      string // of purge scopes only; the first create sets it
 	AutomationToken string // of the key's customer
+	OtherKey        string // of global scope, and of another user of the customer
 	Username        string
 	Password        string
 	Code            func(context.Context) (string, error) // a new one-time password each time; nil: none
@@ -56,14 +58,12 @@ type counted struct {
 
 func (p *Probe) has() Need {
 	n := Superuser // as far as is known
-	if p.Key != "" {
-		n |= Key
-	}
-	if p.PurgeToken != "" {
-		n |= PurgeToken
-	}
-	if p.AutomationToken != "" {
-		n |= AutomationToken
+	for need, key := range map[Need]string{
+		Key: p.Key, PurgeToken: p.PurgeToken, AutomationToken: p.AutomationToken, OtherKey: p.OtherKey,
+	} {
+		if key != "" {
+			n |= need
+		}
 	}
 	if p.Username != "" && p.Password != "" {
 		n |= Login
@@ -112,8 +112,8 @@ func (p *Probe) note(method string, r *response) {
 	remaining, err1 := strconv.Atoi(r.header.Get("Fastly-RateLimit-Remaining"))
 	reset, err2 := strconv.Atoi(r.header.Get("Fastly-RateLimit-Reset"))
 	p.log = append(p.log, counted{method == http.MethodGet, remaining, reset, err1 == nil && err2 == nil})
-	if t := r.object(); method == http.MethodPost && r.status < 300 && t.text("id") != "" {
-		p.add(t)
+	if method == http.MethodPost && r.status < 300 {
+		p.add(r.object())
 	}
 }
 
@@ -121,7 +121,9 @@ func (p *Probe) add(made object) {
 	if p.live == nil {
 		p.live = map[string]string{}
 	}
-	p.live[made.text("id")] = made.text("name")
+	if id := made.text("id"); id != "" {
+		p.live[id] = made.text("name")
+	}
 }
 
 // get sends a GET with the key.
@@ -222,33 +224,28 @@ func (p *Probe) createWithCode(ctx context.Context, change func(*Probe, *creatio
 	return p.create(ctx, c)
 }
 
-// revoke revokes tokens that checks made: one by its path, several in bulk.
-func (p *Probe) revoke(ctx context.Context, ids ...string) (r *response) {
-	if slices.Contains(ids, "") {
-		return &response{err: cantTell("there is no token to revoke")}
+// revoke revokes a token that checks made, and notes that it is gone.
+func (p *Probe) revoke(ctx context.Context, key, id string) *response {
+	r := p.send(ctx, http.MethodDelete, "/tokens/"+url.PathEscape(id), "", "Fastly-Key", key)
+	if r.status == 204 || r.status == 404 && key == p.Key && r.object().text("msg") != "" {
+		delete(p.live, id)
 	}
-	if len(ids) == 1 {
-		r = p.send(ctx, http.MethodDelete, "/tokens/"+url.PathEscape(ids[0]), "", "Fastly-Key", p.Key)
-	} else {
-		data := []map[string]string{}
-		for _, id := range ids {
-			data = append(data, map[string]string{"type": "token", "id": id})
-		}
-		body, _ := json.Marshal(map[string]any{"data": data}) // never fails
-		r = p.send(ctx, http.MethodDelete, "/tokens", string(body),
-			"Content-Type", bulkType, "Accept", bulkType, "Fastly-Key", p.Key)
-	}
-	p.mark(r, ids...)
 	return r
 }
 
-// mark notes which tokens a response says are gone.
-func (p *Probe) mark(r *response, ids ...string) {
+// revokeBulk revokes tokens that checks made, all in one request.
+func (p *Probe) revokeBulk(ctx context.Context, key string, ids ...string) *response {
+	data := []map[string]string{}
 	for _, id := range ids {
-		if r.status == 204 || r.status == 404 && r.object().text("msg") != "" {
-			delete(p.live, id)
-		}
+		data = append(data, map[string]string{"type": "token", "id": id})
 	}
+	body, _ := json.Marshal(map[string]any{"data": data}) // never fails
+	r := p.send(ctx, http.MethodDelete, "/tokens", string(body),
+		"Content-Type", bulkType, "Accept", bulkType, "Fastly-Key", key)
+	if r.status == 204 {
+		maps.DeleteFunc(p.live, func(id, _ string) bool { return slices.Contains(ids, id) })
+	}
+	return r
 }
 
 // CanRevoke checks that the key may revoke the tokens that the login creates.
@@ -281,7 +278,7 @@ func (p *Probe) CleanUp(ctx context.Context) (left map[string]string, sure bool)
 		}
 	}
 	for id := range p.live {
-		p.revoke(ctx, id)
+		p.revoke(ctx, p.Key, id)
 	}
 	return p.live, err == nil
 }

@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -34,17 +36,40 @@ var revokes = each(Key|Login, Writes, []Fact{
 		By: inference, Check: after(status(204, revoked), listed(jsonScopes, false))},
 	{ID: "revoked-key", Says: "As a key, a revoked token is a 401.",
 		By: inference, Check: after(status(204, revoked), status(401, using(jsonScopes, asIt("/tokens/self"))))},
-	{ID: "revoke-bulk", Says: "`DELETE /tokens` with `" + bulkType + "` and `{\"data\":[{\"type\":\"token\",\"id\":\"…\"}]}` revokes " +
-		"these tokens: 204.",
-		By: reference, Check: status(204, using(basic, func(ctx context.Context, p *Probe, made object) *response {
-			return p.revoke(ctx, made.text("id"), created(ctx, p).object().text("id"))
-		}))},
-	{ID: "revoke-self", Says: "`DELETE /tokens/self` revokes the key's own token: 204.",
-		By: reference, Check: status(204, revokeSelf)},
+	{ID: "revoke-bulk-none", Says: "A bulk revoke with a token that does not exist, or is revoked already, is a 404.",
+		By: inference, Check: after(status(204, revoked), status(404, bulkWithRevoked))},
+	{ID: "revoke-bulk-rest", Says: "It then revokes none of its tokens.",
+		By: inference, Check: after(status(404, bulkWithRevoked), status(200, using(created, getIt)))},
 	{ID: "read-only", Says: "A token of scope `global:read` revokes nothing: a 403 with the `msg` `" + readOnly + "`",
 		By: programs, Check: refused(403, readOnly, "", using(reader, revokeUnknown))},
 	{ID: "read-only-list", Says: "It may list tokens.",
 		By: reference, Check: status(200, using(reader, asIt("/tokens")))},
+	{ID: "revoke-self-purge", Says: "A token of a purge scope can't revoke itself: a 403.",
+		By: inference, Check: status(403, revokePurger)},
+	{ID: "others-list", Says: "`GET /customer/{id}/tokens` is a 200 to a superuser, and a 403 to any other user.",
+		By: reference, Needs: OtherKey, Check: byOther(200, func(ctx context.Context, p *Probe, made object) *response {
+			return as(p.OtherKey, "/customer/"+made.text("customer_id")+"/tokens")(ctx, p)
+		})},
+	{ID: "others-get", Says: "So is `GET /tokens/{id}` of another user's token.",
+		By: inference, Needs: OtherKey, Check: byOther(200, func(ctx context.Context, p *Probe, made object) *response {
+			return as(p.OtherKey, "/tokens/"+made.text("id"))(ctx, p)
+		})},
+	{ID: "others-bulk", Says: "A bulk revoke of another user's token is a 204 to a superuser, and a 403 to any other user.",
+		By: reference, Needs: OtherKey, Check: byOther(204, func(ctx context.Context, p *Probe, made object) *response {
+			return p.revokeBulk(ctx, p.OtherKey, made.text("id"))
+		})},
+	{ID: "others-revoke", Says: "So is `DELETE /tokens/{id}`.",
+		By: inference, Needs: OtherKey, Check: after(status(403, revokePurger),
+			byOther(204, func(ctx context.Context, p *Probe, _ object) *response {
+				return p.revoke(ctx, p.OtherKey, purger(ctx, p).object().text("id"))
+			}))},
+	{ID: "revoke-bulk", Says: "`DELETE /tokens` with `" + bulkType + "` and `{\"data\":[{\"type\":\"token\",\"id\":\"…\"}]}` revokes " +
+		"these tokens: 204.",
+		By: reference, Check: status(204, using(created, func(ctx context.Context, p *Probe, _ object) *response {
+			return p.revokeBulk(ctx, p.Key, slices.Sorted(maps.Keys(p.live))...) // no check needs them after this
+		}))},
+	{ID: "revoke-self", Says: "`DELETE /tokens/self` revokes the key's own token: 204.",
+		By: reference, Check: status(204, revokeSelf)},
 	{ID: "expired", Says: "An expired key is a 401.",
 		By: programs, Check: status(401, expired)},
 	{ID: "expired-text", Says: "Its `msg` is like `Token 3Riw… expired at 2019-05-01T09:00:00Z`.",
@@ -59,6 +84,21 @@ var revokes = each(Key|Login, Writes, []Fact{
 	{ID: "rate-limit-reads", Says: "Reads between them take nothing off.",
 		By: recording, Check: after(status(204, revoked), takesOneOff(true))},
 })
+
+// byOther checks what the other key does with a token: it gets this status, or a 403
+// if its user is no superuser.
+func byOther(want int, then func(context.Context, *Probe, object) *response) check {
+	return func(ctx context.Context, p *Probe) error {
+		key, user := as(p.OtherKey, "/tokens/self")(ctx, p).object(), as(p.OtherKey, "/current_user")(ctx, p).object()
+		if !same("customer_id")(key, p.self(ctx)) || !ofAnother(key, p.self(ctx)) || key.text("scope") != "global" {
+			return cantTell("the other key is not global, or not of another user of the same customer")
+		}
+		if user.text("role") == "superuser" {
+			return status(want, using(reader, then))(ctx, p)
+		}
+		return status(http.StatusForbidden, using(reader, then))(ctx, p)
+	}
+}
 
 // sudo are the facts of POST /sudo.
 var sudo = each(Key|Sudo, Writes, []Fact{
@@ -82,7 +122,7 @@ var sudo = each(Key|Sudo, Writes, []Fact{
 		By: recording, Check: after(status(200, confirmed), every(freshList, func(t, self object) bool {
 			return (t.text("sudo_expires_at") != "") == (t.text("id") == self.text("id"))
 		}, "sudo_expires_at"))},
-	{ID: "sudo-create", Says: "A key that `POST /sudo` has confirmed creates tokens: 200.",
+	{ID: "sudo-create", Says: "A key of scope `global` that `POST /sudo` has confirmed creates tokens: 200.",
 		By: goClient, Check: after(status(200, confirmed), has(create(byKey), "access_token"))},
 	{ID: "sudo-expiry-time", Says: "`expiry_time` of the request sets when the confirmation ends.",
 		By: reference, Check: func(ctx context.Context, p *Probe) error {
@@ -144,8 +184,15 @@ var harmful = each(Key|Login, Harms, []Fact{
 })
 
 var (
-	revoked   = once("revoked", using(jsonScopes, revokeIt))
-	reader    = once("reader", create(func(_ *Probe, c *creation) { c.form.Set("scope", "global:read") }))
+	revoked = once("revoked", using(jsonScopes, revokeIt))
+	reader  = once("reader", create(func(_ *Probe, c *creation) { c.form.Set("scope", "global:read") }))
+	purger  = once("purger", create(func(*Probe, *creation) {}))
+
+	revokePurger    = once("revoke purger", using(purger, itself))
+	bulkWithRevoked = once("bulk with revoked", using(created, func(ctx context.Context, p *Probe, made object) *response {
+		return p.revokeBulk(ctx, p.Key, made.text("id"), jsonScopes(ctx, p).object().text("id"))
+	}))
+
 	confirmed = once("confirmed", confirm(func(p *Probe) object {
 		return object{"username": p.Username, "password": p.Password}
 	}))
@@ -156,33 +203,41 @@ var (
 )
 
 func revokeIt(ctx context.Context, p *Probe, made object) *response {
-	return p.revoke(ctx, made.text("id"))
+	return p.revoke(ctx, p.Key, made.text("id"))
 }
 
 func getIt(ctx context.Context, p *Probe, made object) *response {
-	return p.get(ctx, "/tokens/"+made.text("id"))
+	r := p.get(ctx, "/tokens/"+made.text("id"))
+	if r.status == http.StatusNotFound {
+		delete(p.live, made.text("id"))
+	}
+	return r
 }
 
 func revokeUnknown(ctx context.Context, p *Probe, made object) *response {
-	return p.send(ctx, http.MethodDelete, "/tokens/"+unknownID, "", "Fastly-Key", made.text("access_token"))
+	return p.revoke(ctx, made.text("access_token"), unknownID)
+}
+
+// itself revokes a token by itself.
+func itself(ctx context.Context, p *Probe, made object) *response {
+	r := p.revoke(ctx, made.text("access_token"), "self")
+	if r.status == http.StatusNoContent {
+		delete(p.live, made.text("id"))
+	}
+	return r
 }
 
 // revokeSelf revokes a token by itself. Where it would do harm, that is no token of
 // global scope.
 func revokeSelf(ctx context.Context, p *Probe) *response {
-	made := create(func(p *Probe, c *creation) {
-		if p.Harmful {
-			c.form.Set("scope", "global")
-		}
-	})
-	return using(made, func(ctx context.Context, p *Probe, made object) *response {
-		r := p.send(ctx, http.MethodDelete, "/tokens/self", "", "Fastly-Key", made.text("access_token"))
-		p.mark(r, made.text("id"))
-		if r.status == 403 && !p.Harmful {
-			return &response{err: cantTell("its scope may not be enough: %s", r.seen())}
-		}
-		return r
-	})(ctx, p)
+	if p.Harmful {
+		return using(bare, itself)(ctx, p)
+	}
+	r := revokePurger(ctx, p)
+	if r.status == http.StatusForbidden {
+		return &response{err: cantTell("its scope may not be enough: %s", r.seen())}
+	}
+	return r
 }
 
 // expired is the response to a key that expired while the check waited.
@@ -280,7 +335,7 @@ var locked = once("locked", func(ctx context.Context, p *Probe) (r *response) {
 // exhausted uses up the rate limit, if that takes at most 300 requests.
 var exhausted = once("exhausted", func(ctx context.Context, p *Probe) *response {
 	for range 300 {
-		r := p.revoke(ctx, unknownID)
+		r := p.revoke(ctx, p.Key, unknownID)
 		if r.err != nil || r.status == 429 {
 			return r
 		}

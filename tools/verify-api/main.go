@@ -45,6 +45,7 @@ Credentials come from the environment:
   FASTLY_OTP_FILE          a file with a one-time password (default: a prompt for each)
   FASTLY_PURGE_TOKEN       a token of a purge scope (default: one that --write creates)
   FASTLY_AUTOMATION_TOKEN  an automation token of the same account
+  FASTLY_OTHER_TOKEN       for --write: a global token of another user of the account
   FASTLY_SERVICE_IDS       two services, "ID,ID", for a token that is limited to them
 
 `
@@ -131,6 +132,7 @@ func (a *app) prepare(args []string) error {
 		URL: u.String(), Name: "verify-api " + strings.ToLower(rand.Text()[:6]),
 		Key:        cmp.Or(a.getenv("FASTLY_API_TOKEN"), a.getenv("FASTLY_API_KEY")),
 		PurgeToken: a.getenv("FASTLY_PURGE_TOKEN"), AutomationToken: a.getenv("FASTLY_AUTOMATION_TOKEN"),
+		OtherKey: a.getenv("FASTLY_OTHER_TOKEN"),
 		Services: strings.FieldsFunc(a.getenv("FASTLY_SERVICE_IDS"), func(r rune) bool { return r == ',' }),
 		Code:     a.code, Wait: a.wait,
 		Write: *write, Sudo: *write && *sudo, Harmful: *write && origin.IsLoopback(u.Hostname()),

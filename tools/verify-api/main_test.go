@@ -53,6 +53,8 @@ func newRun(t *testing.T, opts ...fastlytest.Option) *run {
 		"FASTLY_USERNAME":      user.Login,
 		"FASTLY_PASSWORD_FILE": file(t, user.Password),
 	}
+	other := r.srv.AddToken(r.srv.AddUser(fastlytest.User{}).ID, fastly.TokenCreatedResponse{})
+	r.env["FASTLY_OTHER_TOKEN"] = other.AccessToken.Reveal()
 	for i := range 9 { // enough to see the order of lists
 		r.srv.AddToken(user.ID, fastly.TokenCreatedResponse{TokenResponse: fastly.TokenResponse{
 			Name: "deploy of example.org", CreatedAt: noon.AddDate(0, 0, -i), IP: "198.51.100.7", UserAgent: "deploy/1.0",
@@ -157,8 +159,12 @@ func TestWritesAndRevokesWhatItCreated(t *testing.T) {
 	assert.Equal(t, 0, r.do(t, "--write", "--sudo", "--yes"))
 	assert.Empty(t, r.with(facts.DoesNotHold))
 	assert.Greater(t, len(r.with(facts.Holds)), 95)
-	for _, id := range []string{"create", "create-json", "create-by-key", "revoke-bulk", "revoke-self", "expired", "sudo-create", "wrong-password"} {
+	for _, id := range []string{"create", "create-json", "create-by-key", "revoke-bulk", "revoke-bulk-rest", "revoke-self",
+		"revoke-self-purge", "others-revoke", "expired", "sudo-create", "wrong-password"} {
 		assert.Equal(t, facts.Holds, r.verdicts()[id], id)
+	}
+	for _, token := range r.srv.Tokens() {
+		assert.True(t, token.DeletedAt.IsZero() || strings.HasPrefix(token.Name, "verify-api "), "%s was not its own", token.Name)
 	}
 	assert.Empty(t, r.live())
 	assert.LessOrEqual(t, r.counted(), 40)
@@ -268,7 +274,9 @@ func TestNothingHarmfulIsSentToAnotherHost(t *testing.T) {
 	pair := "Basic " + base64.StdEncoding.EncodeToString([]byte(user.Login+":"+user.Password))
 	assert.Equal(t, 0, r.do(t, "--write", "--yes"))
 	assert.Empty(t, r.with(facts.DoesNotHold))
-	assert.Equal(t, facts.Holds, r.verdicts()["create-json"])
+	for _, id := range []string{"create-json", "revoke-bulk-rest", "revoke-self-purge", "others-revoke", "others-bulk"} {
+		assert.Equal(t, facts.Holds, r.verdicts()[id], id)
+	}
 	creates := 0
 	for _, req := range r.srv.Requests() {
 		fields := form(req)
@@ -368,6 +376,8 @@ func TestFindsEachBrokenFact(t *testing.T) {
 		"wrong-key":            turn("GET", 401, 403),
 		"create-access-token":  replace("/tokens", `"access_token":"`, `"access_token":"long`),
 		"revoke":               turn("DELETE", 204, 200),
+		"revoke-bulk-none":     turn("DELETE", 404, 204),
+		"revoke-self-purge":    turn("DELETE", 403, 204),
 		"create-by-key":        replace("/tokens", "You must POST /sudo", "You must not"),
 		"create-json": func(resp *http.Response, body []byte) []byte {
 			if strings.HasPrefix(resp.Request.Header.Get("Content-Type"), "application/json") {

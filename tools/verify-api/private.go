@@ -28,6 +28,7 @@ func newPrivate(p *facts.Probe) *private {
 	r.secret("key", p.Key)
 	r.secret("purge-token", p.PurgeToken)
 	r.secret("automation-token", p.AutomationToken)
+	r.secret("other-key", p.OtherKey)
 	r.secret("password", p.Password)
 	r.secret("login", p.Username)
 	if p.Username != "" {
