@@ -14,7 +14,7 @@ import (
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/
 type TokenResponse struct {
 	ID            string    `json:"id"`                       // not a secret
-	Name          string    `json:"name"`                     // need not be unique
+	Name          string    `json:"name"`                     // need not be unique (assumed)
 	UserID        string    `json:"user_id"`                  // its user; empty for one of an account
 	CustomerID    string    `json:"customer_id"`              // its account
 	Scopes        Scopes    `json:"scope"`                    // what it may do

@@ -23,10 +23,10 @@ type TokensService struct {
 }
 
 // BulkRevokeTokens revokes tokens by their IDs: DELETE /tokens. The list must not be empty; an ID
-// that occurs twice is sent once. How many it may have is not known; they take one off the rate
-// limit (assumed). The key needs what [TokensService.RevokeToken] needs. All tokens are revoked or
-// none, and a 404 means that one does not exist (assumed). If an earlier attempt of the call may
-// have been processed, a 401 or 404 also matches [ErrOutcomeUnknown].
+// that occurs twice is sent once. The key needs the scope global (relied on), and its user must own
+// the tokens or be a superuser (documented). All are revoked or none, a 404 means that one does not
+// exist, and they take one off the rate limit (assumed); how many there may be is not known. If an
+// earlier attempt of the call may have been processed, a 401 or 404 matches [ErrOutcomeUnknown], too.
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/user/#bulk-revoke-tokens
 func (s *TokensService) BulkRevokeTokens(ctx context.Context, tokenIDs []string) error {
 	if len(tokenIDs) == 0 {
@@ -76,8 +76,8 @@ func (s *TokensService) GetTokenCurrent(ctx context.Context) (*TokenResponse, er
 }
 
 // ListTokensCustomer returns the tokens of a customer: GET /customer/{customer_id}/tokens. The key
-// must be a superuser's (documented), of scope global or global:read (assumed). For the list and
-// errors, see [TokensService.ListTokensUser].
+// must be a superuser's, of scope global or global:read (assumed). For the list and errors, see
+// [TokensService.ListTokensUser].
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/customer/#list-tokens-customer
 func (s *TokensService) ListTokensCustomer(ctx context.Context, customerID string) ([]TokenResponse, error) {
 	if err := checkID("the customer ID", customerID); err != nil {

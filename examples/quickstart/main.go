@@ -57,7 +57,7 @@ func newAPI() *fastlytest.Server {
 // that follows.
 func quickstart(ctx context.Context, api *fastlytest.Server, t *tour) error {
 	key, user := api.Key().Reveal(), api.User()
-	t.say("The eight operations of the Fastly Tokens API, against an embedded server with made-up tokens, " + api.URL + ". Nothing leaves this machine.")
+	t.say("The eight operations of the Fastly Tokens API, against an embedded server with made-up tokens, " + api.URL + ". Nothing leaves this machine. What is marked (assumed) is a guess about the real API: see docs/api.md.")
 
 	t.step("A client with an API key. Without WithBaseURL it uses https://api.fastly.com.", `
 		client, err := fastly.NewClient(
@@ -70,7 +70,7 @@ func quickstart(ctx context.Context, api *fastlytest.Server, t *tour) error {
 	defer client.CloseIdleConnections()
 	t.result("a client, and no request yet")
 
-	t.step("GetTokenCurrent, GET /tokens/self: which token is this? Any key may ask.", `
+	t.step("GetTokenCurrent, GET /tokens/self: which token is this? Any key may ask (assumed).", `
 		self, err := client.Tokens.GetTokenCurrent(ctx)`)
 	self, err := client.Tokens.GetTokenCurrent(ctx)
 	if err != nil {
@@ -78,7 +78,7 @@ func quickstart(ctx context.Context, api *fastlytest.Server, t *tour) error {
 	}
 	t.result("%q: scope %q, expires never: %t", self.Name, self.Scopes, self.ExpiresAt.IsZero())
 
-	t.step("ListTokensUser, GET /tokens: the active tokens of the key's user.", `
+	t.step("ListTokensUser, GET /tokens: the tokens of the key's user.", `
 		mine, err := client.Tokens.ListTokensUser(ctx)`)
 	mine, err := client.Tokens.ListTokensUser(ctx)
 	if err != nil {
@@ -86,7 +86,7 @@ func quickstart(ctx context.Context, api *fastlytest.Server, t *tour) error {
 	}
 	t.result("%s", names(mine))
 
-	t.step("ListTokensCustomer, GET /customer/{customer_id}/tokens: everyone's, if the key's user is a superuser.", `
+	t.step("ListTokensCustomer, GET /customer/{customer_id}/tokens: everyone's. The key's user must be a superuser (assumed).", `
 		all, err := client.Tokens.ListTokensCustomer(ctx, self.CustomerID)`)
 	all, err := client.Tokens.ListTokensCustomer(ctx, self.CustomerID)
 	if err != nil {
@@ -124,7 +124,7 @@ func quickstart(ctx context.Context, api *fastlytest.Server, t *tour) error {
 	}
 	t.result("%q: scope %q, 1 of the services, expires %s", purger.Name, purger.Scopes, purger.ExpiresAt.Format(time.DateTime))
 
-	t.step("RevokeTokenCurrent, DELETE /tokens/self, takes a key of global scope: a purge token is refused. Every error says why, and matches a sentinel.", `
+	t.step("RevokeTokenCurrent, DELETE /tokens/self, takes a key of global scope (assumed): a purge token is refused. Every error says why, and matches a sentinel.", `
 		limited, err := client.With(
 			fastly.WithAPIKey(created.AccessToken.Reveal()))
 		refusal := limited.Tokens.RevokeTokenCurrent(ctx)`)
@@ -147,7 +147,7 @@ func quickstart(ctx context.Context, api *fastlytest.Server, t *tour) error {
 	}
 	t.result("%q is revoked", purger.Name)
 
-	t.step("BulkRevokeTokens, DELETE /tokens: several in one request, all or none. Here, those that never expire.", `
+	t.step("BulkRevokeTokens, DELETE /tokens: several in one request, all or none (assumed). Here, those that never expire.", `
 		var forever []string
 		for _, token := range all {
 			if token.ExpiresAt.IsZero() && token.ID != self.ID {

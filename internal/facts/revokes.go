@@ -47,7 +47,7 @@ var revokes = each(Key|Login, Writes, []Fact{
 	{ID: "revoke-self-purge", Says: "A token of a purge scope can't revoke itself: a 403.",
 		By: inference, Check: status(403, revokePurger)},
 	{ID: "others-list", Says: "`GET /customer/{id}/tokens` is a 200 to a superuser, and a 403 to any other user.",
-		By: reference, Needs: OtherKey, Check: byOther(200, func(ctx context.Context, p *Probe, made object) *response {
+		By: inference, Needs: OtherKey, Check: byOther(200, func(ctx context.Context, p *Probe, made object) *response {
 			return as(p.OtherKey, "/customer/"+made.text("customer_id")+"/tokens")(ctx, p)
 		})},
 	{ID: "others-get", Says: "So is `GET /tokens/{id}` of another user's token.",
