@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,13 +21,15 @@ import (
 	"github.com/fastly-tokens/fastly/rotate"
 )
 
-// Exit codes. exec adds those of its command.
+// Exit codes. exec adds those of its command. From 126 on they are as in env(1) and timeout(1).
 const (
-	exitFailed   = 1   // a failure
-	exitUsage    = 2   // wrong usage, or missing credentials
-	exitLookInto = 3   // something exists that needs looking into
-	exitFinding  = 4   // a check found something
-	exitSignaled = 128 // plus the signal's number: 130 is Ctrl-C
+	exitFailed        = 1 // a failure
+	exitUsage         = 2 // wrong usage, or missing credentials
+	exitLookInto      = 3 // something exists that needs looking into
+	exitFinding       = 4 // a check found something
+	exitNotExecutable = 126
+	exitNotFound      = 127
+	exitSignaled      = 128 // plus the signal's number: 130 is Ctrl-C
 )
 
 // app is the environment of the program. Tests replace it.
@@ -128,20 +131,14 @@ func (a *app) width() int {
 			return width
 		}
 	}
-	var width int
-	if _, err := fmt.Sscan(a.getenv("COLUMNS"), &width); err != nil || width < 0 {
-		return 0
-	}
-	return width
+	width, _ := strconv.Atoi(a.getenv("COLUMNS")) // 0 if it is no number
+	return max(width, 0)
 }
-
-// prefix begins each line on stderr.
-const prefix = "fastly-token: "
 
 // say writes one line to stderr, for a person. It ignores errors, which are no reason to stop
 // half-way.
 func (a *app) say(format string, args ...any) {
-	_, _ = io.WriteString(a.stderr, prefix+a.hidden.Replace(fmt.Sprintf(format, args...))+"\n")
+	_, _ = io.WriteString(a.stderr, "fastly-token: "+a.hidden.Replace(fmt.Sprintf(format, args...))+"\n")
 }
 
 // print writes the result to stdout.

@@ -50,16 +50,16 @@ func conclusion(rep report) string {
 	if len(rep.Tokens) == 0 {
 		return fmt.Sprintf("Nothing found; tokens checked: %d.", rep.Checked)
 	}
+	counts := map[string]int{}
+	for _, f := range rep.Tokens {
+		for _, kind := range f.Findings {
+			counts[kind]++
+		}
+	}
 	var lines []string
 	for _, kind := range kinds {
-		n := 0
-		for i := range rep.Tokens {
-			if rep.Tokens[i].has(kind) {
-				n++
-			}
-		}
-		if n > 0 {
-			lines = append(lines, fmt.Sprintf("  %3d %s", n, kind))
+		if counts[kind] > 0 {
+			lines = append(lines, fmt.Sprintf("  %3d %s", counts[kind], kind))
 		}
 	}
 	return fmt.Sprintf("Findings (!) about %d of %d tokens:\n%s", len(rep.Tokens), rep.Checked, strings.Join(lines, "\n"))

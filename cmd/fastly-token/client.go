@@ -13,7 +13,7 @@ import (
 	"github.com/fastly-tokens/fastly/internal/clock"
 )
 
-// Variables that the program reads.
+// Variables of the environment.
 const (
 	varToken     = "FASTLY_API_TOKEN" // #nosec G101 -- a name
 	varKey       = "FASTLY_API_KEY"
@@ -23,6 +23,7 @@ const (
 	varPassword  = "FASTLY_PASSWORD_FILE"
 	varOTP       = "FASTLY_OTP_FILE"
 	varTOTP      = "FASTLY_TOTP_SECRET_FILE"
+	varService   = "FASTLY_SERVICE_ID" // only serve sets it, for its command
 )
 
 // environmentKey is the API token of the environment.

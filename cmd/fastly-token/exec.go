@@ -16,12 +16,6 @@ import (
 	"github.com/fastly-tokens/fastly/internal/clock"
 )
 
-// Exit codes of exec beside those of its command, as in env(1) and timeout(1).
-const (
-	exitNotExecutable = 126
-	exitNotFound      = 127
-)
-
 const execHelp = `Runs a command with a token of its own, limited to a scope and services, which is
 revoked when the command ends: for jobs whose steps need less than the job's key.
 

@@ -55,10 +55,7 @@ func (l *login) codeFiles(a *app) (otp, secret string) {
 // read returns the user name and password. The first time, it prompts for what neither a flag nor a
 // variable provides.
 func (l *login) read(ctx context.Context, a *app) (username string, password fastly.Secret, err error) {
-	if l.name == "" {
-		l.name = l.username(a)
-	}
-	if l.name == "" {
+	if l.name = cmp.Or(l.name, l.username(a)); l.name == "" {
 		if l.name, err = a.ask(ctx, "User name: ", true); err != nil {
 			return "", "", err
 		}

@@ -174,8 +174,8 @@ func notProcessed(err error) bool {
 // may be revoked.
 func isAboutTokens(err error) bool {
 	causes := []error{fastly.ErrBadRequest, fastly.ErrForbidden, fastly.ErrNotFound, fastly.ErrUnprocessable}
-	isCause := func(cause error) bool { return errors.Is(err, cause) }
-	return !errors.Is(err, fastly.ErrOutcomeUnknown) && slices.ContainsFunc(causes, isCause)
+	return !errors.Is(err, fastly.ErrOutcomeUnknown) &&
+		slices.ContainsFunc(causes, func(cause error) bool { return errors.Is(err, cause) })
 }
 
 func failAll(results []revocation, err error) {

@@ -47,15 +47,7 @@ func (a *app) rotateCommand() *cobra.Command {
 		Long:  rotateHelp,
 		Example: `  fastly-token rotate --current --out /etc/purger/fastly-token --grace 10m
   fastly-token rotate 5sNpEx2UkYf9WdTa6mJv4G -- vault kv put kv/fastly token=-`,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if n := cmd.ArgsLenAtDash(); n >= 0 {
-				args = args[:n]
-			}
-			if len(args) > 1 {
-				return fmt.Errorf("want at most the ID of one token before --, and not %d arguments", len(args))
-			}
-			return nil
-		},
+		Args: cobra.ArbitraryArgs,
 	}
 	r := rotation{app: a}
 	fs := cmd.Flags()
@@ -71,10 +63,13 @@ func (a *app) rotateCommand() *cobra.Command {
 		if n := cmd.ArgsLenAtDash(); n >= 0 {
 			args, r.command = args[:n], args[n:]
 		}
-		if len(args) > 0 {
-			if r.id = args[0]; r.id == "" { // not the token of the environment
-				return usagef("the ID of the token is empty")
-			}
+		switch {
+		case len(args) > 1:
+			return usagef("want at most the ID of one token before --, and not %d arguments", len(args))
+		case len(args) == 1 && args[0] == "": // not the token of the API key
+			return usagef("the ID of the token is empty")
+		case len(args) == 1:
+			r.id = args[0]
 		}
 		return r.run(cmd.Context(), *asJSON)
 	}

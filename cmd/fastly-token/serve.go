@@ -16,9 +16,6 @@ import (
 	"github.com/fastly-tokens/fastly/fastlytest"
 )
 
-// varService is a variable that many programs for Fastly read.
-const varService = "FASTLY_SERVICE_ID"
-
 func (a *app) serveCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve [flags] [-- COMMAND [ARGUMENT...]]",
@@ -42,12 +39,7 @@ It is package fastlytest without what tests in Go have there: faults, such as lo
 clock to set, rate limits, latency, other users and tokens, and the requests that were made.`,
 		Example: `  fastly-token serve -- go run ./examples/expiring
   fastly-token serve --addr 127.0.0.1:8080 --env >api.env &`,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if cmd.ArgsLenAtDash() == 0 {
-				return nil
-			}
-			return noArgs(cmd, args)
-		},
+		Args: cobra.ArbitraryArgs,
 	}
 	s := service{app: a}
 	fs := cmd.Flags()
@@ -84,6 +76,8 @@ func (s *service) check(dash bool) error {
 		return usagef("--addr: %q is not a loopback address, and the server has no TLS", host)
 	case dash && len(s.command) == 0:
 		return usagef("there is no command to run")
+	case !dash && len(s.command) > 0:
+		return usagef("unexpected argument %q: -- goes before a command", s.command[0])
 	case dash && (s.asEnv || s.asJSON), s.asEnv && s.asJSON:
 		return usagef("--env, --json and a command exclude each other")
 	case s.twoFactor && !dash && !s.asEnv:
