@@ -42,7 +42,7 @@ func hide(args []string) *strings.Replacer {
 func (a *app) checkArguments(args []string) error {
 	const everybody = ": every user of this machine can read arguments"
 	if holdsAny(strings.Join(args, " "), a.findable()) {
-		return usagef("an argument holds the API token of the environment" + everybody)
+		return usagef("an argument holds the API key of the environment" + everybody)
 	}
 	for i, arg := range args {
 		if arg == "--" {
@@ -87,7 +87,7 @@ func (a *app) prepared(n needs, cmd *cobra.Command) *cobra.Command {
 	return cmd
 }
 
-// withClient makes cmd run f, with a client that uses the API token of the environment.
+// withClient makes cmd run f, with a client that uses the API key of the environment.
 func (a *app) withClient(cmd *cobra.Command, f func(ctx context.Context, client *fastly.Client, args []string) error) *cobra.Command {
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		client, err := a.client()

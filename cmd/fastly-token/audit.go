@@ -63,7 +63,7 @@ In CSV, a cell that a spreadsheet would take for a formula begins with an apostr
 	fs.BoolVar(&au.format.csv, "csv", false, "print CSV")
 	fs.BoolVar(&au.format.metrics, "metrics", false, "print metrics for Prometheus")
 	fs.StringVar(&au.out, "out", "", "`file` for --metrics, which every user may read")
-	fs.BoolVar(&au.revoke, "revoke-unused", false, "revoke the tokens that are found unused, except the current one, after asking")
+	fs.BoolVar(&au.revoke, "revoke-unused", false, "revoke the tokens that are found unused, except that of the API key, after asking")
 	fs.BoolVar(&au.yes, "yes", false, "do not ask")
 	fs.BoolVar(&au.format.json, "json", false, "print JSON")
 	cmd.MarkFlagsMutuallyExclusive("json", "csv", "metrics")

@@ -18,14 +18,14 @@ import (
 	"github.com/fastly-tokens/fastly/rotate"
 )
 
-// minSecret is the length of the shortest secret to look for in other variables. Tokens have 32
-// characters; a shorter secret may be part of any word.
+// minSecret is the length of the shortest secret to look for in other variables. Access tokens
+// have 32 characters; a shorter secret may be part of any word.
 const minSecret = 12
 
 // findable are the secrets of the environment and those given, except for those that are too short
 // to be looked for.
 func (a *app) findable(secrets ...fastly.Secret) (texts []string) {
-	for _, secret := range append(secrets, a.key.token, fastly.Secret(a.getenv(varKey))) {
+	for _, secret := range append(secrets, a.key.value, fastly.Secret(a.getenv(varKey))) {
 		if len(secret) >= minSecret {
 			texts = append(texts, secret.Reveal())
 		}
@@ -158,11 +158,11 @@ func processCode(state *os.ProcessState) int {
 	return state.ExitCode()
 }
 
-// hand passes the token to the command on standard input. Exit code 0 means that the command took
-// the token, if it has read all of it; any other that it did not. If the command was killed, it may
-// have taken the token.
+// hand passes the access token to the command on standard input. Exit code 0 means that the command
+// took it, if it has read all of it; any other that it did not. If the command was killed, it may
+// have taken it.
 func (r *rotation) hand(ctx context.Context, created *fastly.TokenCreatedResponse) error {
-	// The pipe holds the whole token, and is closed for writing, before the command starts: even if
+	// The pipe holds the whole text, and is closed for writing, before the command starts: even if
 	// this program dies, the command reads all of it.
 	stdin, err := filledPipe(created.AccessToken)
 	if err != nil {
@@ -178,21 +178,21 @@ func (r *rotation) hand(ctx context.Context, created *fastly.TokenCreatedRespons
 	case err == nil && len(unread) == 0:
 		return readErr
 	case err == nil:
-		return errors.New("the command did not read the token to its end, although its exit code is 0")
+		return errors.New("the command did not read the access token to its end, although its exit code is 0")
 	case cmd.Process != nil && (state == nil || ctx.Err() != nil || !state.Exited()):
 		return fmt.Errorf("%w: the command was interrupted: %w", rotate.ErrMaybeHandedOver, err)
 	}
-	return fmt.Errorf("the command did not take the token: %w", err)
+	return fmt.Errorf("the command did not take the access token: %w", err)
 }
 
-// filledPipe returns the read end of a pipe that holds the token, which is much shorter than the
+// filledPipe returns the read end of a pipe that holds the secret, which is much shorter than the
 // 512 bytes that POSIX guarantees a pipe to hold.
-func filledPipe(token fastly.Secret) (*os.File, error) {
+func filledPipe(secret fastly.Secret) (*os.File, error) {
 	reader, writer, err := os.Pipe()
 	if err != nil {
 		return nil, err
 	}
-	_, err = writer.WriteString(token.Reveal())
+	_, err = writer.WriteString(secret.Reveal())
 	if err := errors.Join(err, writer.Close()); err != nil {
 		return nil, errors.Join(err, reader.Close())
 	}

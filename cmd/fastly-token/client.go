@@ -26,14 +26,14 @@ const (
 	varService   = "FASTLY_SERVICE_ID" // only serve sets it, for its command
 )
 
-// environmentKey is the API token of the environment.
+// environmentKey is the API key of the environment.
 type environmentKey struct {
-	token    fastly.Secret // "" if there is none
+	value    fastly.Secret // "" if there is none
 	variable string        // that it comes from
 	err      error         // why there is none, if one was meant
 }
 
-// readKey reads the API token of the environment, once: what the program looks for in its output
+// readKey reads the API key of the environment, once: what the program looks for in its output
 // and in its arguments must be what it sends.
 func (a *app) readKey(ctx context.Context) environmentKey {
 	path := a.getenv(varTokenFile)
@@ -43,26 +43,26 @@ func (a *app) readKey(ctx context.Context) environmentKey {
 			return environmentKey{err: usagef("%s and %s are both set: keep one", variable, varTokenFile)}
 		}
 		if value != "" {
-			return environmentKey{token: fastly.Secret(value), variable: variable}
+			return environmentKey{value: fastly.Secret(value), variable: variable}
 		}
 	}
 	if path == "" {
 		return environmentKey{}
 	}
-	token, err := fastly.KeyFile(path)(ctx)
+	key, err := fastly.KeyFile(path)(ctx)
 	if err != nil {
 		return environmentKey{err: usagef("%s: %w", varTokenFile, err)}
 	}
-	return environmentKey{token: token, variable: varTokenFile}
+	return environmentKey{value: key, variable: varTokenFile}
 }
 
-// client returns a client that uses the API token of the environment.
+// client returns a client that uses the API key of the environment.
 func (a *app) client() (*fastly.Client, error) {
-	return a.newClient(a.key.variable, fastly.WithAPIKey(a.key.token.Reveal()))
+	return a.newClient(a.key.variable, fastly.WithAPIKey(a.key.value.Reveal()))
 }
 
 func (a *app) clientOf(key fastly.Secret) (*fastly.Client, error) {
-	return a.newClient("the new token", fastly.WithAPIKey(key.Reveal()))
+	return a.newClient("the access token of the new token", fastly.WithAPIKey(key.Reveal()))
 }
 
 // newClient returns a client. Its error names what is wrong: the base URL, or the credentials,
@@ -136,8 +136,8 @@ func (a *app) check(n needs) error {
 		switch {
 		case a.key.err != nil:
 			return a.key.err
-		case a.key.token == "":
-			missing = append(missing, "an API token in "+varToken+", or a file with it in "+varTokenFile)
+		case a.key.value == "":
+			missing = append(missing, "an API key in "+varToken+", or a file with one in "+varTokenFile)
 		}
 	}
 	if n.login != nil && !n.login.byKey && !a.canAsk() {

@@ -21,8 +21,8 @@ const createHelp = `Creates a token by user name and password: the first one of 
 machine. A one-time password is used only if the account has two-factor authentication.
 
 The API shows the access token once, so say where it goes: to a new file (--out), which only you can
-read and which holds no line break, or to standard output (--print), which then gets nothing else. A
-token that can't be written there is revoked.
+read and which holds no line break, or to standard output (--print), which then gets nothing else.
+If it can't be written there, the token is revoked.
 
 The name of the token ends in random letters, which make it unique. If the response is lost, the
 error says which name to look for.`
@@ -115,7 +115,7 @@ func (a *app) keep(created *fastly.TokenCreatedResponse, d destination, asJSON b
 		a.say("created token %s, named %q", escape(created.ID), escape(created.Name))
 		return nil
 	}
-	// Write the token to disk even if the program is being interrupted.
+	// Write it to disk even if the program is being interrupted.
 	write := atomicfile.Disk{}.Create // the file may have been created meanwhile
 	if d.force {
 		write = atomicfile.Disk{}.Replace
@@ -125,7 +125,7 @@ func (a *app) keep(created *fastly.TokenCreatedResponse, d destination, asJSON b
 	case err != nil && !written:
 		return a.giveBack(created, err)
 	case err != nil:
-		return &leftError{fmt.Errorf("token %s is in %q, but a crash of this machine may undo that: %w", created.ID, d.out, err)}
+		return &leftError{fmt.Errorf("the access token of token %s is in %q, but a crash of this machine may undo that: %w", created.ID, d.out, err)}
 	}
 	if d.note != "" {
 		a.say("%s", escape(d.note))
@@ -138,14 +138,14 @@ func (a *app) keep(created *fastly.TokenCreatedResponse, d destination, asJSON b
 	if asJSON {
 		text = toJSON(created.TokenResponse)
 	}
-	return a.printDone(text, fmt.Sprintf("created token %s, named %q: it is in %q", created.ID, created.Name, d.out))
+	return a.printDone(text, fmt.Sprintf("created token %s, named %q: its access token is in %q", created.ID, created.Name, d.out))
 }
 
 // giveBack revokes a token that could not be kept.
 func (a *app) giveBack(created *fastly.TokenCreatedResponse, reason error) error {
 	reason = fmt.Errorf("the access token could not be kept: %w", reason)
 	var byKey *fastly.Client
-	if a.key.token != "" {
+	if a.key.value != "" {
 		byKey, _ = a.client() // the token may be able to revoke itself
 	}
 	if err := a.discard(created, byKey, false); err != nil {

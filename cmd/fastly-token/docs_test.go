@@ -79,7 +79,7 @@ func TestDocsShowWhatTheProgramDoes(t *testing.T) {
 	)
 
 	d.section("exec")
-	d.session([]string{"exec", "--scope", "purge_select", "--service", serviceA, "--", "sh", "-c", "echo purging with a token of ${#FASTLY_API_TOKEN} characters"})
+	d.session([]string{"exec", "--scope", "purge_select", "--service", serviceA, "--", "sh", "-c", "echo purging with an API key of ${#FASTLY_API_TOKEN} characters"})
 
 	d.section("revoke")
 	d.session([]string{"revoke", "8bCzMi6QoHr3VgLs0xFu1P"}, []string{"revoke", "1mYtGb5RqNu0WkAe4vZh9J", "0000000000000000000000"})
@@ -207,5 +207,5 @@ func (d *docs) String() string {
 	text = regexp.MustCompile(`(?m)^fastly-token devel\S*$`).ReplaceAllString(text, "fastly-token v0.2.0")
 	text = regexp.MustCompile(`http://127\.0\.0\.1:\d+`).ReplaceAllString(text, "http://127.0.0.1:34567")
 	text = regexp.MustCompile(`("?(?:Password|password)"?:?\s+"?)[A-Za-z0-9]{22}`).ReplaceAllString(text, "${1}made-up-password-22-ch")
-	return regexp.MustCompile(`("?(?:API token|api_token)"?:?\s+"?)[\w-]{32}`).ReplaceAllString(text, "${1}made-up-access-token-of-32-chars")
+	return regexp.MustCompile(`("?(?:API key|api_key)"?:?\s+"?)[\w-]{32}`).ReplaceAllString(text, "${1}made-up-access-token-of-32-chars")
 }

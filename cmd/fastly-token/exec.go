@@ -17,16 +17,16 @@ import (
 )
 
 const execHelp = `Runs a command with a token of its own, limited to a scope and services, which is
-revoked when the command ends: for jobs whose steps need less than the job's key.
+revoked when the command ends: for jobs whose steps need less than the job's API key allows.
 
-The token is created by login, and revoked by the token of the environment, which must belong to the
-same user and have the scope global.
+The token is created by login, and revoked by the API key of the environment, which must belong to
+the same user and have the scope global.
 
-The command finds its token in FASTLY_API_TOKEN, or in the variable of --env. The credentials of the
-environment are taken from it: the variables listed under "fastly-token help" but the base URL,
-variables with the token or the password in them, and variables with names in _FILE whose files hold
-one. (This keeps a key from leaking by accident. It does not stop a malicious command: processes of
-the same user can read each other's memory.)
+The command finds its API key in FASTLY_API_TOKEN, or in the variable of --env. The credentials of
+the environment are taken from it: the variables listed under "fastly-token help" but the base URL,
+variables with the old API key or the password in them, and variables with names in _FILE whose
+files hold one. (This keeps credentials from leaking by accident. It does not stop a malicious
+command: processes of the same user can read each other's memory.)
 
 Before the command starts, the new token is tried. If GITHUB_ACTIONS is "true", a line on standard
 error makes the job's log mask it. The token is revoked however the command ends. If all else fails,
@@ -50,7 +50,7 @@ func (a *app) execCommand() *cobra.Command {
 	t.add(cmd)
 	cmd.Flags().SetInterspersed(false) // the command's flags are its own
 	x := execution{app: a}
-	cmd.Flags().StringVar(&x.variable, "env", varToken, "environment `variable` that the command finds the token in")
+	cmd.Flags().StringVar(&x.variable, "env", varToken, "environment `variable` in which the command finds its API key")
 	x.login.flags(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, command []string) (err error) {
 		switch {
@@ -122,7 +122,7 @@ func (x *execution) create(ctx context.Context) (*fastly.TokenCreatedResponse, e
 		return nil, err
 	}
 	if !current.Scopes.Has(fastly.ScopeGlobal) {
-		return nil, fmt.Errorf("the token of the environment has the scope %s, but revoking another one takes the scope global", current.Scopes)
+		return nil, fmt.Errorf("the API key has the scope %s, but to revoke another token takes the scope global", current.Scopes)
 	}
 	token, err := x.createToken(ctx, x.client, x.req, &x.login, x.client)
 	if token == nil {
@@ -135,7 +135,7 @@ func (x *execution) create(ctx context.Context) (*fastly.TokenCreatedResponse, e
 	switch {
 	case err != nil:
 	case token.UserID != current.UserID:
-		err = errors.New("the login and the token of the environment belong to different users")
+		err = errors.New("the login and the API key belong to different users")
 	case more != "":
 		err = errors.New("the new token is not what was requested: " + more)
 	default:

@@ -96,7 +96,7 @@ func listCustomer(ctx context.Context, client *fastly.Client, customer string) (
 	}
 	tokens, err := client.Tokens.ListTokensCustomer(ctx, customer)
 	if errors.Is(err, fastly.ErrForbidden) {
-		err = fmt.Errorf("%w; --customer needs the token of a superuser of that customer", err)
+		err = fmt.Errorf("%w; --customer needs the API key of a superuser of that customer", err)
 	}
 	return tokens, err
 }

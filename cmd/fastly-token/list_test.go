@@ -68,7 +68,7 @@ func TestListOfACustomerNeedsASuperuser(t *testing.T) {
 	o := s.run("list", "--customer", "self")
 	assert.Equal(t, exitFailed, o.code)
 	assert.Contains(t, o.err, "403")
-	assert.Contains(t, o.err, "--customer needs the token of a superuser")
+	assert.Contains(t, o.err, "--customer needs the API key of a superuser")
 }
 
 func TestListAsJSON(t *testing.T) {

@@ -18,9 +18,9 @@ const batch = 100
 func (a *app) revokeCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "revoke (ID... | --self)",
-		Short: "Revoke tokens by their IDs, or the current one",
-		Long: `Revokes tokens by their IDs, or with --self the token of the environment. A revoked
-token can't be restored.
+		Short: "Revoke tokens by their IDs, or that of the API key",
+		Long: `Revokes tokens by their IDs, or with --self the token of the API key. A revoked token
+can't be restored.
 
 One request revokes several tokens, all or none. If the API rejects it, because one of them does not
 exist, for example, they are revoked one by one. The exit code is 1 if any of them was not found or
@@ -28,7 +28,7 @@ could not be revoked.`,
 		Example: `  fastly-token revoke 5sNpEx2UkYf9WdTa6mJv4G 8bCzMi6QoHr3VgLs0xFu1P`,
 		Args:    cobra.ArbitraryArgs,
 	}
-	self := cmd.Flags().Bool("self", false, "revoke the token of the environment")
+	self := cmd.Flags().Bool("self", false, "revoke the token of the API key")
 	asJSON := jsonFlag(cmd.Flags())
 	return a.withClient(cmd, func(ctx context.Context, client *fastly.Client, ids []string) (err error) {
 		if *self != (len(ids) == 0) {

@@ -13,12 +13,14 @@ import (
 )
 
 const about = `Fastly-token shows, creates, audits, rotates and revokes the API tokens of a Fastly
-account.
+account. An API token has an ID, scopes and an expiry; its secret text is its access token. An API
+key is an access token that a program sends to the API.
 
 Credentials come from the environment:
 
-  FASTLY_API_TOKEN         API token to work with; else FASTLY_API_KEY
-  FASTLY_API_TOKEN_FILE    file with it, instead of these
+  FASTLY_API_TOKEN         the API key
+  FASTLY_API_KEY           the API key, if FASTLY_API_TOKEN is not set
+  FASTLY_API_TOKEN_FILE    file with the API key, instead of these two
   FASTLY_USERNAME          user name of the login that creates tokens
   FASTLY_PASSWORD_FILE     file with its password
   FASTLY_OTP_FILE          file with its one-time password, if the account has
@@ -34,7 +36,7 @@ provides, if standard input is a terminal, and neither --no-input nor a variable
 Exit codes:
 
   0    done
-  1    a failure: the API was not reached, or rejected the token, for example
+  1    a failure: the API was not reached, or rejected the API key, for example
   2    wrong usage, or credentials are missing
   3    something exists that needs looking into: the text says what
   4    a finding of audit, or of whoami with --require or --valid-for

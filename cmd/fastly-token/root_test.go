@@ -142,14 +142,14 @@ func TestEmptyValuesAreRejected(t *testing.T) {
 	assert.NoFileExists(t, out)
 }
 
-func TestTokenOfTheEnvironmentIsNoArgument(t *testing.T) {
+func TestKeyOfTheEnvironmentIsNoArgument(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	key := s.Key().Reveal()
 	for _, args := range [][]string{{"get", key}, {"revoke", key}, {"list", key}, {"list", "--customer=" + key}, {key}, {"exec", "--", "curl", "-H", "Fastly-Key: " + key}} {
 		o := s.run(args...)
 		assert.Equal(t, exitUsage, o.code, args[0])
-		assert.Contains(t, o.err, "an argument holds the API token")
+		assert.Contains(t, o.err, "an argument holds the API key")
 	}
 	s.set(varKey, s.AddToken(s.User().ID, fastly.TokenCreatedResponse{}).AccessToken.Reveal())
 	assert.Equal(t, exitUsage, s.run("get", s.Tokens()[1].AccessToken.Reveal()).code)
@@ -174,7 +174,7 @@ func TestEnvironmentThatCannotBeUsedIsNamed(t *testing.T) {
 	}
 }
 
-func TestTokenComesFromAFileInstead(t *testing.T) {
+func TestKeyComesFromAFileInstead(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	s.set(varTokenFile, s.file("key", s.Key().Reveal()+"\n"))

@@ -19,14 +19,14 @@ import (
 
 const rotateHelp = `Replaces a token with a new one of the same name, scopes, services and lifetime:
 creates the new one, checks that it works, hands it over, and only then revokes the old one. Which
-token: that of the environment, the one with the given ID, or with --current the one that the file
-of --out holds, for a job that runs again and again. It must belong to the user of the token of the
-environment, which --current does not need if the old token has the scope global.
+token: that of the API key, the one with the given ID, or with --current the one whose access token
+is in the file of --out, for a job that runs again and again. It must belong to the user of the API
+key, which --current does not need if the old token has the scope global.
 
-The new token goes to a file (--out), which is replaced atomically and keeps its owner and mode, but
-for access by others; or to the standard input of a command, without a line break. A command must
-end with exit code 0 if and only if it has taken the token, and read all of it. It gets no
-credentials in its environment.
+The new access token goes to a file (--out), which is replaced atomically and keeps its owner and
+mode, but for access by others; or to the standard input of a command, without a line break. A
+command must end with exit code 0 if and only if it has taken the access token, and read all of it.
+It gets no credentials in its environment.
 
 The new token is created by login. Random letters at the end of its name make that unique.
 
@@ -51,7 +51,7 @@ func (a *app) rotateCommand() *cobra.Command {
 	}
 	r := rotation{app: a}
 	fs := cmd.Flags()
-	fs.BoolVar(&r.current, "current", false, "rotate the token that the file of --out holds")
+	fs.BoolVar(&r.current, "current", false, "rotate the token whose access token is in the file of --out")
 	fs.StringVar(&r.out, "out", "", "`file` that gets the access token")
 	fs.Var(&r.ttl, "ttl", "`time` for which the new token works, such as 90d (default as long as the old one)")
 	fs.Var(&r.grace, "grace", "`time` for which the old token works after the handover")
@@ -120,7 +120,7 @@ func (r *rotation) run(ctx context.Context, asJSON bool) error {
 // clients returns the client that reads and revokes. With --current it finds the ID of the token to
 // rotate.
 func (r *rotation) clients(ctx context.Context) (client *fastly.Client, err error) {
-	if r.key.token != "" {
+	if r.key.value != "" {
 		client, err = r.client()
 	}
 	if err != nil || !r.current {
@@ -130,13 +130,13 @@ func (r *rotation) clients(ctx context.Context) (client *fastly.Client, err erro
 	if err != nil {
 		return nil, fmt.Errorf("--current: %w", err)
 	}
-	holder, err := r.newClient("the token in "+r.out, fastly.WithAPIKey(key.Reveal()))
+	holder, err := r.newClient("the access token in "+r.out, fastly.WithAPIKey(key.Reveal()))
 	if err != nil {
 		return nil, err
 	}
 	token, err := holder.Tokens.GetTokenCurrent(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("--current: the token in %q: %w", r.out, err)
+		return nil, fmt.Errorf("--current: the access token in %q: %w", r.out, err)
 	}
 	r.id = token.ID
 	if client == nil {
@@ -217,9 +217,9 @@ func rotationError(err error) error {
 func (r *rotation) check() (err error) {
 	switch {
 	case r.out != "" && len(r.command) > 0:
-		return usagef("--out and a command are two ways to hand the token over: use one")
+		return usagef("--out and a command are two places for the access token: use one")
 	case r.out == "" && len(r.command) == 0:
-		return usagef("say where the token goes: --out FILE, or a command after --")
+		return usagef("say where the access token goes: --out FILE, or a command after --")
 	case r.current && (r.out == "" || r.id != ""):
 		return usagef("--current is for --out, instead of an ID")
 	case r.ttl > 0 && time.Duration(r.ttl) < time.Second:
@@ -271,7 +271,7 @@ func (r *rotation) setState() (err error) {
 			return usagef("--state: %w", err)
 		}
 		if strings.EqualFold(r.state, r.out) || strings.EqualFold(r.state+".lock", r.out) { // as some file systems have it
-			return usagef("--state and --out are two files: the one is removed in the end, the other holds the token")
+			return usagef("--state and --out are two files: the one is removed in the end, the other holds the access token")
 		}
 		return nil
 	case r.out != "":

@@ -106,10 +106,10 @@ func TestRotateToACommand(t *testing.T) {
 func TestCommandThatDoesNotTakeTheTokenChangesNothing(t *testing.T) {
 	t.Parallel()
 	for command, says := range map[string]string{
-		"exit 1":                "the command did not take the token",
-		"exit 0":                "the command did not read the token to its end",
-		"head -c 31 >/dev/null": "the command did not read the token to its end",
-		"cat >&- 2>/dev/null":   "the command did not take the token",
+		"exit 1":                "the command did not take the access token",
+		"exit 0":                "the command did not read the access token to its end",
+		"head -c 31 >/dev/null": "the command did not read the access token to its end",
+		"cat >&- 2>/dev/null":   "the command did not take the access token",
 	} {
 		s := newRotateSite(t)
 		o := s.run("rotate", oldID, "--state", filepath.Join(s.dir, "state"), "--", "sh", "-c", command)
@@ -296,7 +296,7 @@ func TestRotateTheTokenOfAFileAgainAndAgain(t *testing.T) {
 		s.file("token", strings.Repeat("x", 32))
 		o := s.run("rotate", "--current", "--out", path)
 		assert.Equal(t, exitFailed, o.code)
-		assert.Contains(t, o.err, "--current: the token in ")
+		assert.Contains(t, o.err, "--current: the access token in ")
 	}
 }
 

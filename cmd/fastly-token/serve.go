@@ -32,8 +32,8 @@ FASTLY_TOTP_SECRET_FILE the secret that authenticators make codes from.
 Otherwise it runs until Ctrl-C or SIGTERM, and prints its URL and credentials, or with --env the
 lines that export them to a shell.
 
-As with the API, a create by API token needs a POST to /sudo first, unless --without-sudo is given;
-a create by login does not. Where it is unknown what the API does, the request is rejected.
+As with the API, a create by API key needs a POST to /sudo first, unless --without-sudo is given; a
+create by login does not. Where it is unknown what the API does, the request is rejected.
 
 It is package fastlytest without what tests in Go have there: faults, such as lost responses, a
 clock to set, rate limits, latency, other users and tokens, and the requests that were made.`,
@@ -45,7 +45,7 @@ clock to set, rate limits, latency, other users and tokens, and the requests tha
 	fs := cmd.Flags()
 	fs.StringVar(&s.addr, "addr", "127.0.0.1:0", "loopback `address` to listen on; port 0 is a free one")
 	fs.BoolVar(&s.twoFactor, "two-factor", false, "export, or give to the command, the login of a user with two-factor authentication")
-	fs.BoolVar(&s.withoutSudo, "without-sudo", false, "let an API token create tokens at any time")
+	fs.BoolVar(&s.withoutSudo, "without-sudo", false, "let an API key create tokens at any time")
 	fs.BoolVar(&s.asEnv, "env", false, "print lines for a shell, which export the environment")
 	asJSON := jsonFlag(fs)
 	cmd.RunE = func(cmd *cobra.Command, command []string) error {
@@ -139,7 +139,7 @@ func (s *service) run(ctx context.Context) error {
 // served is what a client of the server needs to know. All of it is made up.
 type served struct {
 	URL       string      `json:"url"`
-	Key       string      `json:"api_token"` // of Login
+	Key       string      `json:"api_key"` // of Login
 	Login     servedLogin `json:"login"`
 	TwoFactor servedLogin `json:"two_factor_login"`
 }
@@ -147,7 +147,7 @@ type served struct {
 type servedLogin struct {
 	Username   string `json:"username"`
 	Password   string `json:"password"`
-	Key        string `json:"api_token"`
+	Key        string `json:"api_key"`
 	OTP        string `json:"one_time_password,omitempty"`
 	TOTPSecret string `json:"totp_secret,omitempty"`
 }
@@ -209,11 +209,11 @@ func (s *service) printServed(api served) error {
 	}
 	var l textFields
 	l.add("URL", api.URL)
-	l.add("API token", api.Key)
+	l.add("API key", api.Key)
 	l.add("User name", api.Login.Username)
 	l.add("Password", api.Login.Password)
 	l.add("With two-factor authentication: user name", api.TwoFactor.Username)
-	l.add("API token", api.TwoFactor.Key)
+	l.add("API key", api.TwoFactor.Key)
 	l.add("Password", api.TwoFactor.Password)
 	l.add("One-time password, or TOTP secret", api.TwoFactor.OTP+", "+api.TwoFactor.TOTPSecret)
 	return s.print(fields(l.columns, l.cells, 0, s.styles()))

@@ -55,7 +55,7 @@ func TestServePrintsWhatAPersonNeeds(t *testing.T) {
 	p := s.command("serve")
 	require.NoError(t, p.Start())
 	p.stdout.waitFor(t, "One-time password")
-	for _, want := range []string{"http://127.0.0.1:", "API token", "User name", "Password"} {
+	for _, want := range []string{"http://127.0.0.1:", "API key", "User name", "Password"} {
 		assert.Contains(t, p.stdout.String(), want)
 	}
 	require.NoError(t, p.Process.Signal(syscall.SIGINT))

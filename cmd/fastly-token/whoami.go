@@ -13,7 +13,7 @@ import (
 	"github.com/fastly-tokens/fastly"
 )
 
-const whoamiHelp = `Shows the token of the environment: scopes, services, expiry.
+const whoamiHelp = `Shows the token of the API key: its scopes, services and expiry.
 
 With --require and --valid-for it is a check to run before a job: the exit code is 4 if the token
 may not do what is required or expires too soon. Any token can be checked, whatever its scope.
@@ -27,7 +27,7 @@ scope, as in global:read.`
 func (a *app) whoamiCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "whoami",
-		Short:   "Show the current token, or check what it may do",
+		Short:   "Show the token of the API key, or check what it may do",
 		Long:    whoamiHelp,
 		Example: "  fastly-token whoami --require purge_all --valid-for 7d",
 		Args:    noArgs,
