@@ -15,13 +15,14 @@
 //
 // # Authentication
 //
-// An API key is the access token of an API token. [WithAPIKey] sends one, [WithAPIKeyFunc] one that
-// may change. A create with a Username and a Password authenticates itself: [WithoutAuthentication]
-// is enough for it. Credentials go to the host of the base URL only, over TLS unless that host is
-// loopback or [WithInsecurePlainHTTP] is given; no redirect is followed. Use [WithHTTPClient] for a
-// proxy or TLS settings, [WithMiddleware] for tracing, [WithTransport] to authenticate otherwise.
-// Every key, password, one-time password and access token is a [Secret], which prints, logs and
-// marshals as [REDACTED]; [Secret.Reveal] is the way to read one.
+// An API token has an ID, scopes and an expiry; its secret text is its access token. An API key is
+// an access token that a client sends. [WithAPIKey] sends one, [WithAPIKeyFunc] one that may change.
+// A create with a Username and a Password authenticates itself: [WithoutAuthentication] is enough
+// for it. Credentials go to the host of the base URL only, over TLS unless that host is loopback or
+// [WithInsecurePlainHTTP] is given; no redirect is followed. Use [WithHTTPClient] for a proxy or TLS
+// settings, [WithMiddleware] for tracing, [WithTransport] to authenticate otherwise. Every key,
+// password, one-time password and access token is a [Secret], which prints, logs and marshals as
+// [REDACTED]; [Secret.Reveal] is the way to read one.
 //
 // # Errors
 //

@@ -31,7 +31,7 @@ var (
 	ErrAccountLocked = errors.New("fastly: account locked")
 	// The text says "POST /sudo", which must confirm an API key. A login needs none.
 	ErrSudoRequired = errors.New("fastly: password confirmation required")
-	// A 401 whose text says "expired at": the API key has expired.
+	// A 401 whose text says "expired at": the API token has expired.
 	ErrTokenExpired = errors.New("fastly: token expired")
 )
 

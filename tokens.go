@@ -68,8 +68,8 @@ func (s *TokensService) GetToken(ctx context.Context, tokenID string) (*TokenRes
 	return do(ctx, s, operation{kind: kindRead, method: http.MethodGet, path: "/tokens/" + tokenID}, decodeToken)
 }
 
-// GetTokenCurrent returns the token that the client authenticates with: GET /tokens/self. Any scope
-// is enough (assumed).
+// GetTokenCurrent returns the token that the API key belongs to: GET /tokens/self. Any scope is
+// enough (assumed).
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/user/#get-token-current
 func (s *TokensService) GetTokenCurrent(ctx context.Context) (*TokenResponse, error) {
 	return do(ctx, s, operation{kind: kindRead, method: http.MethodGet, path: "/tokens/self"}, decodeToken)
@@ -108,9 +108,9 @@ func (s *TokensService) RevokeToken(ctx context.Context, tokenID string) error {
 	return err
 }
 
-// RevokeTokenCurrent revokes the token that the client authenticates with: DELETE /tokens/self. Its
-// scope must be global: a token that may only purge can't revoke itself (assumed). All attempts use
-// the same key. If an earlier attempt may have been processed, a 401 or 404 is success, and a 403
+// RevokeTokenCurrent revokes the token that the API key belongs to: DELETE /tokens/self. Its scope
+// must be global: a token that may only purge can't revoke itself (assumed). All attempts use the
+// same key. If an earlier attempt may have been processed, a 401 or 404 is success, and a 403
 // matches [ErrOutcomeUnknown]. With [WithAPIKeyFunc] and [WithTransport], so does any error after
 // such an attempt, as the next call may revoke the next token; with WithTransport, it is not retried.
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/user/#revoke-token-current

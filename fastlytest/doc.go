@@ -10,8 +10,8 @@
 //		// then look at srv.Tokens() and srv.Requests()
 //	}
 //
-// The server starts with one user, [Server.User], a superuser whose token of
-// global scope is [Server.Key]; [Server.AddUser] and [Server.AddToken] add
+// The server starts with one user, [Server.User], a superuser with a token of
+// global scope, whose key is [Server.Key]; [Server.AddUser] and [Server.AddToken] add
 // others. It authenticates, checks scopes and ownership, expires tokens and limits
 // rates, with the API's messages and headers. It is as strict as we know the API to
 // be, from its documentation, recorded traffic and clients in the field; it has never

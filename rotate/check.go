@@ -11,8 +11,8 @@ import (
 	"github.com/fastly-tokens/fastly"
 )
 
-// use sets the client that uses New, nil for none. It also revokes: if the old
-// token is Client's own key, Client can't see whether its revoke succeeded; and a
+// use sets the client that uses New, nil for none. It also revokes: if Client's
+// key is the old token's, Client can't see whether its revoke succeeded; and a
 // new token of another user is not Client's to revoke.
 func (x *run) use(fresh *fastly.Client) {
 	x.clean.clients = nil
@@ -101,7 +101,7 @@ func (x *run) checkRecord(ctx context.Context, there held) error {
 		return fmt.Errorf("token %s belongs to another user than the key", r.Old.ID)
 	}
 	if len(x.clean.clients) == 0 {
-		return fmt.Errorf("the client's key does not work; if it is token %s, run again with the new token as the key: %w", r.Old.ID, x.keyErr)
+		return fmt.Errorf("the client's key does not work; if it is that of token %s, run again with the key of the new one: %w", r.Old.ID, x.keyErr)
 	}
 	if err := x.readOld(ctx); err != nil {
 		return err

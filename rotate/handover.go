@@ -13,8 +13,8 @@ import (
 
 // Handover passes a new token to its user.
 type Handover struct {
-	// Put stores the token at its destination, durably when it returns nil. An
-	// error means that the token was not stored and never will be, unless it
+	// Put stores the access token at its destination, durably when it returns nil.
+	// An error means that it was not stored and never will be, unless the error
 	// matches [ErrMaybeHandedOver]. Put may be called again with a token that Get
 	// returned. Required.
 	Put func(context.Context, *fastly.TokenCreatedResponse) error
@@ -36,7 +36,7 @@ type Handover struct {
 // have been stored. Both tokens then stay valid until a later run.
 var ErrMaybeHandedOver = errors.New("rotate: the new token may have been handed over")
 
-// maxKey bounds what is read of a token's file: a longer one holds no token.
+// maxKey bounds what is read of a file: a longer one holds no access token.
 const maxKey = 4 << 10
 
 // WriteFile returns a handover that replaces the file at path with one that holds

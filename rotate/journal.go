@@ -48,7 +48,7 @@ type record struct {
 	Version int                  `json:"version"`
 	State   State                `json:"state"`
 	Old     fastly.TokenResponse `json:"old"`
-	// Own says that Old was the key of Client when the rotation began.
+	// Own says that Client's key was Old's when the rotation began.
 	Own  bool                 `json:"own,omitempty"`
 	Name string               `json:"name"`
 	New  fastly.TokenResponse `json:"new,omitzero"`

@@ -15,7 +15,7 @@ import (
 // run.
 type Rotation struct {
 	// Client reads and revokes. Its key must have global scope and belong to the
-	// same user as the old token; it may be the old token itself, or a key that
+	// same user as the old token; it may be that of the old token, or one that
 	// follows the handover ([fastly.KeyFile]).
 	Client *fastly.Client
 	// TokenID is the token to replace. Empty means Client's own.

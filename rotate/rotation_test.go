@@ -704,7 +704,7 @@ func TestDeadKeyAfterTheHandoverSaysWhatToRunWith(t *testing.T) {
 		r.Client = w.client(t, w.old.AccessToken)
 		result, err := r.Run(t.Context())
 		assert.ErrorIs(t, err, fastly.ErrUnauthorized)
-		assert.ErrorContains(t, err, "run again with the new token as the key")
+		assert.ErrorContains(t, err, "run again with the key of the new one")
 		assert.Equal(t, rotate.StateHandedOver, result.State)
 
 		result, err = w.rotation(t).Run(t.Context())

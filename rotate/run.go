@@ -38,7 +38,7 @@ func (x *run) start(ctx context.Context) error {
 	case err == nil:
 		x.me = me
 	case x.record.State != StateUnchanged && isDead(err):
-		// An earlier run may have revoked the key, if it is the old token.
+		// An earlier run may have revoked the key, if it is the old token's.
 		x.keyErr = err
 	default:
 		return err
@@ -173,7 +173,7 @@ func (x *run) renew(ctx context.Context) error {
 			return err
 		}
 		if key != created.AccessToken {
-			return errors.New("the destination of the handover does not hold the token that was put there")
+			return errors.New("the destination of the handover does not hold the access token that was put there")
 		}
 	}
 	x.renewed = true
@@ -279,7 +279,7 @@ func (x *run) finish(ctx context.Context) error {
 			return err
 		}
 	}
-	// The old token last: it may be the key that revokes the others.
+	// The old token last: its key may be what revokes the others.
 	for _, revoke := range []func(context.Context) error{x.revokeStrays, x.revokeOld} {
 		inUse, err := x.inUse(ctx)
 		if err != nil {

@@ -3,9 +3,9 @@
 //
 //	ci-token -service SU1Z0isxPaozGVKXdv0eY -- ./purge.sh
 //
-// The command finds its token in FASTLY_API_TOKEN. It is created by login
-// (FASTLY_USERNAME, FASTLY_PASSWORD_FILE), and revoked by the FASTLY_API_TOKEN of
-// ci-token, which needs global scope. "fastly-token exec" can do more.
+// The command finds its API key in FASTLY_API_TOKEN. The token is created by login
+// (FASTLY_USERNAME, FASTLY_PASSWORD_FILE), and revoked by the API key that ci-token
+// has in FASTLY_API_TOKEN, which needs global scope. "fastly-token exec" can do more.
 //
 // Try it with a made-up account:
 //

@@ -4,10 +4,10 @@
 //	rotate -out /etc/deploy/fastly-token -grace 10m
 //
 // A service that reads its key with fastly.WithAPIKeyFunc(fastly.KeyFile(path))
-// needs no restart. The token is that of FASTLY_API_TOKEN, or of -id. The new one
-// is created by login: FASTLY_USERNAME, FASTLY_PASSWORD_FILE and, if the account
-// has two-factor authentication, FASTLY_OTP_FILE. After a crash, run it again to
-// finish the rotation.
+// needs no restart. The token is that of the key in FASTLY_API_TOKEN, or of -id.
+// The new one is created by login: FASTLY_USERNAME, FASTLY_PASSWORD_FILE and, if the
+// account has two-factor authentication, FASTLY_OTP_FILE. After a crash, run it again
+// to finish the rotation.
 //
 // Try it with a made-up account:
 //
@@ -41,7 +41,7 @@ func main() {
 }
 
 func run(ctx context.Context) error {
-	id := flag.String("id", "", "`ID` of the token (default that of FASTLY_API_TOKEN)")
+	id := flag.String("id", "", "`ID` of the token (default that of the key in FASTLY_API_TOKEN)")
 	grace := flag.Duration("grace", 0, "`time` for which the old token still works after the handover")
 	out := flag.String("out", "", "`file` that gets the access token")
 	flag.Parse()

@@ -1,4 +1,4 @@
-// Package atomicfile reads and replaces files that hold tokens, or what is known of them.
+// Package atomicfile reads and replaces files that hold access tokens, or what is known of tokens.
 package atomicfile
 
 import (
@@ -265,7 +265,7 @@ func createLocked(dir, prefix string) (*os.File, error) {
 	}
 }
 
-// clearStale removes the temporary files that a crash left behind: they may hold tokens.
+// clearStale removes the temporary files that a crash left behind: they may hold access tokens.
 func clearStale(dir, prefix string) error {
 	entries, err := os.ReadDir(dir)
 	for _, entry := range entries {
