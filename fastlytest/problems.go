@@ -26,7 +26,7 @@ var (
 	errRateLimited      = newProblem(http.StatusTooManyRequests, "")
 	errGrant            = reject("invalid_grant", "The username or password is wrong")
 	errLocked           = reject("account_locked", "The account is locked")
-	errScope            = reject("invalid_scope", "The scope is not one of global, purge_select, purge_all, global:read")
+	errScope            = reject("invalid_scope", "The scope is unknown")
 	// Some clients look for the code in msg, others in code, and scripts for the text.
 	errOTP = &problem{
 		Status: http.StatusBadRequest,

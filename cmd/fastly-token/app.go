@@ -238,8 +238,6 @@ func hintFor(err error) string {
 		return "use --otp-file or --totp-secret-file"
 	case errors.Is(err, fastly.ErrSudoRequired):
 		return "use --username and --password-file"
-	case errors.Is(err, fastly.ErrInvalidScope):
-		return "the scopes are " + strings.Join(knownScopes, ", ")
 	case errors.Is(err, rotate.ErrLocked):
 		return "use another --state file for another rotation"
 	case leaves(err):

@@ -66,8 +66,6 @@ In CSV, a cell that a spreadsheet would take for a formula begins with an apostr
 	fs.BoolVar(&au.revoke, "revoke-unused", false, "revoke the tokens that are found unused, except that of the API key, after asking")
 	fs.BoolVar(&au.yes, "yes", false, "do not ask")
 	fs.BoolVar(&au.format.json, "json", false, "print JSON")
-	cmd.MarkFlagsMutuallyExclusive("json", "csv", "metrics")
-	cmd.MarkFlagsMutuallyExclusive("metrics", "revoke-unused")
 	return a.withClient(cmd, func(ctx context.Context, client *fastly.Client, _ []string) error {
 		au.client = client
 		return au.run(ctx)
@@ -136,8 +134,12 @@ func (au *audit) checkFlags() error {
 			return usagef("--out: %w", err)
 		}
 	}
-	switch {
-	case au.out != "" && !au.format.metrics:
+	switch f := au.format; {
+	case f.json && f.csv, f.metrics && (f.json || f.csv):
+		return usagef("--json, --csv and --metrics exclude each other")
+	case f.metrics && au.revoke:
+		return usagef("--metrics and --revoke-unused exclude each other")
+	case au.out != "" && !f.metrics:
 		return usagef("--out is for --metrics")
 	case au.yes && !au.revoke:
 		return usagef("--yes is for --revoke-unused")

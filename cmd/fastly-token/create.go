@@ -45,10 +45,7 @@ func (a *app) createCommand() *cobra.Command {
 	cmd.Flags().StringVar(&d.out, "out", "", "write the access token to this new `file`, which only you can read")
 	cmd.Flags().BoolVar(&d.force, "force", false, "replace the file of --out")
 	cmd.Flags().BoolVar(&d.print, "print", false, "print the access token, and nothing else")
-	asJSON := jsonFlag(cmd.Flags())
-	for _, other := range []string{"out", "force", "json"} {
-		cmd.MarkFlagsMutuallyExclusive("print", other)
-	}
+	cmd.Flags().BoolVar(&d.json, "json", false, "print JSON")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := d.check(a); err != nil {
 			return err
@@ -72,16 +69,16 @@ func (a *app) createCommand() *cobra.Command {
 			err = errors.Join(err, &leftError{fmt.Errorf("token %s is not what was requested: %s", created.ID, more)})
 		}
 		// The token exists, whatever else went wrong, so keep it.
-		return errors.Join(err, a.keep(created, d, *asJSON))
+		return errors.Join(err, a.keep(created, d))
 	}
 	return a.prepared(needs{login: &l}, cmd)
 }
 
 // destination is where an access token goes.
 type destination struct {
-	out          string
-	force, print bool
-	note         string // what a new file will not have of the one that it replaces
+	out                string
+	force, print, json bool
+	note               string // what a new file will not have of the one that it replaces
 }
 
 // check makes sure, before a token is created, that it can be stored.
@@ -89,6 +86,8 @@ func (d *destination) check(a *app) error {
 	switch {
 	case d.out == "" && !d.print:
 		return usagef("say where the access token goes, which the API shows only once: --out FILE, or --print")
+	case d.print && (d.out != "" || d.force || d.json):
+		return usagef("--print excludes --out, --force and --json")
 	case d.print && a.discardsOutput():
 		return usagef("--print: standard output is closed, or a device that keeps nothing")
 	case d.print:
@@ -107,7 +106,7 @@ func (d *destination) check(a *app) error {
 }
 
 // keep stores the access token at its destination, or revokes it.
-func (a *app) keep(created *fastly.TokenCreatedResponse, d destination, asJSON bool) error {
+func (a *app) keep(created *fastly.TokenCreatedResponse, d destination) error {
 	if d.print {
 		if err := a.print(created.AccessToken.Reveal() + "\n"); err != nil {
 			return a.giveBack(created, err)
@@ -135,7 +134,7 @@ func (a *app) keep(created *fastly.TokenCreatedResponse, d destination, asJSON b
 		where += ", which only you can read"
 	}
 	text := a.describe(&created.TokenResponse) + "\n" + where + ".\n"
-	if asJSON {
+	if d.json {
 		text = toJSON(created.TokenResponse)
 	}
 	return a.printDone(text, fmt.Sprintf("created token %s, named %q: its access token is in %q", created.ID, created.Name, d.out))

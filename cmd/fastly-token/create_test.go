@@ -68,6 +68,14 @@ func TestCreatePrintsTheAccessTokenAndNothingElse(t *testing.T) {
 	assert.Contains(t, o.err, s.made()[0].ID)
 }
 
+func TestUnknownScopeIsAnsweredWithTheScopesOnce(t *testing.T) {
+	t.Parallel()
+	s := newLoginSite(t)
+	o := s.run("create", "--scope", "typo", "--print")
+	assert.Equal(t, exitFailed, o.code)
+	assert.Equal(t, 1, strings.Count(o.err, "purge_select"), o.err)
+}
+
 func TestCreateAsJSONShowsNoSecret(t *testing.T) {
 	t.Parallel()
 	s := newLoginSite(t)
@@ -336,7 +344,7 @@ func TestRejectedCreateLeavesNothing(t *testing.T) {
 		says    string
 	}{
 		"wrong password": {func(s *site) { s.set(varPassword, s.file("wrong", "wrong")) }, nil, "POST /tokens: 400"},
-		"no such scope":  {func(*site) {}, []string{"--scope", "everything"}, "the scopes are global, purge_select, purge_all, global:read"},
+		"no such scope":  {func(*site) {}, []string{"--scope", "everything"}, "use one of the scopes global, purge_select, purge_all and global:read"},
 		"locked": {func(s *site) {
 			u := s.AddUser(fastlytest.User{Login: "locked@example.com", Password: "another password", Locked: true})
 			s.logIn(u)

@@ -105,10 +105,13 @@ func (a *app) getCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "get ID",
 		Short: "Show a token by its ID",
-		Args:  cobra.ExactArgs(1),
+		Args:  cobra.ArbitraryArgs,
 	}
 	asJSON := jsonFlag(cmd.Flags())
 	return a.withClient(cmd, func(ctx context.Context, client *fastly.Client, args []string) error {
+		if len(args) != 1 {
+			return usagef("say which token: one ID")
+		}
 		if err := checkID("the argument", args[0]); err != nil {
 			return err
 		}

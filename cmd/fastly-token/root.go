@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"runtime/debug"
@@ -66,6 +67,12 @@ func (a *app) root() *cobra.Command {
 	root.SetErr(a.stderr)
 	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { _ = a.print(help(cmd, a.width())) }) // cobra has no place for its error
 	root.SetVersionTemplate("fastly-token {{.Version}}\n")
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		if cmd.HasSubCommands() { // the flag is that of a command, whose name may be mistyped
+			return cmp.Or(noCommand(cmd, cmd.Flags().Args()), err)
+		}
+		return err
+	})
 	fs := root.PersistentFlags()
 	fs.Var((*duration)(&a.timeout), "timeout", "`time` that the whole command may take, such as 30s (default no limit)")
 	fs.BoolVar(&a.verbose, "verbose", false, "log each request to standard error")
@@ -121,7 +128,7 @@ func (a *app) tidyCompletion(root *cobra.Command) {
 	completion.Long = "Prints a script that makes a shell complete commands and flags. That for bash needs the package bash-completion."
 	completion.Args, completion.RunE = noCommand, root.RunE
 	for _, shell := range completion.Commands() {
-		shell.Long = ""
+		shell.Long, shell.Args = "", noArgs
 	}
 	bash := completion.Commands()[0]
 	bash.Long = "Prints a script for bash, which needs the package bash-completion:\n\n  source <(fastly-token completion bash)"

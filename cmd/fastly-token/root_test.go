@@ -51,6 +51,10 @@ func TestUnknownCommandsAreNotTakenForHelp(t *testing.T) {
 		"help revok":     `there is no command "revok": did you mean revoke?`,
 		"help list nope": `"list"`,
 		"completion tsh": `there is no command "tsh"`,
+		// The flags are not what is wrong.
+		"rotat --out token":             `there is no command "rotat": did you mean rotate?`,
+		"--verbose rotat ID --out f":    `there is no command "rotat": did you mean rotate?`,
+		"completion tsh --no-such-flag": `there is no command "tsh"`,
 	} {
 		o := s.run(strings.Fields(args)...)
 		assert.Equal(t, exitUsage, o.code, args)
@@ -112,7 +116,11 @@ func TestMistakesEndWithCodeTwo(t *testing.T) {
 		assert.Empty(t, o.out)
 	}
 	assert.Contains(t, s.run("list", "word").err, `unexpected argument "word"`)
-	assert.Contains(t, s.run("audit", "--csv", "--json").err, "[json csv metrics]")
+	assert.Contains(t, s.run("completion", "bash", "word").err, `unexpected argument "word"`)
+	assert.Contains(t, s.run("help", "--nonsense", "list").err, "unknown flag: --nonsense")
+	assert.Contains(t, s.run("get").err, "say which token: one ID; ")
+	assert.Contains(t, s.run("get", "one", "two").err, "say which token: one ID; ")
+	assert.Contains(t, s.run("audit", "--csv", "--json").err, "--json, --csv and --metrics exclude each other")
 	assert.Contains(t, s.run("audit", "--unused", "0", "--revoke-unused", "--yes").err, "--unused of more than no time")
 	assert.Empty(t, s.Requests())
 }
@@ -297,7 +305,6 @@ func TestErrorsAreExplainedWithFlags(t *testing.T) {
 		assert.Equal(t, want, explain(errors.New(text)))
 	}
 	for err, want := range map[error]string{
-		fastly.ErrInvalidScope: "; the scopes are global, ",
 		fastly.ErrOTPRequired:  "; use --otp-file or --totp-secret-file",
 		fastly.ErrSudoRequired: "; use --username and --password-file",
 		rotate.ErrLocked:       "; use another --state file for another rotation",

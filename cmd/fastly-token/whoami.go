@@ -43,6 +43,9 @@ func (a *app) whoamiCommand() *cobra.Command {
 			if err != nil {
 				return usagef("--require: %w", err)
 			}
+			if !slices.Contains(knownScopes, string(r.scope)) {
+				a.say("--require: %q is not a documented scope", r.scope)
+			}
 			required = append(required, r)
 		}
 		token, err := client.Tokens.GetTokenCurrent(ctx)

@@ -69,6 +69,15 @@ func TestWhoamiIsACheckThatAPurgeOnlyTokenCanRun(t *testing.T) {
 	}
 }
 
+func TestWhoamiWarnsOfScopesThatAreNotDocumented(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	o := s.run("whoami", "--require", "purge_al", "--require", "purge_select:"+serviceA, "--require", "admin:write:"+serviceA)
+	assert.Equal(t, 0, o.code, "the scope global covers whatever there is")
+	assert.Equal(t, "fastly-token: --require: \"purge_al\" is not a documented scope\n"+
+		"fastly-token: --require: \"admin:write\" is not a documented scope\n", o.err)
+}
+
 func TestWhoamiNamesAllThatIsMissing(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
