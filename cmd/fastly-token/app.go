@@ -164,6 +164,9 @@ func (a *app) finish(ctx context.Context, cmd *cobra.Command, err error) int {
 	}
 	var output *outputError
 	text, code := explain(err), exitFailed
+	if errors.Is(cmd.Context().Err(), context.DeadlineExceeded) {
+		text = fmt.Sprintf("--timeout %v is over: %s", a.timeout, text)
+	}
 	switch {
 	case errors.As(err, new(*leftError)):
 		code = exitLookInto
@@ -173,8 +176,6 @@ func (a *app) finish(ctx context.Context, cmd *cobra.Command, err error) int {
 		text, code = interrupted.Error()+": "+text, interrupted.code()
 	case wasInterrupted:
 		text, code = interrupted.Error(), interrupted.code()
-	case errors.Is(cmd.Context().Err(), context.DeadlineExceeded):
-		text = fmt.Sprintf("--timeout %v is over: %s", a.timeout, text)
 	case !a.started, errors.As(err, new(*usageError)), errors.Is(err, fastly.ErrInvalidArgument):
 		text += "; see " + strings.TrimSuffix(cmd.CommandPath(), " help") + " --help"
 		code = exitUsage

@@ -125,6 +125,9 @@ func (a *app) runCommand(ctx context.Context, command, env []string, signals <-c
 			}
 			stopsOn(sig)
 		case err := <-ended:
+			if ctx.Err() != nil { // by now, signals do not end it
+				a.say("--timeout %v is over: the command was asked to end", a.timeout)
+			}
 			if cmd.ProcessState == nil {
 				a.say("%v", err)
 				return exitFailed

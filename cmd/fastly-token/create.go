@@ -143,10 +143,7 @@ func (a *app) keep(created *fastly.TokenCreatedResponse, d destination) error {
 // giveBack revokes a token that could not be kept.
 func (a *app) giveBack(created *fastly.TokenCreatedResponse, reason error) error {
 	reason = fmt.Errorf("the access token could not be kept: %w", reason)
-	var byKey *fastly.Client
-	if a.key.value != "" {
-		byKey, _ = a.client() // the token may be able to revoke itself
-	}
+	byKey, _ := a.client() // nil without a key: the token may be able to revoke itself
 	if err := a.discard(created, byKey, false); err != nil {
 		return errors.Join(reason, err)
 	}

@@ -32,8 +32,7 @@ Before the command starts, the new token is tried. If GITHUB_ACTIONS is "true", 
 error makes the job's log mask it. The token is revoked however the command ends. If all else fails,
 after a SIGKILL for example, it expires by itself after --ttl.
 
-Signals are passed on to the command: SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH,
-SIGTSTP and SIGCONT. A terminal sends it Ctrl-C directly, so the first one is not passed on.
+Signals are passed on to the command. A terminal sends it Ctrl-C directly, so the first is not.
 
 The exit code is that of the command; if the token can't be revoked, 3 instead of 0.`
 
@@ -58,6 +57,8 @@ func (a *app) execCommand() *cobra.Command {
 			return usagef("there is no command to run")
 		case !variableName.MatchString(x.variable):
 			return usagef("--env is not the name of an environment variable")
+		case otherUse.MatchString(x.variable):
+			return usagef("--env: %s is not a variable for an API key", x.variable)
 		case t.ttl == 0:
 			return usagef("--ttl must be at least a second, so that the token expires by itself")
 		}
@@ -70,7 +71,12 @@ func (a *app) execCommand() *cobra.Command {
 	return a.prepared(needs{key: true, login: &x.login}, cmd)
 }
 
-var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+var (
+	variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+	// otherUse matches variables that break a command, or are shown by it. Windows ignores case.
+	otherUse = regexp.MustCompile(`(?i)^(PATH(EXT)?|HOME|SHELL|USER|PWD|IFS|(BASH_)?ENV|TE?MP|TMPDIR|SYSTEMROOT|(DY)?LD_\w+|` +
+		`\w+_FILE|FASTLY_(\w+_)?(URL|ID|USERNAME|PASSWORD|OTP|SECRET))$`)
+)
 
 // execution is one run of the command.
 type execution struct {

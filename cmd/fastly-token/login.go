@@ -30,7 +30,7 @@ func (l *login) flags(fs *pflag.FlagSet) {
 	fs.StringVar(&l.nameFlag, "username", "", "`name` of the user who logs in (default $"+varUsername+", else a prompt)")
 	fs.StringVar(&l.passwordFlag, "password-file", "", "`file` with the password, or - for standard input (default $"+varPassword+", else a prompt)")
 	fs.StringVar(&l.otpFlag, "otp-file", "", "`file` with the one-time password, or - for standard input; read only if the API asks for one (default $"+varOTP+", else a prompt)")
-	fs.StringVar(&l.totpFlag, "totp-secret-file", "", "`file` with the base32 secret of an authenticator, to make one-time passwords from (default $"+varTOTP+")")
+	fs.StringVar(&l.totpFlag, "totp-secret-file", "", "`file` with the base32 secret of an authenticator, to make one-time passwords from, instead of --otp-file (default $"+varTOTP+")")
 	fs.BoolVar(&l.byKey, "by-key", false, "create by the API key instead of a login, which the API accepts for five minutes after a POST to /sudo")
 }
 

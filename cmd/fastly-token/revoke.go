@@ -23,8 +23,8 @@ func (a *app) revokeCommand() *cobra.Command {
 can't be restored.
 
 One request revokes several tokens, all or none. If the API rejects it, because one of them does not
-exist, for example, they are revoked one by one. The exit code is 1 if any of them was not found or
-could not be revoked.`,
+exist, for example, they are revoked one by one, that of the API key last. The exit code is 1 if any
+of them was not found or could not be revoked.`,
 		Example: `  fastly-token revoke 5sNpEx2UkYf9WdTa6mJv4G 8bCzMi6QoHr3VgLs0xFu1P`,
 		Args:    cobra.ArbitraryArgs,
 	}
@@ -84,13 +84,16 @@ func revokeSelf(ctx context.Context, client *fastly.Client) ([]revocation, error
 			err = nil
 		}
 	}
+	if errors.Is(err, fastly.ErrForbidden) {
+		err = fmt.Errorf("%w; revoke %s by its ID, with another API key", err, current.ID)
+	}
 	if err != nil {
 		return nil, err
 	}
 	return []revocation{{ID: current.ID, Name: current.Name, Result: revoked}}, nil
 }
 
-// revokeAll revokes the tokens, and returns a result for each.
+// revokeAll revokes the tokens, the client's own last, and returns a result for each.
 func revokeAll(ctx context.Context, client *fastly.Client, ids []string) (results []revocation) {
 	var distinct []string
 	for _, id := range ids {
@@ -98,54 +101,72 @@ func revokeAll(ctx context.Context, client *fastly.Client, ids []string) (result
 			distinct = append(distinct, id)
 		}
 	}
+	if len(distinct) > batch {
+		ownLast(ctx, client, distinct)
+	}
 	for some := range slices.Chunk(distinct, batch) {
 		results = append(results, revokeSome(ctx, client, some)...)
 	}
 	return results
 }
 
-// revokeSome revokes tokens by one request, or else one by one. If what became of the one request
-// is not known, it was all or none: if any token is still there, those that are missing were missing
-// before.
-func revokeSome(ctx context.Context, client *fastly.Client, ids []string) []revocation {
-	results := make([]revocation, len(ids))
-	for i, id := range ids {
-		results[i] = revocation{ID: id, Result: revoked}
-	}
-	var unclear error
-	if len(ids) > 1 {
-		err := client.Tokens.BulkRevokeTokens(ctx, ids)
-		switch {
-		case err == nil:
-			return results
-		case !notProcessed(err):
-			unclear = err
-		case !isAboutTokens(err):
-			failAll(results, err)
-			return results
+// ownLast moves the client's own token to the end, because the client can revoke no other after it.
+func ownLast(ctx context.Context, client *fastly.Client, ids []string) {
+	if own, err := client.Tokens.GetTokenCurrent(ctx); err == nil { // else the revokes will say why
+		if i := slices.Index(ids, own.ID); i >= 0 {
+			copy(ids[i:], ids[i+1:])
+			ids[len(ids)-1] = own.ID
 		}
 	}
-	var missing []*revocation
-	for i := range results {
-		err := revokeOne(ctx, client, ids[i])
+}
+
+// revokeSome revokes tokens by one request, or else one by one.
+func revokeSome(ctx context.Context, client *fastly.Client, ids []string) []revocation {
+	if len(ids) == 1 {
+		return revokeEach(ctx, client, ids, false)
+	}
+	err := client.Tokens.BulkRevokeTokens(ctx, ids)
+	if err == nil || notProcessed(err) && !isAboutTokens(err) {
+		return revocations(ids, err)
+	}
+	ownLast(ctx, client, ids)
+	return revokeEach(ctx, client, ids, !notProcessed(err))
+}
+
+// revokeEach revokes tokens one by one. If it is unclear what became of one request for all of them,
+// that was all or none: if any token is still there, those that are missing were missing before.
+func revokeEach(ctx context.Context, client *fastly.Client, ids []string, unclear bool) (results []revocation) {
+	missing := 0
+	for i, id := range ids {
+		err := revokeOne(ctx, client, id)
 		switch {
-		case err == nil:
-			continue
 		case errors.Is(err, fastly.ErrNotFound):
-			missing = append(missing, &results[i])
-		case !isAboutTokens(err): // a rate limit, say: the others would fail, too
-			if unclear != nil {
+			missing++
+		case err != nil && !isAboutTokens(err): // a rate limit, say: the others would fail, too
+			if unclear {
 				err = fmt.Errorf("whether it was revoked is not known: %w", err)
 			}
-			failAll(results[i:], err)
-			return results
+			return append(results, revocations(ids[i:], err)...)
 		}
-		results[i].fail(err)
+		results = append(results, revocations(ids[i:i+1], err)...)
 	}
-	if unclear != nil && len(missing) == len(ids) {
-		for _, r := range missing {
-			*r = revocation{ID: r.ID, Result: revoked}
+	if unclear && missing == len(ids) {
+		return revocations(ids, nil)
+	}
+	return results
+}
+
+// revocations returns the results for tokens with the same outcome.
+func revocations(ids []string, err error) (results []revocation) {
+	for _, id := range ids {
+		r := revocation{ID: id, Result: revoked}
+		if err != nil {
+			r = revocation{ID: id, Result: failed, Error: explain(err), err: err}
 		}
+		if errors.Is(err, fastly.ErrNotFound) {
+			r.Result = notFound
+		}
+		results = append(results, r)
 	}
 	return results
 }
@@ -178,19 +199,6 @@ func isAboutTokens(err error) bool {
 		slices.ContainsFunc(causes, func(cause error) bool { return errors.Is(err, cause) })
 }
 
-func failAll(results []revocation, err error) {
-	for i := range results {
-		results[i].fail(err)
-	}
-}
-
-func (r *revocation) fail(err error) {
-	r.Result, r.Error, r.err = failed, explain(err), err
-	if errors.Is(err, fastly.ErrNotFound) {
-		r.Result = notFound
-	}
-}
-
 func revocationLines(results []revocation) string {
 	var b strings.Builder
 	for _, r := range results {
@@ -204,18 +212,16 @@ func revocationLines(results []revocation) string {
 }
 
 // afterRevoking reports each error once, and returns the error for the exit code.
-func (a *app) afterRevoking(results []revocation) error {
+func (a *app) afterRevoking(results []revocation) (err error) {
 	var said []string
-	incomplete := false
 	for _, r := range results {
-		incomplete = incomplete || r.Result == notFound || r.err != nil
-		if r.Result != notFound && r.err != nil && !slices.Contains(said, r.Error) {
+		if r.err != nil {
+			err = exitError(exitFailed)
+		}
+		if r.Result == failed && !slices.Contains(said, r.Error) {
 			a.say("%s", r.Error)
 			said = append(said, r.Error)
 		}
 	}
-	if incomplete {
-		return exitError(exitFailed)
-	}
-	return nil
+	return err
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -54,6 +55,21 @@ func TestRevokeManyWithOneThatIsGoneRevokesTheOthers(t *testing.T) {
 	assert.True(t, isRevoked(t, s, "3tGqLw8ZnRb5XcVh1jKy7D"))
 }
 
+// After its own token the program can revoke no other.
+func TestRevokeRevokesItsOwnTokenLast(t *testing.T) {
+	t.Parallel()
+	for name, more := range map[string]int{"one request, then one by one": 1, "several requests": batch + 20} {
+		for _, unknown := range [][]string{nil, {"nosuchtoken"}} {
+			s := newSite(t)
+			own, others := s.Tokens()[0].ID, s.addTokens(more)
+			o := s.run(slices.Concat([]string{"revoke", own}, others, unknown)...)
+			assert.Equal(t, min(exitFailed, len(unknown)), o.code, "%s: %s", name, o.err)
+			assert.Equal(t, more+1, strings.Count(o.out, "revoked "), "%s: %s", name, o.out)
+			assert.Empty(t, active(s.Tokens()), name)
+		}
+	}
+}
+
 func TestRevokeWhoseResponseWasLostIsDone(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -83,6 +99,15 @@ func TestRevokeSelfRevokesTheCurrentToken(t *testing.T) {
 	assert.Equal(t, 0, o.code, o.err)
 	assert.Contains(t, o.out, id)
 	assert.True(t, isRevoked(t, s, id))
+}
+
+func TestTokenThatMayNotRevokeItselfIsToBeRevokedByAnother(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	token := purgeOnly(s)
+	o := s.run("revoke", "--self")
+	assert.Equal(t, exitFailed, o.code)
+	assert.Contains(t, o.err, "; revoke "+token.ID+" by its ID, with another API key\n")
 }
 
 func TestRevokeWantsIDsOrSelf(t *testing.T) {

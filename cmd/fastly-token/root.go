@@ -26,7 +26,8 @@ Credentials come from the environment:
   FASTLY_PASSWORD_FILE     file with its password
   FASTLY_OTP_FILE          file with its one-time password, if the account has
                            two-factor authentication
-  FASTLY_TOTP_SECRET_FILE  file with the secret to make that from
+  FASTLY_TOTP_SECRET_FILE  file with the secret to make that from; if both are
+                           set, this one is used
   FASTLY_API_URL           base URL of the API, if not https://api.fastly.com
 
 Flags take precedence over the variables of the login. The program prompts for what neither
@@ -45,8 +46,7 @@ Exit codes:
   127  there is no such command
   130  interrupted (128 and the number of the signal)
 
-exec and serve end with the exit code of their command, or 128 and the number of the signal that
-ended it.`
+exec and serve end with the exit code of their command, as a shell would report it.`
 
 // root returns the program's command, with all others below it.
 func (a *app) root() *cobra.Command {

@@ -245,10 +245,15 @@ func TestTimeoutIsForTheWholeCommand(t *testing.T) {
 			assert.Equal(t, exitLookInto, o.code, "its outcome is not known")
 		} else {
 			assert.Equal(t, exitFailed, o.code, args)
-			assert.Contains(t, o.err, "--timeout 50ms is over: ", args)
 		}
+		assert.Contains(t, o.err, "--timeout 50ms is over: ", args)
 	}
 	s.ClearFaults()
+	for _, args := range [][]string{{"exec", "--", "sleep", "600"}, {"serve", "--", "sleep", "600"}} {
+		o := s.run(append([]string{"--timeout", "1s"}, args...)...)
+		assert.NotEqual(t, 0, o.code, args)
+		assert.Contains(t, o.err, "--timeout 1s is over: ", args)
+	}
 	assert.Equal(t, 0, s.run("whoami", "--timeout", "1m").code)
 	assert.Equal(t, exitUsage, s.run("whoami", "--timeout", "soon").code)
 }

@@ -37,8 +37,7 @@ If a step fails, the earlier ones are undone. After a crash or an interruption, 
 again, on the same machine, to finish the rotation: a state file records how far it got. It holds no
 secret, and keeps a second run from starting while the first one, or its command, still runs. If two
 machines rotate the same token, they must share one state file. It is beside the file of --out, or
-where --state says; for a command it is in the user's configuration directory, one file for each ID,
-and another one for runs without an ID.`
+where --state says; for a command it is in the user's configuration directory, one for each ID.`
 
 func (a *app) rotateCommand() *cobra.Command {
 	cmd := &cobra.Command{
@@ -231,8 +230,7 @@ func (r *rotation) check() (err error) {
 		}
 	}
 	if len(r.command) > 0 {
-		// Find a mistyped command before a token is created.
-		if _, err := exec.LookPath(r.command[0]); err != nil {
+		if _, err := exec.LookPath(r.command[0]); err != nil { // before a token is created
 			return usagef("%w", err)
 		}
 	}
