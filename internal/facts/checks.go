@@ -3,6 +3,7 @@ package facts
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"regexp"
@@ -36,7 +37,7 @@ func (r *response) date() time.Time {
 
 func (r *response) is(status int) error {
 	if r.status != status {
-		return r.or(fmt.Errorf("%s instead of %d", r.seen(), status))
+		return r.or(fmt.Errorf("the status is %s instead of %d", r.seen(), status))
 	}
 	return nil
 }
@@ -64,7 +65,7 @@ func (r *response) list() (all []object, err error) {
 		return nil, err
 	}
 	if json.Unmarshal(r.body, &all) != nil || all == nil {
-		return nil, fmt.Errorf("the body is no JSON array of objects")
+		return nil, fmt.Errorf("the body is not a JSON array of objects")
 	}
 	return all, nil
 }
@@ -139,8 +140,12 @@ func as(key, path string) step {
 func using(made step, then func(context.Context, *Probe, object) *response) step {
 	return func(ctx context.Context, p *Probe) *response {
 		r := made(ctx, p)
-		if err := r.is(http.StatusOK); err != nil || r.object().text("id") == "" {
-			return &response{err: cantTell("there is no token: %v", err)}
+		err := r.is(http.StatusOK)
+		if err == nil && r.object().text("id") == "" {
+			err = errors.New("its response has no ID")
+		}
+		if err != nil {
+			return &response{err: follows(err)}
 		}
 		return then(ctx, p, r.object())
 	}
@@ -161,7 +166,7 @@ func refused(status int, msg, code string, of step) check {
 		if r.status == status && (msg == "" || t.text("msg") == msg) && (code == "" || t.text("code") == code) {
 			return nil
 		}
-		return r.or(fmt.Errorf("%s", r.seen()))
+		return r.or(fmt.Errorf("the status is %s", r.seen()))
 	}
 }
 
@@ -237,7 +242,7 @@ func some(of step, ok func(t, self object) bool) check {
 			}
 		}
 		if err == nil {
-			err = fmt.Errorf("none of %d tokens", len(all))
+			err = fmt.Errorf("the list has no such token; it has %d in all", len(all))
 		}
 		return err
 	}
@@ -259,10 +264,18 @@ func same(names ...string) func(t, self object) bool {
 func after(first, then check) check {
 	return func(ctx context.Context, p *Probe) error {
 		if err := first(ctx, p); err != nil {
-			return cantTell("what comes first failed: %v", err)
+			return follows(err)
 		}
 		return then(ctx, p)
 	}
+}
+
+// follows is the error of a check that follows a step that failed.
+func follows(err error) error {
+	if _, ok := errors.AsType[unknown](err); ok {
+		return err
+	}
+	return cantTell("a step before it failed: %v", err)
 }
 
 // orRefused checks a 200; an error that says no is right, too.

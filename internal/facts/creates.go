@@ -162,7 +162,7 @@ var (
 var limited = once("limited", func(ctx context.Context, p *Probe) *response {
 	r := create(func(p *Probe, c *creation) { c.form["services[]"] = p.services() })(ctx, p)
 	if len(p.Services) < 2 && r.err == nil && r.status != 200 {
-		return &response{err: cantTell("two services of the account are needed: %s", r.seen())}
+		return &response{err: cantTell("it needs the IDs of two services of the account: the status is %s", r.seen())}
 	}
 	return r
 })
@@ -197,7 +197,7 @@ func listed(made step, want bool) check {
 		})
 		all, err := list(ctx, p).list()
 		if got := slices.ContainsFunc(all, func(t object) bool { return t.text("id") == id }); err == nil && got != want {
-			err = fmt.Errorf("that it is in the list of %d tokens is %t", len(all), got)
+			err = fmt.Errorf("the list has the token: %t; it has %d in all", got, len(all))
 		}
 		return err
 	}
@@ -219,7 +219,7 @@ func unconfirmed(ctx context.Context, p *Probe) error {
 	self := p.get(ctx, "/tokens/self")
 	until, err := time.Parse(time.RFC3339, self.object().text("sudo_expires_at"))
 	if err == nil && until.After(p.now()) {
-		return cantTell("the key is confirmed until %s", stamp(until))
+		return cantTell("POST /sudo has confirmed the key until %s", stamp(until))
 	}
 	return self.is(200)
 }
@@ -229,7 +229,7 @@ func needsSudo(change func(*Probe, *creation)) check {
 	return after(unconfirmed, refused(403, sudoRequired, "", func(ctx context.Context, p *Probe) *response {
 		r := attempt(change)(ctx, p)
 		if needsCode(r) {
-			return &response{err: cantTell("the API asks for a one-time password first")}
+			return &response{err: cantTell("the API asked for a one-time password first")}
 		}
 		return r
 	}))

@@ -40,13 +40,13 @@ Each fact has a check, over plain HTTP and without this library (package [intern
 check all of them on ` + "`fastlytest`" + `. Where this list is silent, that server refuses a request rather than make a token that can do
 more than was asked for; the API may be less strict. Anyone with an account can check the facts on the real API:
 
-    cd tools && GOWORK=off go run ./verify-api     # with a key in FASTLY_API_TOKEN
+    cd tools && GOWORK=off go run ./verify-api     # with an API key in FASTLY_API_TOKEN
 
 That only reads. With ` + "`--write`" + ` it creates tokens for ten minutes and revokes them; ` + "`--help`" + ` says more. What it prints
 at the end, with everything private replaced, is welcome in an issue: it is how a fact gains rank, or leaves this list.
 
 "Needs" is what a check can't do without; "writes" means that it makes, confirms or revokes a token, or tries to, and
-"harms" that it is made on this machine's test server only.
+"harms" that it is made on ` + "`fastlytest`" + ` only.
 `
 
 const rest = `

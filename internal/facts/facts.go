@@ -83,7 +83,7 @@ const (
 
 func (n Need) String() string {
 	var words []string
-	for i, word := range []string{"a key", "a login", "a superuser", "a purge token", "an automation token",
+	for i, word := range []string{"a key", "a login", "a superuser", "a purge token's key", "an automation token's key",
 		"permission to POST /sudo", "another user's key"} {
 		if n&(1<<i) != 0 {
 			words = append(words, word)
@@ -142,11 +142,11 @@ func (f Fact) Run(ctx context.Context, p *Probe) (v Verdict, reason string) {
 	missing := f.Needs &^ p.has()
 	switch {
 	case f.Effect == Harms && !p.Harmful:
-		err = cantTell("not tried on an account that someone may use")
+		err = cantTell("checked only with --write, and on a server on this machine")
 	case f.Effect != Reads && !p.Write:
-		err = cantTell("it would change something")
+		err = cantTell("checked only with --write")
 	case missing != 0:
-		err = cantTell("needs %s", missing)
+		err = cantTell("it needs %s", missing)
 	default:
 		err = f.Check(ctx, p)
 	}

@@ -93,11 +93,11 @@ func (p *Probe) send(ctx context.Context, method, path, body string, header ...s
 	}
 	resp, err := client.Do(req)
 	if err != nil {
-		return &response{err: cantTell("no response: %v", errors.Unwrap(err))} // without the URL
+		return &response{err: cantTell("the request failed: %v", errors.Unwrap(err))} // without the URL
 	}
 	received, err := io.ReadAll(io.LimitReader(resp.Body, 16<<20))
 	if err := errors.Join(err, resp.Body.Close()); err != nil {
-		return &response{err: cantTell("half a response: %v", err)}
+		return &response{err: cantTell("the response was cut off: %v", err)}
 	}
 	r := &response{status: resp.StatusCode, header: resp.Header, body: received}
 	p.note(method, r)
@@ -213,7 +213,7 @@ func (p *Probe) createWithCode(ctx context.Context, change func(*Probe, *creatio
 	if p.twoFactor {
 		var err error
 		if code, err = p.Code(ctx); err != nil {
-			return &response{err: cantTell("the one-time password: %v", err)}
+			return &response{err: cantTell("there is no one-time password: %v", err)}
 		}
 	}
 	c := p.newCreation()
@@ -252,11 +252,11 @@ func (p *Probe) revokeBulk(ctx context.Context, key string, ids ...string) *resp
 func (p *Probe) CanRevoke(ctx context.Context) error {
 	scopes, _ := p.self(ctx).texts("scopes")
 	if !slices.Contains(scopes, "global") {
-		return errors.New("the key does not show the scope global, without which it can't revoke a token")
+		return errors.New("the API key does not have the scope global, which it needs to revoke tokens")
 	}
 	user := get("/current_user")(ctx, p).object().text("login")
 	if user != "" && !strings.EqualFold(user, p.Username) {
-		return errors.New("the key is of another user than the login, and may not revoke its tokens")
+		return errors.New("the API key and the login belong to different users, so that the key may not be able to revoke the tokens")
 	}
 	return nil
 }

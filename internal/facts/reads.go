@@ -43,7 +43,7 @@ var reads = each(Key, Reads, []Fact{
 		By: reference, Check: func(ctx context.Context, p *Probe) error {
 			all, err := list(ctx, p).list()
 			if len(all) > 100 {
-				return fmt.Errorf("%d tokens", len(all))
+				return fmt.Errorf("the list has %d tokens", len(all))
 			}
 			return err
 		}},
@@ -85,7 +85,7 @@ var reads = each(Key, Reads, []Fact{
 		By: recording, Check: func(ctx context.Context, p *Probe) error {
 			at, err := time.Parse(time.RFC3339, p.self(ctx).text("last_used_at"))
 			if err != nil || p.now().Sub(at).Abs() > time.Hour {
-				return self(ctx, p).or(fmt.Errorf("it is %.50q", p.self(ctx).text("last_used_at")))
+				return self(ctx, p).or(fmt.Errorf("last_used_at is %.50q", p.self(ctx).text("last_used_at")))
 			}
 			return nil
 		}},
@@ -108,7 +108,7 @@ var reads = each(Key, Reads, []Fact{
 
 // automation are the facts of tokens that belong to an account, not to a user.
 var automation = []Fact{
-	{ID: "automation-self", Says: "With an automation token as the key, `GET /tokens/self` returns 200 and that token.",
+	{ID: "automation-self", Says: "With the key of an automation token, `GET /tokens/self` returns 200 and that token.",
 		By: programs, Needs: AutomationToken, Check: has(automationToken, "id")},
 	{ID: "automation-no-user", Says: "It has no `user_id`, or an empty one.",
 		By: programs, Needs: AutomationToken, Check: shows(automationToken, func(t, _ object) bool {
@@ -216,7 +216,7 @@ func selfByID(ctx context.Context, p *Probe) *response {
 func ofCustomer(ctx context.Context, p *Probe) *response {
 	r := get("/customer/"+p.self(ctx).text("customer_id")+"/tokens")(ctx, p)
 	if r.status == 403 {
-		return &response{err: cantTell("the key's user may be no superuser: %s", r.seen())}
+		return &response{err: cantTell("the key's user may not be a superuser: the status is %s", r.seen())}
 	}
 	return r
 }
@@ -230,10 +230,10 @@ func listOrder(ctx context.Context, p *Probe) error {
 	inOrder := slices.IsSorted(created)
 	slices.Sort(created)
 	if err == nil && len(slices.Compact(created)) < 6 { // fewer may be in order by chance
-		return cantTell("the user has only %d tokens of different age", len(slices.Compact(created)))
+		return cantTell("it needs six tokens that were created at different times: the user has %d", len(slices.Compact(created)))
 	}
 	if err == nil && inOrder {
-		return fmt.Errorf("%d tokens in order of creation", len(all))
+		return fmt.Errorf("the list has %d tokens, in order of creation", len(all))
 	}
 	return err
 }

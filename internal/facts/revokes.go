@@ -34,7 +34,7 @@ var revokes = each(Key|Login, Writes, []Fact{
 		By: inference, Check: after(status(204, revoked), status(404, using(jsonScopes, getIt)))},
 	{ID: "revoked-list", Says: "No list has a revoked token.",
 		By: inference, Check: after(status(204, revoked), listed(jsonScopes, false))},
-	{ID: "revoked-key", Says: "As a key, a revoked token is a 401.",
+	{ID: "revoked-key", Says: "The key of a revoked token is a 401.",
 		By: inference, Check: after(status(204, revoked), status(401, using(jsonScopes, asIt("/tokens/self"))))},
 	{ID: "revoke-bulk-none", Says: "A bulk revoke with a token that does not exist, or is revoked already, is a 404.",
 		By: inference, Check: after(status(204, revoked), status(404, bulkWithRevoked))},
@@ -70,7 +70,7 @@ var revokes = each(Key|Login, Writes, []Fact{
 		}))},
 	{ID: "revoke-self", Says: "`DELETE /tokens/self` revokes the key's own token: 204.",
 		By: reference, Check: status(204, revokeSelf)},
-	{ID: "expired", Says: "An expired key is a 401.",
+	{ID: "expired", Says: "The key of an expired token is a 401.",
 		By: programs, Check: status(401, expired)},
 	{ID: "expired-text", Says: "Its `msg` is like `Token 3Riw… expired at 2019-05-01T09:00:00Z`.",
 		By: programs, Check: says(401, expired,
@@ -91,7 +91,7 @@ func byOther(want int, then func(context.Context, *Probe, object) *response) che
 	return func(ctx context.Context, p *Probe) error {
 		key, user := as(p.OtherKey, "/tokens/self")(ctx, p).object(), as(p.OtherKey, "/current_user")(ctx, p).object()
 		if !same("customer_id")(key, p.self(ctx)) || !ofAnother(key, p.self(ctx)) || key.text("scope") != "global" {
-			return cantTell("the other key is not global, or not of another user of the same customer")
+			return cantTell("the other key is not of global scope, or not of another user of the same customer")
 		}
 		if user.text("role") == "superuser" {
 			return status(want, using(reader, then))(ctx, p)
@@ -110,7 +110,7 @@ var sudo = each(Key|Sudo, Writes, []Fact{
 			text := r.object().text("expiry_time")
 			until, err := time.Parse("2006-01-02T15:04:05+00:00", text)
 			if err != nil || (until.Sub(r.date())-5*time.Minute).Abs() > 10*time.Second {
-				return r.or(fmt.Errorf("it is %.50q", text))
+				return r.or(fmt.Errorf("expiry_time is %.50q", text))
 			}
 			return nil
 		}},
@@ -235,12 +235,12 @@ func revokeSelf(ctx context.Context, p *Probe) *response {
 	}
 	r := revokePurger(ctx, p)
 	if r.status == http.StatusForbidden {
-		return &response{err: cantTell("its scope may not be enough: %s", r.seen())}
+		return &response{err: cantTell("the scope of the token may not be enough: the status is %s", r.seen())}
 	}
 	return r
 }
 
-// expired is the response to a key that expired while the check waited.
+// expired is the response to the key of a token that expired while the check waited.
 var expired = once("expired", using(create(func(p *Probe, c *creation) {
 	c.form.Set("expires_at", stamp(p.now().Add(time.Minute)))
 }), func(ctx context.Context, p *Probe, made object) *response {
@@ -258,7 +258,7 @@ func resetsWithinAnHour(of step) check {
 		seconds, err := strconv.ParseInt(text, 10, 64)
 		ahead := time.Unix(seconds, 0).Sub(r.date())
 		if err != nil || ahead < -time.Minute || ahead > time.Hour+time.Minute {
-			return r.or(fmt.Errorf("it is %.30q at %s", text, stamp(r.date())))
+			return r.or(fmt.Errorf("the reset is %.30q in a response of %s", text, stamp(r.date())))
 		}
 		return nil
 	}
@@ -281,7 +281,7 @@ func takesOneOff(withReads bool) check {
 				case fell == 1:
 					byOne++
 				case fell < 1, withReads && fell == reads+1:
-					return fmt.Errorf("from %d to %d, with %d reads between", before.remaining, c.remaining, reads)
+					return fmt.Errorf("it went from %d to %d, with %d reads between", before.remaining, c.remaining, reads)
 				default:
 					byMore++ // other programs may use the account
 				}
@@ -289,7 +289,7 @@ func takesOneOff(withReads bool) check {
 			before, reads = c, 0
 		}
 		if byOne <= byMore {
-			return cantTell("by one %d times, by more %d times", byOne, byMore)
+			return cantTell("other programs may use the account: it fell by one %d times, and by more %d times", byOne, byMore)
 		}
 		return nil
 	}
@@ -340,5 +340,5 @@ var exhausted = once("exhausted", func(ctx context.Context, p *Probe) *response 
 			return r
 		}
 	}
-	return &response{err: cantTell("300 requests did not use it up")}
+	return &response{err: cantTell("300 requests did not use up the rate limit")}
 })

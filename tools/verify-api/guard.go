@@ -96,9 +96,9 @@ func (g *guard) refuse(req *http.Request) string {
 	case g.stopped != "" && !g.cleaning:
 		return g.stopped
 	case writes && !g.probe.Write:
-		return "it would change something"
+		return "it would change something, without --write"
 	case writes && g.counted+reserved >= maxCounted:
-		return fmt.Sprintf("a run sends at most %d requests that count", maxCounted)
+		return fmt.Sprintf("a run sends at most %d requests that count toward the rate limit", maxCounted)
 	}
 	return ""
 }
@@ -114,11 +114,11 @@ func (g *guard) stop(req *http.Request, resp *http.Response, received []byte) st
 	remaining, err := strconv.Atoi(resp.Header.Get("Fastly-RateLimit-Remaining"))
 	switch {
 	case resp.StatusCode == http.StatusTooManyRequests:
-		return "stopped at a 429"
+		return "stopped: the API sent a 429"
 	case code == "invalid_grant", code == "account_locked", code == "2fa.verify" && req.Header.Get("Fastly-OTP") != "":
 		return "stopped: the login was refused with " + code
 	case err == nil && remaining < minRemaining:
-		return fmt.Sprintf("stopped with under %d requests left in this hour", minRemaining)
+		return fmt.Sprintf("stopped: fewer than %d requests are left in this hour", minRemaining)
 	}
 	return ""
 }

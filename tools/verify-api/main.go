@@ -39,15 +39,20 @@ it never sends a wrong password or code, or anything that may lock a user, use u
 rate limit or make a token without limit or end.
 
 Credentials come from the environment:
-  FASTLY_API_TOKEN         an API token; for --write, of global scope
-  FASTLY_USERNAME          for --write: the user of that token
+  FASTLY_API_TOKEN         an API key; for --write, of global scope
+  FASTLY_USERNAME          for --write: the user of that key
   FASTLY_PASSWORD_FILE     for --write: a file with the password
   FASTLY_OTP_FILE          a file with a one-time password (default: a prompt for each)
-  FASTLY_PURGE_TOKEN       a token of a purge scope (default: one that --write creates)
-  FASTLY_AUTOMATION_TOKEN  an automation token of the same account
-  FASTLY_OTHER_TOKEN       for --write: a global token of another user of the account
+  FASTLY_PURGE_TOKEN       a key of a purge scope (default: that of a token that --write creates)
+  FASTLY_AUTOMATION_TOKEN  the key of an automation token of the same account
+  FASTLY_OTHER_TOKEN       for --write: a global key of another user of the account
   FASTLY_SERVICE_IDS       two services, "ID,ID", for a token that is limited to them
 
+Flags:
+  --url URL  base URL of the API (default $FASTLY_API_URL, else https://api.fastly.com)
+  --write    create and revoke tokens, too
+  --sudo     with --write: send the password to /sudo, too
+  --yes      begin without asking
 `
 
 // app is a run of the command. Tests replace the first fields.
@@ -108,14 +113,10 @@ func (a *app) run(ctx context.Context, args []string) int {
 func (a *app) prepare(args []string) error {
 	flags := flag.NewFlagSet("verify-api", flag.ContinueOnError)
 	flags.SetOutput(a.stderr)
-	flags.Usage = func() {
-		fmt.Fprint(a.stderr, usage)
-		flags.PrintDefaults()
-	}
-	base := flags.String("url", "", "base `URL` of the API (default $FASTLY_API_URL, else https://api.fastly.com)")
-	write := flags.Bool("write", false, "create and revoke tokens, too")
-	sudo := flags.Bool("sudo", false, "with --write: send the password to /sudo, too")
-	flags.BoolVar(&a.yes, "yes", false, "begin without asking")
+	flags.Usage = func() { fmt.Fprint(a.stderr, usage) } // which says --write, as docs/api.md does
+	base := flags.String("url", "", "")
+	write, sudo := flags.Bool("write", false, ""), flags.Bool("sudo", false, "")
+	flags.BoolVar(&a.yes, "yes", false, "")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -154,20 +155,20 @@ func (a *app) prepare(args []string) error {
 
 // confirm says what the run will do, and asks.
 func (a *app) confirm(ctx context.Context) error {
-	fmt.Fprintf(a.stderr, "This sends requests to %s with your API token.\n", a.guard.host)
+	fmt.Fprintf(a.stderr, "This sends requests to %s with your API key.\n", a.guard.host)
 	if a.probe.Write {
-		fmt.Fprintf(a.stderr, "It logs in as %s, and creates and revokes up to 15 tokens named like %q,\n"+
-			"with up to %d requests of your rate limit.\n", terminal.Escape(a.probe.Username), a.probe.Name+" 1", maxCounted)
+		fmt.Fprintf(a.stderr, "It logs in as %s, creates up to 15 tokens with names like %q, and revokes them.\n"+
+			"At most %d of the requests count toward your rate limit.\n", terminal.Escape(a.probe.Username), a.probe.Name+" 1", maxCounted)
 	}
 	if a.probe.Harmful {
-		fmt.Fprintln(a.stderr, "The server is on this machine: wrong passwords and what locks the user are tried, too.")
+		fmt.Fprintln(a.stderr, "The server is on this machine, so this also locks the user and uses up the rate limit.")
 	}
 	if a.yes {
 		return nil
 	}
 	answer, err := a.ask(ctx, `Type "yes" to begin: `)
 	if err == nil && answer != "yes" {
-		err = errors.New("not begun")
+		err = errors.New("nothing was sent")
 	}
 	return err
 }
@@ -196,7 +197,7 @@ func (a *app) code(ctx context.Context) (code string, err error) {
 		code, err = a.ask(ctx, "A new one-time password, for the next login: ")
 	}
 	if err == nil && (code == "" || a.codes[code]) {
-		err = errors.New("there is no new one")
+		err = errors.New("it is empty, or was used before")
 	}
 	a.codes[code] = true
 	a.guard.private.secret("code", code)
@@ -228,7 +229,7 @@ func (a *app) check(ctx context.Context) int {
 			}
 		}
 	}()
-	fmt.Fprintf(a.stdout, "%s\n%d hold, %d do not hold, %d can't be told; %d requests that count\n\n%s", &table,
+	fmt.Fprintf(a.stdout, "%s\nHolds: %d. Does not hold: %d. Can't tell: %d. Requests that count toward the rate limit: %d.\n\n%s", &table,
 		counts[facts.Holds], counts[facts.DoesNotHold], counts[facts.CantTell], a.guard.counted, &a.guard.transcript)
 	if !clean || counts[facts.DoesNotHold] > 0 || a.guard.stopped != "" || ctx.Err() != nil {
 		return 1
@@ -243,11 +244,11 @@ func (a *app) cleanUp(ctx context.Context) bool {
 	defer cancel()
 	left, sure := a.probe.CleanUp(ctx)
 	for id, name := range left {
-		fmt.Fprintf(a.stderr, "A token is left, for ten minutes at most: revoke %s, %q.\n", terminal.Escape(id), name)
+		fmt.Fprintf(a.stderr, "Token %s, named %q, is left, and works for ten minutes at most: revoke it.\n", terminal.Escape(id), name)
 	}
 	sure = sure && a.guard.lost == 0 // a list may lag behind
 	if !sure {
-		fmt.Fprintf(a.stderr, "Tokens with names like %q may be left, for ten minutes at most.\n", a.probe.Name+" 1")
+		fmt.Fprintf(a.stderr, "Tokens with names like %q may be left, and work for ten minutes at most.\n", a.probe.Name+" 1")
 	}
 	return sure && len(left) == 0
 }

@@ -88,7 +88,7 @@ func (r *run) do(t *testing.T, args ...string) int {
 
 // table is the output without the transcript.
 func (r *run) table() string {
-	table, _, _ := strings.Cut(r.stdout.String(), " requests that count\n")
+	table, _, _ := strings.Cut(r.stdout.String(), "\nHolds: ")
 	return table
 }
 
@@ -148,6 +148,9 @@ func TestReadsByDefault(t *testing.T) {
 	assert.Greater(t, len(r.with(facts.Holds)), 45)
 	assert.Equal(t, facts.CantTell, r.verdicts()["create"])
 	assert.Zero(t, r.counted())
+	assert.Contains(t, r.stdout.String(), " Requests that count toward the rate limit: 0.\n")
+	assert.Regexp(t, `(?m)^create +can't tell +checked only with --write$`, r.table())
+	assert.Regexp(t, `(?m)^token-of-a-session +can't tell +a step before it failed: the list has no such token; it has 10 in all$`, r.table())
 	for _, secret := range r.private() {
 		assert.NotContains(t, r.stdout.String(), secret)
 	}
@@ -430,12 +433,12 @@ func TestStops(t *testing.T) {
 		t.Parallel()
 		r := stop(t, func(r *run) {
 			r.srv.Inject(fastlytest.Fault{Kind: fastlytest.Status, Status: 429, Method: "GET", Path: "/current_user"})
-		}, "stopped at a 429")
+		}, "stopped: the API sent a 429")
 		assert.Zero(t, r.counted())
 	})
 	t.Run("with under 100 requests left", func(t *testing.T) {
 		t.Parallel()
-		r := stop(t, func(*run) {}, "stopped with under 100 requests left", fastlytest.WithRateLimit(105))
+		r := stop(t, func(*run) {}, "stopped: fewer than 100 requests are left in this hour", fastlytest.WithRateLimit(105))
 		assert.Less(t, r.counted(), 20)
 	})
 	t.Run("at a wrong code", func(t *testing.T) {
