@@ -49,7 +49,9 @@ func (x *run) read(ctx context.Context, id string) (t *fastly.TokenResponse, all
 		if err == nil {
 			return t, nil
 		}
-		all = also(all, err)
+		if all == nil || isGone(err) { // a dead key can't see that
+			all = err
+		}
 	}
 	return nil, cmp.Or(all, errNoClient)
 }
@@ -68,11 +70,11 @@ func (x *run) readNew(ctx context.Context, id string) (t *fastly.TokenResponse, 
 func (x *run) readOld(ctx context.Context) error {
 	old, err := x.read(ctx, x.record.Old.ID)
 	if isGone(err) {
-		x.oldGone = true
+		x.gone = fmt.Errorf("the old token: %w", err)
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("the old token: %w", err)
+		return x.errGone(ctx, fmt.Errorf("the old token: %w", err))
 	}
 	what := difference(old, &x.record.Old, 0)
 	if what == "" && (base(old.Name) != BaseName(x.record.Name) || old.Name == x.record.Name) {
@@ -101,7 +103,7 @@ func (x *run) checkRecord(ctx context.Context, there held) error {
 		return fmt.Errorf("token %s belongs to another user than the key", r.Old.ID)
 	}
 	if len(x.clean.clients) == 0 {
-		return fmt.Errorf("the client's key does not work; if it is that of token %s, run again with the key of the new one: %w", r.Old.ID, x.keyErr)
+		return fmt.Errorf("the client's key does not work; if it is that of token %s, run again with the key of the new one: %w; %s", r.Old.ID, x.keyErr, x.inPlace(there, nil))
 	}
 	if err := x.readOld(ctx); err != nil {
 		return err
@@ -218,8 +220,4 @@ func difference(t, old *fastly.TokenResponse, lifetime time.Duration) string {
 	return ""
 }
 
-func sorted[S ~[]E, E ~string](s S) S {
-	s = slices.Clone(s)
-	slices.Sort(s)
-	return slices.Compact(s)
-}
+func sorted[S ~[]E, E ~string](s S) S { return slices.Compact(slices.Sorted(slices.Values(s))) }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -46,6 +47,9 @@ func TestPlantedRecordIsNotBelieved(t *testing.T) {
 		},
 		"the old token that is also new": func(w *world, _ string) string {
 			return fmt.Sprintf(format, "handed over", marked, w.old.ID, w.user.ID, purge, service, w.old.ID, "")
+		},
+		"a revoked old token before the handover": func(w *world, _ string) string {
+			return strings.Replace(fmt.Sprintf(format, "creating", marked, w.old.ID, w.user.ID, purge, service, "", ""), "{", `{"old_revoked":true,`, 1)
 		},
 		"a new token before it was created": func(w *world, production string) string {
 			return fmt.Sprintf(format, "creating", marked, w.old.ID, w.user.ID, purge, service, production, "")

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/fastly-tokens/fastly"
@@ -247,7 +246,7 @@ func (x *run) revokeOld(ctx context.Context) error {
 	if done {
 		return nil
 	}
-	x.warn(ctx, fmt.Errorf("token %s was gone: unless this rotation has revoked it before, another one has rotated it; token %s is in use here%s", id, x.record.New.ID, x.others(ctx)))
+	x.warn(ctx, fmt.Errorf("token %s was gone: unless this rotation has revoked it before, another one has rotated it; token %s is in use here%s", id, x.record.New.ID, x.others(ctx, held{})))
 	return nil
 }
 
@@ -257,24 +256,32 @@ func (x *run) warn(ctx context.Context, err error) {
 	x.log(ctx, "another run may interfere", "error", err)
 }
 
-// errOldGone says that another run has been faster.
-func (x *run) errOldGone(ctx context.Context) error {
-	return fmt.Errorf("token %s no longer exists: another run may have rotated it%s", x.record.Old.ID, x.others(ctx))
+// errGone adds which token is in use to an error of the old token, or of the key, which
+// may be that token's: another run may have been faster.
+func (x *run) errGone(ctx context.Context, err error) error {
+	if !errors.Is(err, fastly.ErrNotFound) && !errors.Is(err, fastly.ErrUnauthorized) {
+		return err
+	}
+	there, lookErr := x.look(ctx, true)
+	return fmt.Errorf("%w; another run may have rotated the token; %s%s", err, x.inPlace(there, lookErr), x.others(ctx, there))
 }
 
-// others names the tokens that other rotations may have made of the old one.
-func (x *run) others(ctx context.Context) string {
+// others names the tokens elsewhere that rotations may have made of the old one.
+func (x *run) others(ctx context.Context, there held) (text string) {
+	if x.record.Old.ID == "" {
+		return "" // it was not read
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
 	defer cancel()
 	tokens, err := x.clean.list(ctx)
-	var text strings.Builder
 	for _, t := range tokens {
-		if t.ID != x.record.Old.ID && x.isLikeOld(&t) {
-			text.WriteString("; token " + t.ID + " is like it, and may be in use elsewhere")
+		named := t.ID == x.record.Old.ID || there.token != nil && t.ID == there.token.ID || slices.Contains(x.clean.revoked, t.ID)
+		if !named && (x.isLikeOld(&t) || slices.Contains(x.record.Kept, t.ID)) {
+			text += "; token " + t.ID + " is like it, and may be in use elsewhere"
 		}
 	}
 	if err != nil {
-		text.WriteString("; others could not be listed")
+		text += "; others could not be listed"
 	}
-	return text.String()
+	return text
 }

@@ -71,8 +71,7 @@ var errLost = fmt.Errorf("a create had no usable response, and its token was not
 func (c *cleaner) create(ctx context.Context, client *fastly.Client, req *fastly.CreateTokenRequest, record func() error) (*fastly.TokenCreatedResponse, error) {
 	for try := 1; ; try++ {
 		c.lost++
-		err := record()
-		if err != nil {
+		if err := record(); err != nil {
 			c.lost--
 			return nil, err
 		}

@@ -100,8 +100,11 @@ type held struct {
 	token  *fastly.TokenResponse // nil if the key does not work
 }
 
-// get returns the key at the destination of the handover.
+// get returns the key at the destination of the handover, "" if it can't be read.
 func (x *run) get(ctx context.Context) (fastly.Secret, error) {
+	if x.r.Handover.Get == nil {
+		return "", nil
+	}
 	key, err := x.r.Handover.Get(ctx)
 	if err != nil {
 		err = fmt.Errorf("the destination of the handover: %w", err)
@@ -113,9 +116,6 @@ func (x *run) get(ctx context.Context) (fastly.Secret, error) {
 // that may be new. The error of a key that works and may not read itself matches
 // isKnown, unless it is New's.
 func (x *run) look(ctx context.Context, wait bool) (there held, err error) {
-	if x.r.Handover.Get == nil {
-		return held{}, nil
-	}
 	if there.key, err = x.get(ctx); err != nil || there.key == "" {
 		return there, err
 	}
@@ -130,7 +130,7 @@ func (x *run) look(ctx context.Context, wait bool) (there held, err error) {
 		there.token, err = there.client.Tokens.GetTokenCurrent(ctx)
 		return !wait || !isDead(err), err
 	})
-	switch isNew := fingerprint(there.key) == x.record.Fingerprint; {
+	switch isNew := x.record.New.ID != "" && fingerprint(there.key) == x.record.Fingerprint; {
 	case isDead(err) && isNew && x.keyErr == nil:
 		// The one in use is not replaced because of a 401 alone.
 		t, readErr := x.read(ctx, x.record.New.ID)
@@ -149,6 +149,23 @@ func (x *run) look(ctx context.Context, wait bool) (there held, err error) {
 		x.use(there.client)
 	}
 	return there, nil
+}
+
+// inPlace says what look has found.
+func (x *run) inPlace(there held, err error) string {
+	switch {
+	case x.r.Handover.Get == nil:
+		return "which token is in use is not known"
+	case isKnown(err):
+		return "the destination of the handover holds a token that works, but may not read itself"
+	case err != nil:
+		return "which token is in use is not known: " + err.Error()
+	case there.key == "":
+		return "the destination of the handover holds no token"
+	case there.token == nil:
+		return "the destination of the handover holds a token that does not work"
+	}
+	return fmt.Sprintf("the destination of the handover holds token %s, which works", there.token.ID)
 }
 
 // isNew reports whether New is at the destination and works.

@@ -86,7 +86,8 @@ func (x *run) load(text []byte) error {
 	var r record
 	unfinished := []State{StateCreating, StateHanding, StateHandedOver}
 	if err := json.Unmarshal(text, &r); err != nil || r.Version != recordVersion || r.Old.ID == "" || !marker.MatchString(r.Name) ||
-		!slices.Contains(unfinished, r.State) || (r.State == StateCreating) != (r.New.ID == "") || r.New.ID == r.Old.ID || r.Lost < 0 {
+		!slices.Contains(unfinished, r.State) || (r.State == StateCreating) != (r.New.ID == "") || r.New.ID == r.Old.ID ||
+		r.Lost < 0 || r.OldRevoked && r.State != StateHandedOver {
 		return errors.New("the journal holds something other than a rotation that this version understands")
 	}
 	x.record = r
@@ -117,34 +118,26 @@ func (x *run) save(ctx context.Context) error {
 func MemoryJournal() Journal { return &memoryJournal{} }
 
 type memoryJournal struct {
-	mu     sync.Mutex
-	locked bool
+	locked sync.Mutex
 	record []byte
 }
 
 // Lock implements [Journal].
 func (j *memoryJournal) Lock(context.Context) ([]byte, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if j.locked {
+	if !j.locked.TryLock() {
 		return nil, ErrLocked
 	}
-	j.locked = true
 	return slices.Clone(j.record), nil
 }
 
 // Save implements [Journal].
 func (j *memoryJournal) Save(_ context.Context, record []byte) error {
-	j.mu.Lock()
-	defer j.mu.Unlock()
 	j.record = slices.Clone(record)
 	return nil
 }
 
 // Unlock implements [Journal].
 func (j *memoryJournal) Unlock() error {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.locked = false
+	j.locked.Unlock()
 	return nil
 }

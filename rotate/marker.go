@@ -3,7 +3,7 @@ package rotate
 import (
 	"crypto/rand"
 	"regexp"
-	"unicode/utf8"
+	"strings"
 )
 
 // maxName is the length in bytes of the longest name that is created. The API
@@ -32,10 +32,7 @@ func mark(name string) string {
 func base(name string) string {
 	name = BaseName(name)
 	if cut := maxName - len(" [r-]") - markerLetters; len(name) > cut {
-		for cut > 0 && !utf8.RuneStart(name[cut]) {
-			cut--
-		}
-		name = name[:cut]
+		name = strings.ToValidUTF8(name[:cut], "") // no part of a character
 	}
 	return name
 }

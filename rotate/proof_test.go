@@ -184,6 +184,8 @@ func (p *prover) follow(t *testing.T, w *world, s *sequence) error {
 			}
 		}
 		switch {
+		case w.rotated() && w.silent(err):
+			return fmt.Errorf("which token is in use is not said: %w", err)
 		case w.rotated():
 			for _, end := range s.ends {
 				p.good[end.future] = p.good[end.future] || s.over(end.ops)

@@ -84,7 +84,8 @@ type Result struct {
 	// Unknown reports whether a token with the name Name may exist that nobody
 	// holds: a create had no usable response, and its token was not found. A later
 	// run looks once more. One that has looked for the token of an earlier run in
-	// vain says so here, and begins anew.
+	// vain says so here, and begins anew. So does one that finds the old token gone,
+	// and can't tell whether a new one is in use.
 	Unknown bool
 }
 

@@ -215,7 +215,7 @@ func TestRotationRejectsWhatItCannotFinish(t *testing.T) {
 		"no journal":  {func(_ *testing.T, _ *world, r *rotate.Rotation) { r.Journal = nil }, "needs a Journal", fastly.ErrInvalidArgument},
 		"negative":    {func(_ *testing.T, _ *world, r *rotate.Rotation) { r.Grace = -1 }, "not negative", fastly.ErrInvalidArgument},
 		"a token that does not exist": {
-			func(_ *testing.T, _ *world, r *rotate.Rotation) { r.TokenID = "0000000000000000000000" }, "404 Record not found: Cannot load token; a finished rotation may have revoked it; nothing has changed", fastly.ErrNotFound,
+			func(_ *testing.T, _ *world, r *rotate.Rotation) { r.TokenID = "0000000000000000000000" }, "404 Record not found: Cannot load token; another run may have rotated the token; which token is in use is not known; nothing has changed", fastly.ErrNotFound,
 		},
 		"a key that does not work": {
 			func(t *testing.T, w *world, r *rotate.Rotation) { r.Client = w.client(t, "wrong") }, "401", fastly.ErrUnauthorized,
@@ -498,6 +498,36 @@ func TestTokenThatMayBeTakenIsKeptUntilAnotherOneIs(t *testing.T) {
 		third, err := w.rotation(t).Run(t.Context())
 		require.NoError(t, err)
 		assert.Equal(t, []string{first.New.ID, w.old.ID}, third.Revoked)
+	})
+}
+
+// Nobody can tell whether the command took the new token, and the old one is gone.
+func TestRotationWhoseOldTokenIsGoneIsForgottenOnceItHasSaidWhatIsLeft(t *testing.T) {
+	t.Parallel()
+	inWorld(t, setup{}, func(t *testing.T, w *world) {
+		w.troubles = []trouble{at("put", 1, failAfter, fastlytest.Fault{})}
+		first, err := w.rotation(t).Run(t.Context())
+		require.ErrorIs(t, err, rotate.ErrMaybeHandedOver)
+		revoke(t, w, w.old.ID)
+
+		second, err := w.rotation(t).Run(t.Context())
+
+		assert.ErrorIs(t, err, fastly.ErrNotFound)
+		assert.ErrorContains(t, err, "token "+first.New.ID+" is like it, and may be in use elsewhere")
+		assert.ErrorContains(t, err, first.Name)
+		assert.Equal(t, rotate.StateUnchanged, second.State)
+		assert.True(t, second.Unknown)
+		assert.Nil(t, w.record)
+		w.look()
+		assert.True(t, w.works(first.New.ID), "it may be in use")
+
+		r := w.rotation(t)
+		r.TokenID = first.New.ID
+		third, err := r.Run(t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, first.New.ID, third.Old.ID)
+		w.look()
+		assert.True(t, w.rotated())
 	})
 }
 

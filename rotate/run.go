@@ -22,11 +22,11 @@ type run struct {
 	me        *fastly.TokenResponse
 	keyErr    error
 	connected []*fastly.Client // of Connect, with keys of new tokens
-	oldGone   bool             // the API says that the old token does not exist
+	gone      error            // the API's, that the old token does not exist
 	newSeen   bool             // the API has shown New to Client
 	renewed   bool             // this run has handed over New
 	before    fastly.Secret    // what the destination held before the create
-	unknown   bool             // the token of an earlier run's create was not found
+	unknown   bool             // a token of an earlier run may exist: see Result.Unknown
 	report    error            // what the caller has to know although the run succeeds
 }
 
@@ -34,15 +34,10 @@ type run struct {
 func (x *run) start(ctx context.Context) error {
 	x.clean.patience = patience(cmp.Or(x.r.Patience, clock.Lag))
 	me, err := x.r.Client.Tokens.GetTokenCurrent(ctx)
-	switch {
-	case err == nil:
-		x.me = me
-	case x.record.State != StateUnchanged && isDead(err):
-		// An earlier run may have revoked the key, if it is the old token's.
-		x.keyErr = err
-	default:
-		return err
+	if err != nil && (x.record.State == StateUnchanged || !isDead(err)) {
+		return x.errGone(ctx, err)
 	}
+	x.me, x.keyErr = me, err // an earlier run may have revoked the key, if it is the old token's
 	x.use(nil)
 	if x.record.State == StateUnchanged {
 		return x.begin(ctx)
@@ -55,12 +50,8 @@ func (x *run) begin(ctx context.Context) error {
 	old := x.me
 	if x.r.TokenID != "" && x.r.TokenID != old.ID {
 		var err error
-		old, err = x.r.Client.Tokens.GetToken(ctx, x.r.TokenID)
-		if errors.Is(err, fastly.ErrNotFound) {
-			return fmt.Errorf("%w; a finished rotation may have revoked it", err)
-		}
-		if err != nil {
-			return err
+		if old, err = x.r.Client.Tokens.GetToken(ctx, x.r.TokenID); err != nil {
+			return x.errGone(ctx, err)
 		}
 	}
 	x.record = record{Old: *old, Own: old.ID == x.me.ID, Name: mark(old.Name), State: StateUnchanged}
@@ -92,7 +83,7 @@ func (x *run) resume(ctx context.Context) error {
 	x.log(ctx, "continuing a rotation", "state", x.record.State, "token", x.record.Old.ID)
 	there, err := x.look(ctx, true)
 	if err != nil {
-		return err
+		return also(x.keyErr, err)
 	}
 	if err := x.checkRecord(ctx, there); err != nil {
 		return err
@@ -113,19 +104,15 @@ func (x *run) resume(ctx context.Context) error {
 		}
 		return x.handedOver(ctx)
 	}
-	if x.keyErr != nil {
-		return x.keyErr
-	}
 	if there.token != nil && there.token.Name == x.record.Name && !slices.Contains(x.record.Kept, there.token.ID) {
 		x.record.Kept = append(x.record.Kept, there.token.ID)
 	}
-	if x.r.Handover.Get == nil {
-		x.record.keepNew()
-	} else {
+	if x.r.Handover.Get != nil { // New is not there
 		x.clean.add(stray{id: x.record.New.ID, seen: true})
 		x.record.New = fastly.TokenResponse{}
 	}
-	x.record.State, x.clean.keep, x.clean.onlyLook = StateCreating, x.record.Kept, x.oldGone
+	x.record.keepNew()
+	x.record.State, x.clean.keep, x.clean.onlyLook = StateCreating, x.record.Kept, x.gone != nil
 	if err := x.settle(ctx); err != nil {
 		return err
 	}
@@ -167,14 +154,12 @@ func (x *run) renew(ctx context.Context) error {
 	case err != nil:
 		return x.undo(ctx, fmt.Errorf("the handover: %w", err))
 	}
-	if x.r.Handover.Get != nil {
-		key, err := x.get(ctx)
-		if err != nil {
-			return err
-		}
-		if key != created.AccessToken {
-			return errors.New("the destination of the handover does not hold the access token that was put there")
-		}
+	key, err := x.get(ctx)
+	if err != nil {
+		return err
+	}
+	if x.r.Handover.Get != nil && key != created.AccessToken {
+		return errors.New("the destination of the handover does not hold the access token that was put there")
 	}
 	x.renewed = true
 	return x.handedOver(ctx)
@@ -182,19 +167,14 @@ func (x *run) renew(ctx context.Context) error {
 
 // create creates a token like the old one.
 func (x *run) create(ctx context.Context) (created *fastly.TokenCreatedResponse, lifetime time.Duration, err error) {
-	if x.oldGone {
-		return nil, 0, x.errOldGone(ctx)
+	if x.gone != nil {
+		return nil, 0, x.errGone(ctx, x.gone)
 	}
 	if lifetime, err = x.checkOld(); err != nil {
 		return nil, 0, err
 	}
 	if err := x.checkDestination(ctx); err != nil {
 		return nil, 0, err
-	}
-	if x.r.Connect == nil { // fail now rather than with a token in hand
-		if _, err := x.connect("made-up"); err != nil {
-			return nil, 0, fmt.Errorf("for a client like this one Connect is needed: %w", err)
-		}
 	}
 	var login Login
 	if x.r.Login != nil {
@@ -206,8 +186,11 @@ func (x *run) create(ctx context.Context) (created *fastly.TokenCreatedResponse,
 		Name: x.record.Name, Scopes: x.record.Old.Scopes, Services: x.record.Old.Services, Lifetime: lifetime,
 		Username: login.Username, Password: login.Password, OTPFunc: login.OTP,
 	}
-	x.record.State, x.record.New, x.record.RevokeAt, x.clean.keep = StateCreating, fastly.TokenResponse{}, time.Time{}, x.record.Kept
+	x.record.State, x.record.RevokeAt, x.clean.keep = StateCreating, time.Time{}, x.record.Kept
 	created, err = x.clean.create(ctx, cmp.Or(x.r.Creator, x.r.Client), request, func() error { return x.save(ctx) })
+	if x.r.Login == nil && x.r.Creator == nil { // by the key
+		err = x.errGone(ctx, err)
+	}
 	return created, lifetime, err
 }
 
@@ -224,15 +207,12 @@ func (x *run) prepareHandover(ctx context.Context, key fastly.Secret) error {
 	if err := x.readOld(ctx); err != nil {
 		return err
 	}
-	if x.oldGone {
-		return x.errOldGone(ctx)
-	}
-	if x.r.Handover.Get == nil {
-		return nil
+	if x.gone != nil {
+		return x.errGone(ctx, x.gone)
 	}
 	key, err := x.get(ctx)
 	if err == nil && key != x.before {
-		err = fmt.Errorf("the destination of the handover has changed since this run began: another run may have rotated token %s", x.record.Old.ID)
+		err = fmt.Errorf("the destination of the handover has changed since this run began: another run may have rotated token %s; %s", x.record.Old.ID, x.inPlace(x.look(ctx, true)))
 	}
 	return err
 }
@@ -249,8 +229,8 @@ func (x *run) undo(ctx context.Context, cause error) error {
 // giveUp ends a rotation before the handover, and forgets it if no token of it is
 // left.
 func (x *run) giveUp(ctx context.Context, cause error) error {
-	if x.clean.clean() && len(x.record.Kept) == 0 {
-		x.record.State = StateUnchanged
+	if x.clean.clean() && (len(x.record.Kept) == 0 || x.gone != nil) {
+		x.record.State, x.unknown = StateUnchanged, x.unknown || len(x.record.Kept) > 0
 	} else {
 		x.record.State = StateCreating
 	}
@@ -302,7 +282,7 @@ func (x *run) finish(ctx context.Context) error {
 // replaceNew begins again, as New is not in use.
 func (x *run) replaceNew(ctx context.Context) error {
 	if x.renewed || x.keyErr != nil {
-		return also(fmt.Errorf("token %s is no longer at the destination of the handover, or does not work", x.record.New.ID), x.keyErr)
+		return also(fmt.Errorf("token %s is no longer at the destination of the handover, or does not work; %s", x.record.New.ID, x.inPlace(x.look(ctx, true))), x.keyErr)
 	}
 	x.log(ctx, "the new token is no longer in use: replacing it", "token", x.record.New.ID)
 	x.record.keepNew()

@@ -325,6 +325,17 @@ func (w *world) told(r rotate.Result) bool {
 	return true
 }
 
+// silent reports whether an error says that the old token is gone, after another run and perhaps
+// a crash, and nothing of the one in use, the only one there is.
+func (w *world) silent(err error) bool {
+	text := fmt.Sprint(err)
+	gone := errors.Is(err, fastly.ErrUnauthorized) || errors.Is(err, fastly.ErrNotFound) || strings.Contains(text, "no longer exists")
+	named := strings.Contains(text, "token "+w.tokens[0].ID) || strings.Contains(text, "the new token") // that one is not gone
+	return w.raced && w.get && gone && !named && !slices.ContainsFunc(w.troubles, func(t trouble) bool {
+		return !slices.Contains([]string{crashBefore, crashAfter, anotherRun}, t.name)
+	})
+}
+
 // untrue says what is wrong with a result, nil if nothing is.
 func (w *world) untrue(r rotate.Result, err error) error {
 	finished := r.State == rotate.StateDone && err == nil
