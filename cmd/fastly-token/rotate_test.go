@@ -56,6 +56,13 @@ func TestRotateToAFile(t *testing.T) {
 	assert.Contains(t, o.out, token.ID)
 	assert.Contains(t, o.out, "Token "+oldID+" is revoked.\n")
 	assert.NoFileExists(t, filepath.Join(s.dir, ".token.rotation"))
+
+	o = s.run("rotate", oldID, "--out", path)
+
+	assert.Equal(t, exitFailed, o.code)
+	assert.Contains(t, o.err, "404 Record not found")
+	assert.Contains(t, o.err, "the destination of the handover holds token "+token.ID+", which works; nothing has changed")
+	assert.Len(t, s.made(), 1)
 }
 
 func TestRotateTheCurrentToken(t *testing.T) {
