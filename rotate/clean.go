@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/fastly-tokens/fastly"
@@ -267,21 +268,22 @@ func (x *run) errGone(ctx context.Context, err error) error {
 }
 
 // others names the tokens elsewhere that rotations may have made of the old one.
-func (x *run) others(ctx context.Context, there held) (text string) {
+func (x *run) others(ctx context.Context, there held) string {
 	if x.record.Old.ID == "" {
 		return "" // it was not read
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
 	defer cancel()
 	tokens, err := x.clean.list(ctx)
+	var text strings.Builder
 	for _, t := range tokens {
 		named := t.ID == x.record.Old.ID || there.token != nil && t.ID == there.token.ID || slices.Contains(x.clean.revoked, t.ID)
 		if !named && (x.isLikeOld(&t) || slices.Contains(x.record.Kept, t.ID)) {
-			text += "; token " + t.ID + " is like it, and may be in use elsewhere"
+			text.WriteString("; token " + t.ID + " is like it, and may be in use elsewhere")
 		}
 	}
 	if err != nil {
-		text += "; others could not be listed"
+		text.WriteString("; others could not be listed")
 	}
-	return text
+	return text.String()
 }
