@@ -15,8 +15,8 @@ import (
 	"github.com/fastly-tokens/fastly/rotate"
 )
 
-// A service reads its token from a file. The token is rotated ten times while 16
-// goroutines send requests with it, and responses get lost.
+// A service reads its API key from a file. The token is rotated ten times while 16
+// goroutines send requests with the key, and responses get lost.
 //
 // Here the rotation runs in the process of the service, and waits for requests
 // in flight before it revokes the old token. A rotation elsewhere has a grace

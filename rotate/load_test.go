@@ -20,7 +20,7 @@ import (
 )
 
 // TestServiceUnderLoadSeesNoFailureInTenRotations has 16 goroutines send
-// requests with the token of a file, while the token is rotated. In a bubble of
+// requests with the key of a file, while its token is rotated. In a bubble of
 // testing/synctest the grace period is over once no request is in flight that
 // began before it, however slow the machine is.
 func TestServiceUnderLoadSeesNoFailureInTenRotations(t *testing.T) {

@@ -32,7 +32,7 @@ func TestExamplesRunAsTheyAreIntroduced(t *testing.T) {
 	for name, want := range map[string]string{
 		"ci-token": `^http://127\.0\.0\.1:\d+\n$`,
 		"expiring": `^No token expires within 14 days.\n$`,
-		"login":    `^Token "\w+" \("login [^"]+", "global:read"\) is in "token"\.\n$`,
+		"login":    `^The access token of token "\w+" \("login [^"]+", "global:read"\) is in "token"\.\n$`,
 		"purge":    `^Token "\w+" may purge keys of "\w+": true\n$`,
 		"rotate":   `^Token "\w+" replaces token "\w+"\.\n$`,
 	} {

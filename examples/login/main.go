@@ -81,7 +81,7 @@ func run(ctx context.Context) error {
 	if keepErr := errors.Join(writeErr, file.Sync(), file.Close()); keepErr != nil {
 		return errors.Join(err, fmt.Errorf("token %q exists, but nobody holds it: revoke it: %w", created.ID, keepErr))
 	}
-	fmt.Printf("Token %q (%q, %q) is in %q.\n", created.ID, created.Name, created.Scopes, *out)
+	fmt.Printf("The access token of token %q (%q, %q) is in %q.\n", created.ID, created.Name, created.Scopes, *out)
 	return err
 }
 
