@@ -128,7 +128,7 @@ func (x *execution) create(ctx context.Context) (*fastly.TokenCreatedResponse, e
 		return nil, err
 	}
 	if !current.Scopes.Has(fastly.ScopeGlobal) {
-		return nil, fmt.Errorf("the API key has the scope %s, but to revoke another token takes the scope global", current.Scopes)
+		return nil, fmt.Errorf("the API key has the scope %s, but revoking another token takes the scope global", current.Scopes)
 	}
 	token, err := x.createToken(ctx, x.client, x.req, &x.login, x.client)
 	if token == nil {
