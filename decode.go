@@ -79,13 +79,15 @@ func (d *tokenDecoder) token(t *TokenResponse, secret *Secret) {
 	d.serviceID = ""
 	for ok := d.begin('{', "a JSON object"); ok && d.more(); {
 		quoted := d.value()
-		name := bytes.Trim(quoted, `"`)
-		if bytes.ContainsRune(quoted, '\\') { // JSON may escape any letter of a name
-			name = d.unquote(quoted)
+		if d.err != nil {
+			break
 		}
-		isKnown := d.field(name, t, secret)
-		if !isKnown && d.err == nil {
-			d.err = d.SkipValue()
+		isKnown := d.field(quoted[1:len(quoted)-1], t, secret)
+		if !isKnown && bytes.IndexByte(quoted, '\\') >= 0 { // JSON may escape any letter of a name
+			isKnown = d.field(d.unquote(quoted), t, secret)
+		}
+		if !isKnown {
+			d.value()
 		}
 	}
 	// Without the one service of a legacy token, it would look unlimited.
@@ -153,12 +155,11 @@ func (d *tokenDecoder) field(name []byte, t *TokenResponse, secret *Secret) (isK
 // unquote returns the text of a string, or nothing for null. It is valid until the next call. What
 // is no valid Unicode, such as half of a surrogate pair, becomes U+FFFD.
 func (d *tokenDecoder) unquote(value jsontext.Value) []byte {
-	switch value.Kind() {
-	case '"':
+	if value.Kind() == '"' {
 		d.buf, _ = jsontext.AppendUnquote(d.buf[:0], value)
 		return d.buf
-	case 'n':
-	default:
+	}
+	if value.Kind() != 'n' {
 		d.fail("its field %s has an unexpected type", d.StackPointer())
 	}
 	return nil
@@ -267,12 +268,15 @@ func (d *tokenDecoder) time() (t time.Time) {
 	return t
 }
 
+// tolerantOfText is for responses, whose fields say themselves what is no valid Unicode.
+var tolerantOfText = []jsontext.Options{jsontext.AllowInvalidUTF8(true)}
+
 // decoders keep their buffers from one response to the next.
 var decoders = sync.Pool{New: func() any { return newTokenDecoder(http.NoBody) }}
 
 func startDecoding(text io.Reader) *tokenDecoder {
 	d := decoders.Get().(*tokenDecoder)
-	d.Reset(text, jsontext.AllowInvalidUTF8(true))
+	d.Reset(text, tolerantOfText...)
 	d.err, d.odd, d.shared, d.elements = nil, nil, nil, 0
 	return d
 }
@@ -312,23 +316,28 @@ func decodeTokens(resp *http.Response) ([]TokenResponse, outcome) {
 	d, list := startDecoding(body), []TokenResponse{}
 	d.shared = map[string]string{}
 	var odd error
-	n := 0
+	var chunks [][]TokenResponse
 	isArray := d.begin('[', "a JSON array")
-	for ; isArray && d.more(); n++ {
+	for n := 0; isArray && d.more(); n++ {
 		if n == maxTokens {
 			d.err = invalidResponse("it holds more than %d tokens", maxTokens)
 			break
 		}
 		if len(list) == cap(list) {
-			list = slices.Grow(list, max(len(list), 16))
+			chunks = append(chunks, list) // growing one slice would copy it again and again
+			list = make([]TokenResponse, 0, min(max(16, 2*len(list)), 1024))
 		}
 		body.N = maxTokenBytes
-		list = append(list, TokenResponse{})
-		d.token(&list[len(list)-1], nil)
+		list = list[:len(list)+1]
+		t := &list[len(list)-1]
+		d.token(t, nil)
 		if d.err != nil || d.odd != nil { // what is left of it may mislead
-			list = list[:len(list)-1]
+			*t, list = TokenResponse{}, list[:len(list)-1]
 			odd, d.odd = cmp.Or(odd, d.odd), nil
 		}
+	}
+	if len(chunks) > 1 {
+		list = slices.Concat(append(chunks, list)...)
 	}
 	d.odd = cmp.Or(odd, d.odd)
 	if d.err != nil && body.N == 0 {

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/google/go-querystring/query"
+
+	"github.com/fastly-tokens/fastly/internal/clock"
 )
 
 // operation is one call, as its method describes it.
@@ -45,7 +47,7 @@ func (c *Client) newRequest(ctx context.Context, op *operation, otp Secret) *htt
 		header["Accept"], header["Content-Type"] = typeBulk, typeBulk
 	case kindCreate: // what is left of a compressed response that was cut off can't be read
 		header["Content-Type"], header["Accept-Encoding"] = typeForm, uncoded
-		body = encodeCreate(op.create, c.seen.clock.Load().At(c.now()))
+		body = encodeCreate(op.create, c.seen.clock.Load(), c.now())
 	}
 	if otp != "" {
 		header["Fastly-Otp"] = []string{otp.Reveal()}
@@ -76,15 +78,15 @@ type createForm struct {
 	Password  string   `url:"password,omitempty"`
 }
 
-// encodeCreate encodes the form of a create. now is the API's time.
-func encodeCreate(req *CreateTokenRequest, now time.Time) []byte {
+// encodeCreate encodes the form of a create. A lifetime counts by the API's clock.
+func encodeCreate(req *CreateTokenRequest, api *clock.Server, now time.Time) []byte {
 	form := createForm{
 		Name: req.Name, Scope: req.Scopes.String(), Services: req.Services,
 		Username: req.Username, Password: req.Password.Reveal(),
 	}
 	expiresAt := req.ExpiresAt
 	if req.Lifetime > 0 {
-		expiresAt = now.Add(req.Lifetime).Add(time.Second - 1)
+		expiresAt = api.At(now).Add(req.Lifetime).Add(time.Second - 1)
 	}
 	if !expiresAt.IsZero() {
 		form.ExpiresAt = expiresAt.UTC().Format(time.RFC3339)

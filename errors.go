@@ -139,14 +139,10 @@ func (op *operation) responseHint(sentinel error, status int) string {
 
 // clockHint names a wrong clock as the cause of a refused expiry.
 func (e *GenericTokenError) clockHint() string {
-	shown := clock.OfServer(e.Header, e.received)
 	isRefused := e.StatusCode == http.StatusUnprocessableEntity || e.StatusCode == http.StatusBadRequest
-	isKnown := shown != nil && !e.received.IsZero() // not so if a program made e
-	if !isKnown || !isRefused || !strings.Contains(e.message(), "expires_at") {
-		return ""
-	}
-	ahead := e.received.Sub(shown.Date).Round(time.Second)
-	if ahead.Abs() <= 2*time.Minute {
+	isExpiry := isRefused && strings.Contains(e.message(), "expires_at")
+	ahead := clock.OfServer(e.Header, e.received).Ahead().Round(time.Second)
+	if !isExpiry || e.received.IsZero() || ahead.Abs() <= 2*time.Minute { // not received: a program made e
 		return ""
 	}
 	return fmt.Sprintf("this machine's clock differs from the API's by %s: correct it", ahead.Abs())

@@ -91,7 +91,7 @@ func (a *app) watchClock(next http.RoundTripper) http.RoundTripper {
 			return resp, err
 		}
 		if shown := clock.OfServer(resp.Header, a.now()); shown != nil {
-			a.offset.Store(int64(shown.Date.Sub(shown.Received)))
+			a.offset.Store(int64(-shown.Ahead()))
 		}
 		return resp, nil
 	})

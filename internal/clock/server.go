@@ -5,16 +5,17 @@ import (
 	"time"
 )
 
-// Server is the clock of a server, as a response showed it; nil is the local clock.
+// Server is the clock of a server, as a response showed it; nil is the local clock. It reads the
+// Date when asked, since few responses are.
 type Server struct {
-	Date     time.Time
-	Received time.Time // by the local clock
+	date     string
+	received time.Time // by the local clock
 }
 
-// OfServer reads the Date of a response, unless a cache may have kept it. It is nil without one.
+// OfServer returns the clock of a response, nil without a Date, or if a cache may have kept it.
 func OfServer(h http.Header, received time.Time) *Server {
-	date, err := http.ParseTime(h.Get("Date"))
-	if err != nil || h.Get("Age") != "" {
+	date := h.Get("Date")
+	if date == "" || h.Get("Age") != "" {
 		return nil
 	}
 	return &Server{date, received}
@@ -28,9 +29,18 @@ func (s *Server) At(now time.Time) time.Time {
 	if s == nil {
 		return now
 	}
-	elapsed, byWallClock := now.Sub(s.Received), now.Round(0).Sub(s.Received.Round(0))
-	if (byWallClock - elapsed).Abs() > time.Minute {
+	elapsed, byWallClock := now.Sub(s.received), now.Round(0).Sub(s.received.Round(0))
+	date, err := http.ParseTime(s.date)
+	if err != nil || (byWallClock-elapsed).Abs() > time.Minute {
 		return now
 	}
-	return s.Date.Add(elapsed)
+	return date.Add(elapsed)
+}
+
+// Ahead returns how far the local clock was ahead when the response came.
+func (s *Server) Ahead() time.Duration {
+	if s == nil {
+		return 0
+	}
+	return s.received.Sub(s.At(s.received))
 }

@@ -15,11 +15,19 @@ func TestServerClockGoesOnFromItsDate(t *testing.T) {
 	received := time.Now()
 	h := http.Header{"Date": {"Wed, 02 Jan 2030 03:04:05 GMT"}}
 	date := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
-	assert.Equal(t, date.Add(time.Minute), clock.OfServer(h, received).At(received.Add(time.Minute)))
+	shown := clock.OfServer(h, received)
+	assert.Equal(t, date.Add(time.Minute), shown.At(received.Add(time.Minute)))
+	assert.WithinDuration(t, date, received.Add(-shown.Ahead()), 0)
+
+	received = time.Now()
+	unreadable := clock.OfServer(http.Header{"Date": {"today"}}, received)
+	assert.Equal(t, received, unreadable.At(received), "the local time")
+	assert.Zero(t, unreadable.Ahead())
 
 	h.Set("Age", "7")
 	assert.Nil(t, clock.OfServer(h, received), "a cache may have kept it")
 	assert.Nil(t, clock.OfServer(nil, received))
 	var none *clock.Server
 	assert.Equal(t, received, none.At(received), "the local time")
+	assert.Zero(t, none.Ahead())
 }
