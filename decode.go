@@ -236,11 +236,10 @@ func (d *tokenDecoder) services() []string {
 
 func (d *tokenDecoder) bool() bool {
 	value := d.value()
-	if value.Kind() == 't' || value.Kind() == 'f' {
-		return value.Kind() == 't'
+	if value.Kind() != 't' && value.Kind() != 'f' {
+		d.empty(value)
 	}
-	d.empty(value)
-	return false
+	return value.Kind() == 't'
 }
 
 // empty rejects a value but for null and an empty string, which stand for any type.
@@ -256,10 +255,7 @@ func (d *tokenDecoder) time() (t time.Time) {
 	if len(text) == 0 {
 		return t
 	}
-	err := t.UnmarshalText(text)
-	if err != nil {
-		t, err = tolerant.Time(string(text))
-	}
+	t, err := tolerant.Time(string(text))
 	t = t.UTC()
 	if year := t.Year(); err != nil || year < 0 || year > 9999 {
 		d.fail("its field %s is not an RFC 3339 time", d.StackPointer())
@@ -268,15 +264,12 @@ func (d *tokenDecoder) time() (t time.Time) {
 	return t
 }
 
-// tolerantOfText is for responses, whose fields say themselves what is no valid Unicode.
-var tolerantOfText = []jsontext.Options{jsontext.AllowInvalidUTF8(true)}
-
 // decoders keep their buffers from one response to the next.
 var decoders = sync.Pool{New: func() any { return newTokenDecoder(http.NoBody) }}
 
 func startDecoding(text io.Reader) *tokenDecoder {
 	d := decoders.Get().(*tokenDecoder)
-	d.Reset(text, tolerantOfText...)
+	d.Reset(text, jsontext.AllowInvalidUTF8(true))
 	d.err, d.odd, d.shared, d.elements = nil, nil, nil, 0
 	return d
 }
@@ -311,8 +304,7 @@ func decodeToken(resp *http.Response) (*TokenResponse, outcome) {
 
 // decodeTokens returns the tokens that can be read, even if the outcome is an error; nil if none can.
 func decodeTokens(resp *http.Response) ([]TokenResponse, outcome) {
-	whole := http.MaxBytesReader(nil, resp.Body, maxListBytes)
-	body := &io.LimitedReader{R: whole, N: maxTokenBytes}
+	body := &io.LimitedReader{R: http.MaxBytesReader(nil, resp.Body, maxListBytes), N: maxTokenBytes}
 	d, list := startDecoding(body), []TokenResponse{}
 	d.shared = map[string]string{}
 	var odd error

@@ -61,8 +61,7 @@ func (f *keyFile) key(context.Context) (Secret, error) {
 	if err != nil {
 		return "", fmt.Errorf("fastly: key file %.1024q: %w", f.path, err)
 	}
-	err = checkText(fmt.Sprintf("the API key in the file %.1024q", f.path), text, false)
-	if err != nil {
+	if err := checkText(fmt.Sprintf("the API key in the file %.1024q", f.path), text, false); err != nil {
 		return "", err
 	}
 	f.last.Store(&keyRead{Secret(text), now})

@@ -37,9 +37,13 @@ func RetryAfter(value string, now time.Time) time.Duration {
 	return min(max(at.Sub(now), 0), MaxRetryAfter)
 }
 
-// Time reads a time of RFC 3339, or of what comes close to it: a space for the T or before the
+// Time reads a time of RFC 3339, or what comes close to it: a space for the T or before the
 // zone, a zone without its colon or minutes, UTC for Z.
 func Time(text string) (t time.Time, err error) {
+	t, err = time.Parse(time.RFC3339, text)
+	if err == nil {
+		return t, nil
+	}
 	text = strings.Replace(strings.ToUpper(text), "UTC", "Z", 1)
 	date, clock, _ := strings.Cut(strings.Replace(text, "T", " ", 1), " ")
 	text = date + "T" + strings.Replace(clock, " ", "", 1)
