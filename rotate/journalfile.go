@@ -18,10 +18,9 @@ const maxRecord = 1 << 20
 // path with ".lock" appended, is its lock, and is not removed.
 //
 // The record of a link, of a file that belongs to neither this user nor root, or
-// of one that its group or others can write to is an error, and so is a directory
-// that everybody can write to, unless it is sticky. Windows and Plan 9 have no such
-// owners and modes, and nothing of this is checked there: use a directory that
-// nobody else can write to.
+// of one that its group or others can write to is an error. Windows and Plan 9
+// have no such owners and modes, and nothing of this is checked there: use a
+// directory that nobody else can write to.
 //
 // On Linux, macOS and the BSDs the lock is flock(2). It ends with the process and
 // those that it has started: after a crash, the next run can't begin while a

@@ -98,11 +98,10 @@ func TestFileJournalIsUnlockedWhenItsProcessEnds(t *testing.T) {
 func TestJournalThatSomebodyElseMayHaveWrittenIsRejected(t *testing.T) {
 	t.Parallel()
 	for name, plant := range map[string]func(path string) error{
-		"a link":                      func(path string) error { return os.Symlink(path+".target", path) },
-		"of its group":                func(path string) error { return os.Chmod(path, 0o660) },               // #nosec G302 -- that is the point
-		"in a directory of everybody": func(path string) error { return os.Chmod(filepath.Dir(path), 0o777) }, // #nosec G302 -- that is the point
-		"of everybody":                func(path string) error { return os.Chmod(path, 0o606) },               // #nosec G302 -- that is the point
-		"of another one":              func(path string) error { return os.Chown(path, 4242, -1) },
+		"a link":         func(path string) error { return os.Symlink(path+".target", path) },
+		"of its group":   func(path string) error { return os.Chmod(path, 0o660) }, // #nosec G302 -- that is the point
+		"of everybody":   func(path string) error { return os.Chmod(path, 0o606) }, // #nosec G302 -- that is the point
+		"of another one": func(path string) error { return os.Chown(path, 4242, -1) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

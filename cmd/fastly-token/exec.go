@@ -32,7 +32,8 @@ Before the command starts, the new token is tried. If GITHUB_ACTIONS is "true", 
 error makes the job's log mask it. The token is revoked however the command ends. If all else fails,
 after a SIGKILL for example, it expires by itself after --ttl.
 
-Signals are passed on to the command. A terminal sends it Ctrl-C directly, so the first is not.
+Signals are passed on to the command: SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH,
+SIGTSTP and SIGCONT. A terminal sends it Ctrl-C directly, so the first one is not passed on.
 
 The exit code is that of the command; if the token can't be revoked, 3 instead of 0.`
 

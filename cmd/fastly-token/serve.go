@@ -35,7 +35,8 @@ lines that export them to a shell.
 As with the API, a create by API key needs a POST to /sudo first, unless --without-sudo is given; a
 create by login does not. Where it is unknown what the API does, the request is rejected.
 
-Tests in Go can do more with package fastlytest: inject faults and set the clock, for example.`,
+It lacks what tests in Go have in package fastlytest: faults, such as lost responses, a clock to set,
+rate limits, latency, other users and tokens, and the requests that were made.`,
 		Example: `  fastly-token serve -- go run ./examples/expiring
   fastly-token serve --addr 127.0.0.1:8080 --env >api.env &`,
 		Args: cobra.ArbitraryArgs,

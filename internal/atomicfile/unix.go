@@ -19,16 +19,8 @@ func open(path string) (*os.File, error) {
 	return os.OpenFile(path, flags, 0) // #nosec G304 -- the caller says where
 }
 
-// checkTrusted returns an error if users other than this one and root could have written the file,
-// or if everybody can replace what is in the directory. Its group may: many users have one of
-// their own.
+// checkTrusted returns an error if users other than this one and root could have written the file.
 func checkTrusted(info fs.FileInfo) error {
-	if info.IsDir() {
-		if mode := info.Mode(); mode&0o002 != 0 && mode&os.ModeSticky == 0 {
-			return fmt.Errorf("other users may write to its directory (mode %04o)", mode.Perm())
-		}
-		return nil
-	}
 	owner, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
 		return errors.New("its owner is not known")

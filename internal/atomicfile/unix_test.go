@@ -117,37 +117,6 @@ func TestOnlyAFileThatNobodyElseCouldWriteIsTrusted(t *testing.T) {
 	assert.ErrorContains(t, err, "is not a regular file")
 }
 
-// Whoever can write to a directory can put another file in place of each in it, unless it is sticky.
-func TestFileInADirectoryThatEverybodyCanWriteToIsNotTrusted(t *testing.T) {
-	t.Parallel()
-	for mode, want := range map[os.FileMode]string{
-		0o700: "", 0o775: "", 0o777 | os.ModeSticky: "",
-		0o777: "other users may write to its directory (mode 0777)",
-		0o702: "other users may write to its directory (mode 0702)",
-	} {
-		for _, exists := range []bool{true, false} {
-			dir := t.TempDir()
-			path := filepath.Join(dir, "record")
-			if exists {
-				write(t, path, "a record", 0o600)
-			}
-			require.NoError(t, os.Chmod(dir, mode))
-
-			text, err := disk.ReadTrusted(path, 100)
-
-			if want == "" {
-				require.NoError(t, err, "%v", mode)
-				assert.Equal(t, exists, string(text) == "a record", "%v", mode)
-			} else {
-				assert.EqualError(t, err, path+" can't be trusted: "+want)
-				assert.Empty(t, text)
-			}
-			_, err = disk.Read(path, 100)
-			require.NoError(t, err, "a token's file may be there")
-		}
-	}
-}
-
 func TestFileOfAnotherUserIsNotTrusted(t *testing.T) {
 	t.Parallel()
 	needRoot(t)
