@@ -29,11 +29,11 @@ type changes int
 
 const (
 	changesNever      changes = iota
-	changesPerCall            // of a function, which is asked once
-	changesPerAttempt         // of a caller's transport
+	changesPerCall            // a function of the caller's, asked once for a call, returns it
+	changesPerAttempt         // a transport of the caller's adds it
 )
 
-// same returns c, for every request.
+// same is an obtain that returns c for every request.
 func (c credential) same(context.Context) (credential, error) { return c, nil }
 
 func keyCredential(key Secret, changes changes) (credential, error) {
@@ -173,22 +173,22 @@ func (e *rejectedError) Unwrap() error { return e.err }
 // checkOrigin returns an error if req goes anywhere but to host.
 func checkOrigin(req *http.Request, host string) error {
 	u := req.URL
-	var reason string
+	var why string
 	switch {
 	case u == nil:
 		return errors.New("fastly: the request has no URL")
 	case u.Scheme == "http" && !origin.IsLoopback(u.Hostname()):
-		reason = "plain http would show the credentials to anyone on the network path"
+		why = "plain http would show the credentials to anyone on the network path"
 	case u.Scheme == "http" && origin.IsHTTPS(req.Response):
-		reason = "it is a redirect from https to plain http"
+		why = "it is a redirect from https to plain http"
 	case u.Scheme != "http" && u.Scheme != "https":
-		reason = "its scheme is not https"
+		why = "its scheme is not https"
 	case origin.Host(u.Host, u.Scheme) != origin.Host(host, u.Scheme):
-		reason = "the credentials are for " + host + " only"
+		why = "the credentials are for " + host + " only"
 	default:
 		return nil
 	}
-	return fmt.Errorf("fastly: request to %s rejected: %s", terminal.Line(u.Host), reason)
+	return fmt.Errorf("fastly: request to %s rejected: %s", terminal.Line(u.Host), why)
 }
 
 func checkLogin(username string, password Secret) error {

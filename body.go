@@ -24,7 +24,7 @@ const (
 	maxShared     = 100_000   // strings that recur
 )
 
-// coding says how a body is compressed, if that is a way that is not supported.
+// coding is the end of an error text: how a body is compressed, or "" if that is supported.
 func coding(resp *http.Response) string {
 	name := strings.ToLower(strings.Join(resp.Header.Values("Content-Encoding"), ", "))
 	switch name {

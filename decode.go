@@ -153,7 +153,7 @@ func (d *tokenDecoder) field(name []byte, t *TokenResponse, secret *Secret) (isK
 }
 
 // unquote returns the text of a string, or nothing for null. It is valid until the next call. What
-// is no valid Unicode, such as half of a surrogate pair, becomes U+FFFD.
+// is not valid Unicode, such as half of a surrogate pair, becomes U+FFFD.
 func (d *tokenDecoder) unquote(value jsontext.Value) []byte {
 	if value.Kind() == '"' {
 		d.buf, _ = jsontext.AppendUnquote(d.buf[:0], value)
@@ -315,18 +315,18 @@ func decodeTokens(resp *http.Response) ([]TokenResponse, outcome) {
 			d.err = invalidResponse("it holds more than %d tokens", maxTokens)
 			break
 		}
-		if len(list) == cap(list) {
-			chunks = append(chunks, list) // growing one slice would copy it again and again
+		body.N = maxTokenBytes
+		var t TokenResponse
+		d.token(&t, nil)
+		if d.err != nil || d.odd != nil { // what there is of it may mislead
+			odd, d.odd = cmp.Or(odd, d.odd), nil
+			continue
+		}
+		if len(list) == cap(list) { // growing one slice would copy it again and again
+			chunks = append(chunks, list)
 			list = make([]TokenResponse, 0, min(max(16, 2*len(list)), 1024))
 		}
-		body.N = maxTokenBytes
-		list = list[:len(list)+1]
-		t := &list[len(list)-1]
-		d.token(t, nil)
-		if d.err != nil || d.odd != nil { // what is left of it may mislead
-			*t, list = TokenResponse{}, list[:len(list)-1]
-			odd, d.odd = cmp.Or(odd, d.odd), nil
-		}
+		list = append(list, t)
 	}
 	if len(chunks) > 1 {
 		list = slices.Concat(append(chunks, list)...)

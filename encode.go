@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/google/go-querystring/query"
@@ -97,15 +98,13 @@ func encodeCreate(req *CreateTokenRequest, api *clock.Server, now time.Time) []b
 
 // encodeBulk writes each ID once. IDs are letters and digits, which JSON need not escape.
 func encodeBulk(tokenIDs []string) []byte {
-	const before, after = `{"type":"token","id":"`, `"},`
-	b := make([]byte, 0, 64*(len(tokenIDs)+1))
-	b = append(b, `{"data":[`...)
-	seen := make(map[string]bool, len(tokenIDs))
+	var ids []string
+	sent := make(map[string]bool, len(tokenIDs))
 	for _, id := range tokenIDs {
-		if !seen[id] {
-			seen[id] = true
-			b = append(append(append(b, before...), id...), after...)
+		if !sent[id] {
+			sent[id] = true
+			ids = append(ids, id)
 		}
 	}
-	return append(bytes.TrimSuffix(b, []byte{','}), "]}"...)
+	return []byte(`{"data":[{"type":"token","id":"` + strings.Join(ids, `"},{"type":"token","id":"`) + `"}]}`)
 }

@@ -70,8 +70,7 @@ func (c callContext) describe(text string, hints ...string) string {
 		text += " (after " + strconv.Itoa(c.attempts) + " attempts)"
 	}
 	parts := append([]string{text}, append(hints, c.hint)...)
-	isEmpty := func(part string) bool { return part == "" }
-	return strings.Join(slices.DeleteFunc(parts, isEmpty), "; ")
+	return strings.Join(slices.DeleteFunc(parts, func(part string) bool { return part == "" }), "; ")
 }
 
 // message is what the response says, or else what the status means.
@@ -140,9 +139,9 @@ func (op *operation) responseHint(sentinel error, status int) string {
 // clockHint names a wrong clock as the cause of a refused expiry.
 func (e *GenericTokenError) clockHint() string {
 	isRefused := e.StatusCode == http.StatusUnprocessableEntity || e.StatusCode == http.StatusBadRequest
-	isExpiry := isRefused && strings.Contains(e.message(), "expires_at")
 	ahead := clock.OfServer(e.Header, e.received).Ahead().Round(time.Second)
-	if !isExpiry || e.received.IsZero() || ahead.Abs() <= 2*time.Minute { // not received: a program made e
+	isKnown := !e.received.IsZero() // false if a program made e
+	if !isRefused || !isKnown || ahead.Abs() <= 2*time.Minute || !strings.Contains(e.message(), "expires_at") {
 		return ""
 	}
 	return fmt.Sprintf("this machine's clock differs from the API's by %s: correct it", ahead.Abs())

@@ -42,7 +42,7 @@ type keyRead struct {
 }
 
 func (f *keyFile) key(context.Context) (Secret, error) {
-	name := strings.Trim(f.path, " \t\r\n\"'") // of a variable that should have held a path
+	name := strings.Trim(f.path, " \t\r\n\"'") // a key in place of a path may have these around it
 	switch {
 	case f.path == "":
 		return "", invalid("the path of the key file is empty")

@@ -202,8 +202,7 @@ func (e *GenericTokenError) parseObject(object []byte) class {
 		}
 		details = append(details, title, item["detail"])
 	}
-	isEmpty := func(text string) bool { return text == "" }
-	e.Detail = strings.Join(slices.DeleteFunc(details, isEmpty), "; ")
+	e.Detail = strings.Join(slices.DeleteFunc(details, func(text string) bool { return text == "" }), "; ")
 	switch {
 	case strings.TrimSpace(fields["msg"]) != "":
 		return classClientError
@@ -220,7 +219,7 @@ func errorItems(text string) (items []map[string]string) {
 		text = "[" + text + "]" // there is but one, or none
 	}
 	d := newTokenDecoder(strings.NewReader(text), lenient...)
-	for d.begin('[', "an array"); d.more() && len(items) < maxItems; {
+	for ok := d.begin('[', "an array"); ok && d.more() && len(items) < maxItems; {
 		value := d.value()
 		switch value.Kind() {
 		case '"':
@@ -236,7 +235,7 @@ func errorItems(text string) (items []map[string]string) {
 func scalars(object []byte) map[string]string {
 	fields := map[string]string{}
 	d := newTokenDecoder(bytes.NewReader(object), lenient...)
-	for d.begin('{', "an object"); d.more(); {
+	for ok := d.begin('{', "an object"); ok && d.more(); {
 		name := string(d.unquote(d.value()))
 		value := d.value()
 		switch {

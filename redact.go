@@ -77,8 +77,8 @@ func (s secrets) areIn(text string) bool {
 	return s.tokens && (plain.HasWord(text, accessTokenLength) || s.cut && plain.EndsWithWord(text, minToken))
 }
 
-// redactHeader returns a bounded copy of a response header, without cookies and without the query
-// of a Location.
+// redactHeader returns a bounded copy of a response header, without cookies and without the queries
+// of its URLs.
 func (s secrets) redactHeader(h http.Header) http.Header {
 	clean := http.Header{}
 	for _, name := range slices.Sorted(maps.Keys(h)) {

@@ -168,7 +168,7 @@ func checkID(what, id string) error {
 	case len(id) > maxIDLength:
 		return invalid("%s has %d characters; at most %d are allowed", what, len(id), maxIDLength)
 	case len(id) == accessTokenLength:
-		return invalid("%s has the length of an access token: use the ID, which is no secret", what)
+		return invalid("%s has the length of an access token: use the ID, which is not secret", what)
 	case strings.ContainsFunc(id, notAlphanumeric):
 		return invalid("%s may hold only letters and digits (is there a space around it?)", what)
 	}

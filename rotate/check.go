@@ -11,9 +11,10 @@ import (
 	"github.com/fastly-tokens/fastly"
 )
 
-// use sets the client that uses New, nil for none. It also revokes: if Client's
-// key is the old token's, Client can't see whether its revoke succeeded; and a
-// new token of another user is not Client's to revoke.
+// use sets the clients that clean up: Client, unless its key is rejected, and
+// fresh, which uses New's key; nil for none. Client alone is not enough: with the
+// old token's key it can't see whether it has revoked that token, and it can't
+// revoke a new token of another user.
 func (x *run) use(fresh *fastly.Client) {
 	x.clean.clients = nil
 	if x.keyErr == nil {
@@ -43,7 +44,7 @@ func (x *run) close() {
 }
 
 // read reads a token by its ID.
-func (x *run) read(ctx context.Context, id string) (t *fastly.TokenResponse, all error) {
+func (x *run) read(ctx context.Context, id string) (_ *fastly.TokenResponse, all error) {
 	for _, client := range x.clean.clients {
 		t, err := client.Tokens.GetToken(ctx, id)
 		if err == nil {
@@ -57,12 +58,11 @@ func (x *run) read(ctx context.Context, id string) (t *fastly.TokenResponse, all
 }
 
 // readNew is like read, for a token that the API may not show yet.
-func (x *run) readNew(ctx context.Context, id string) (t *fastly.TokenResponse, err error) {
-	err = x.clean.patience.repeat(ctx, func() (done bool, err error) {
-		t, err = x.read(ctx, id)
-		return !isGone(err), err
+func (x *run) readNew(ctx context.Context, id string) (*fastly.TokenResponse, error) {
+	return repeat(ctx, &x.clean.patience, func() (*fastly.TokenResponse, bool, error) {
+		t, err := x.read(ctx, id)
+		return t, !isGone(err), err
 	})
-	return t, err
 }
 
 // readOld brings what is known of the old token up to date. It is an error if that
@@ -87,7 +87,7 @@ func (x *run) readOld(ctx context.Context) error {
 	return nil
 }
 
-// checkRecord compares what the journal says with what the API does.
+// checkRecord compares what the journal says with what the API shows.
 func (x *run) checkRecord(ctx context.Context, there held) error {
 	r := &x.record
 	id := x.r.TokenID
@@ -139,10 +139,9 @@ func (x *run) checkNew(ctx context.Context, created *fastly.TokenCreatedResponse
 		x.clean.patience = 0 // Client never sees it
 		return errOtherUser
 	}
-	var t *fastly.TokenResponse
-	err = x.clean.patience.repeat(ctx, func() (done bool, err error) {
-		t, err = client.Tokens.GetTokenCurrent(ctx)
-		return !errors.Is(err, fastly.ErrUnauthorized), err
+	t, err := repeat(ctx, &x.clean.patience, func() (*fastly.TokenResponse, bool, error) {
+		t, err := client.Tokens.GetTokenCurrent(ctx)
+		return t, !errors.Is(err, fastly.ErrUnauthorized), err
 	})
 	if err != nil && !isKnown(err) { // it works if it only may not read itself
 		return fmt.Errorf("the new token %s does not work: %w", created.ID, err)

@@ -27,16 +27,16 @@ const (
 type patience time.Duration
 
 // repeat calls f until it is done, with a pause between calls, while patience
-// lasts. When ctx ends, f is called once more. It returns f's last error.
-func (p *patience) repeat(ctx context.Context, f func() (done bool, err error)) error {
+// lasts. When ctx ends, f is called once more. It returns f's last result.
+func repeat[T any](ctx context.Context, p *patience, f func() (result T, done bool, err error)) (T, error) {
 	start, limit := time.Now(), time.Duration(*p)
 	defer func() { *p -= patience(time.Since(start)) }()
 	for pause := firstPause; ; pause = min(2*pause, maxPause) {
 		ended := ctx.Err() != nil
-		done, err := f()
+		result, done, err := f()
 		left := limit - time.Since(start)
 		if done || ended || left <= 0 {
-			return err
+			return result, err
 		}
 		_ = clock.Sleep(ctx, min(pause, left)) // f is called once more
 	}
@@ -60,11 +60,9 @@ type stray struct {
 	id string
 	// seen says that the API has shown it to a client of the cleaner. Before, a
 	// 404 proves nothing: the token may be too new, or another user's.
-	seen bool
-	// tried says that a revoke of this run may have been processed.
-	tried bool
-	// found says that a list showed it, and no response to a create.
-	found bool
+	seen  bool
+	tried bool // a revoke of this run may have been processed
+	found bool // in a list, and not in a response to a create
 }
 
 // clean reports whether nothing is left to revoke, as far as is known.
@@ -86,8 +84,8 @@ func (c *cleaner) add(s stray) {
 }
 
 // settle revokes every token with the name except those to keep, and looks for
-// those of lost creates. It looks at least once, even if ctx has ended. It is no
-// error if a lost token does not show up.
+// those of lost creates. It looks at least once, even if ctx has ended. It is not
+// an error if a lost token does not show up.
 func (c *cleaner) settle(ctx context.Context) error {
 	timeout := cleanupTimeout
 	if ctx.Err() == nil {
@@ -95,7 +93,11 @@ func (c *cleaner) settle(ctx context.Context) error {
 	}
 	looking, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
 	defer cancel()
-	return c.patience.repeat(ctx, func() (done bool, err error) { return c.look(looking) })
+	_, err := repeat(ctx, &c.patience, func() (struct{}, bool, error) {
+		done, err := c.look(looking)
+		return struct{}{}, done, err
+	})
+	return err
 }
 
 // look lists the tokens once and revokes what is left. It is done if nothing is
@@ -110,7 +112,7 @@ func (c *cleaner) look(ctx context.Context) (done bool, err error) {
 		i := slices.Index(c.ids(), t.ID)
 		c.left[i].seen = true
 	}
-	// A part of a list may become whole; what refuses to list goes on refusing.
+	// A list that is not whole may be so later; one that is refused stays refused.
 	refused := len(tokens) == 0 && (isRefused(listErr) || errors.Is(listErr, fastly.ErrInvalidResponse))
 	if c.onlyLook {
 		return refused || listErr == nil && c.lost == 0, listErr
@@ -233,10 +235,9 @@ func (x *run) revokeOld(ctx context.Context) error {
 		return nil
 	}
 	old := stray{id: id, seen: true}
-	done := false
-	err := x.clean.patience.repeat(ctx, func() (end bool, err error) {
-		done, err = x.clean.revoke(ctx, &old)
-		return err == nil || isRefused(err), err
+	done, err := repeat(ctx, &x.clean.patience, func() (bool, bool, error) {
+		done, err := x.clean.revoke(ctx, &old)
+		return done, err == nil || isRefused(err), err
 	})
 	if err != nil {
 		return err
@@ -244,10 +245,9 @@ func (x *run) revokeOld(ctx context.Context) error {
 	x.clean.revoked = append(x.clean.revoked, id)
 	x.record.OldRevoked = true
 	x.log(ctx, "the old token is revoked", "token", id)
-	if done {
-		return nil
+	if !done {
+		x.warn(ctx, fmt.Errorf("token %s was gone: unless this rotation has revoked it before, another one has rotated it; token %s is in use here%s", id, x.record.New.ID, x.others(ctx, held{})))
 	}
-	x.warn(ctx, fmt.Errorf("token %s was gone: unless this rotation has revoked it before, another one has rotated it; token %s is in use here%s", id, x.record.New.ID, x.others(ctx, held{})))
 	return nil
 }
 

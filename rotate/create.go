@@ -52,7 +52,8 @@ func Create(ctx context.Context, client *fastly.Client, req *fastly.CreateTokenR
 	created, err := c.create(ctx, client, &marked, func() error { return nil })
 	if err == nil && c.lost > 0 {
 		c.keep = []string{created.ID}
-		if err = c.settle(ctx); c.lost > 0 {
+		err = c.settle(ctx)
+		if c.lost > 0 {
 			err = also(err, errLost)
 		}
 	}
@@ -106,7 +107,8 @@ func (c *cleaner) recover(ctx context.Context, created *fastly.TokenCreatedRespo
 		c.add(stray{id: created.ID})
 	}
 	lost := c.lost
-	if other = created != nil && c.isOther(&created.TokenResponse); other {
+	other = created != nil && c.isOther(&created.TokenResponse)
+	if other {
 		err = errOtherUser
 		c.patience = 0 // the clients never see it
 	}

@@ -43,10 +43,10 @@ const maxKey = 4 << 10
 // the access token, without a line break. Readers see either the old file or the
 // new one, whole, even after a crash of the machine. A first file has mode 0600.
 // A later one keeps owner, group and mode (on Linux also the access control
-// list), except that other users lose their access, which Rotation.Logger gets to
-// know. On Windows and Plan 9 it has the rights that its directory gives.
+// list), except that other users lose access, which is logged to Rotation.Logger.
+// On Windows and Plan 9 it has the rights that its directory gives.
 //
-// What can't be replaced so is an error before a token is created: anything other
+// What can't be replaced this way is an error before a token is created: anything other
 // than a regular file (a symbolic link, a device), a mount point, a directory that
 // can't be written to, an owner that the process can't give to a file.
 //
@@ -76,7 +76,7 @@ func (x *run) checkDestination(ctx context.Context) error {
 	if err != nil && !isKnown(err) {
 		return err
 	}
-	if t := there.token; t != nil && t.ID != x.record.Old.ID && t.Name != x.record.Name { // nobody else may hold it
+	if t := there.token; t != nil && t.ID != x.record.Old.ID && t.Name != x.record.Name { // perhaps its only copy
 		return fmt.Errorf("the destination of the handover holds token %s, which works, and another run may have put there in place of token %s: rotate that one, or remove it from there", t.ID, x.record.Old.ID)
 	}
 	x.before = there.key
@@ -100,7 +100,7 @@ type held struct {
 	token  *fastly.TokenResponse // nil if the key does not work
 }
 
-// get returns the key at the destination of the handover, "" if it can't be read.
+// get returns the key at the destination of the handover, "" without a Get.
 func (x *run) get(ctx context.Context) (fastly.Secret, error) {
 	if x.r.Handover.Get == nil {
 		return "", nil
@@ -126,11 +126,12 @@ func (x *run) look(ctx context.Context, wait bool) (there held, err error) {
 	if err != nil {
 		return there, err
 	}
-	err = x.clean.patience.repeat(ctx, func() (done bool, err error) {
-		there.token, err = there.client.Tokens.GetTokenCurrent(ctx)
-		return !wait || !isDead(err), err
+	there.token, err = repeat(ctx, &x.clean.patience, func() (*fastly.TokenResponse, bool, error) {
+		t, err := there.client.Tokens.GetTokenCurrent(ctx)
+		return t, !wait || !isDead(err), err
 	})
-	switch isNew := x.record.New.ID != "" && fingerprint(there.key) == x.record.Fingerprint; {
+	isNew := x.record.New.ID != "" && fingerprint(there.key) == x.record.Fingerprint
+	switch {
 	case isDead(err) && isNew && x.keyErr == nil:
 		// The one in use is not replaced because of a 401 alone.
 		t, readErr := x.read(ctx, x.record.New.ID)
@@ -200,7 +201,7 @@ func (x *run) adopt(ctx context.Context, there held) error {
 // inUse reports whether New is in use, as far as that can be seen, and works.
 func (x *run) inUse(ctx context.Context) (bool, error) {
 	if x.record.OldRevoked {
-		return true, nil // what has become of it since is no matter of this rotation
+		return true, nil // what became of New after that does not matter here
 	}
 	if x.r.Handover.Get == nil {
 		t, err := x.readNew(ctx, x.record.New.ID)

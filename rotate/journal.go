@@ -45,20 +45,17 @@ const recordVersion = 1
 // record is what the journal holds of a rotation. Each state is written before
 // the step that follows it. There is no record if no rotation is unfinished.
 type record struct {
-	Version int                  `json:"version"`
-	State   State                `json:"state"`
-	Old     fastly.TokenResponse `json:"old"`
-	// Own says that Client's key was Old's when the rotation began.
-	Own  bool                 `json:"own,omitempty"`
-	Name string               `json:"name"`
-	New  fastly.TokenResponse `json:"new,omitzero"`
-	// Fingerprint tells New's access token from others.
-	Fingerprint string `json:"fingerprint,omitempty"`
+	Version     int                  `json:"version"`
+	State       State                `json:"state"`
+	Old         fastly.TokenResponse `json:"old"`
+	Own         bool                 `json:"own,omitempty"` // Client's key was Old's when the rotation began
+	Name        string               `json:"name"`
+	New         fastly.TokenResponse `json:"new,omitzero"`
+	Fingerprint string               `json:"fingerprint,omitempty"` // of New's access token
 	// Kept are IDs of new tokens that may have been handed over. They are
 	// revoked after another one was handed over.
-	Kept []string `json:"kept,omitempty"`
-	// Lost is how many tokens with the name may exist besides.
-	Lost       int       `json:"lost,omitempty"`
+	Kept       []string  `json:"kept,omitempty"`
+	Lost       int       `json:"lost,omitempty"` // how many more tokens with the name may exist
 	RevokeAt   time.Time `json:"revoke_at,omitzero"`
 	OldRevoked bool      `json:"old_revoked,omitempty"`
 }

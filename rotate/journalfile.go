@@ -17,9 +17,9 @@ const maxRecord = 1 << 20
 // must exist. The file is replaced atomically and has mode 0600. A second file,
 // path with ".lock" appended, is its lock, and is not removed.
 //
-// The record of a link, of a file that belongs to neither this user nor root, or
-// of one that its group or others can write to is an error. Windows and Plan 9
-// have no such owners and modes, and nothing of this is checked there: use a
+// It is an error if the file is a symbolic link, if it belongs to neither this
+// user nor root, or if its group or others can write to it. Windows and Plan 9
+// have no such owners and modes, and none of this is checked there: use a
 // directory that nobody else can write to.
 //
 // On Linux, macOS and the BSDs the lock is flock(2). It ends with the process and

@@ -22,7 +22,8 @@ func BaseName(name string) string { return marker.ReplaceAllString(name, "") }
 // mark returns the name with a new marker, truncated if that makes it too long.
 func mark(name string) string {
 	suffix := "[r-" + rand.Text()[:markerLetters] + "]"
-	if name = base(name); name == "" {
+	name = base(name)
+	if name == "" {
 		return suffix
 	}
 	return name + " " + suffix

@@ -21,8 +21,8 @@ const (
 	// StateUnchanged means that the old token is in use, and no other token was
 	// left behind. There is nothing to finish.
 	StateUnchanged
-	// StateCreating means that no new token is in use, but perhaps Result.New or an
-	// earlier one. Other tokens with the name Result.Name may exist, and must be revoked.
+	// StateCreating means that no new token is in use, except perhaps Result.New or an
+	// earlier one. Other tokens named Result.Name may exist, and must be revoked.
 	StateCreating
 	// StateHanding means that the new token, or an earlier one with the name
 	// Result.Name, may have been handed over. They and the old token work.
@@ -150,8 +150,7 @@ func (x *run) result() Result {
 	if rec.State != StateDone {
 		r.Left = x.clean.ids()
 	}
-	n := len(rec.Kept)
-	if rec.State == StateCreating && n > 0 {
+	if n := len(rec.Kept); rec.State == StateCreating && n > 0 {
 		r.New = fastly.TokenResponse{ID: rec.Kept[n-1], Name: rec.Name}
 	}
 	for _, id := range rec.Kept {

@@ -17,17 +17,16 @@ type run struct {
 	r      *Rotation
 	record record
 	clean  cleaner
-	// me is the token of Client. It is nil if the API rejected the key, with
-	// keyErr.
-	me        *fastly.TokenResponse
-	keyErr    error
-	connected []*fastly.Client // of Connect, with keys of new tokens
-	gone      error            // the API's, that the old token does not exist
-	newSeen   bool             // the API has shown New to Client
-	renewed   bool             // this run has handed over New
-	before    fastly.Secret    // what the destination held before the create
-	unknown   bool             // a token of an earlier run may exist: see Result.Unknown
-	report    error            // what the caller has to know although the run succeeds
+
+	me        *fastly.TokenResponse // Client's; nil if the API rejected the key
+	keyErr    error                 // the error for it
+	connected []*fastly.Client      // of Connect, with keys of new tokens
+	gone      error                 // the API's, that the old token does not exist
+	newSeen   bool                  // the API has shown New to Client
+	renewed   bool                  // this run has handed over New
+	before    fastly.Secret         // what the destination held before the create
+	unknown   bool                  // a token of an earlier run may exist: see Result.Unknown
+	report    error                 // what the caller has to know although the run succeeds
 }
 
 // start reads the old token, or continues where an earlier run stopped.
@@ -148,7 +147,8 @@ func (x *run) renew(ctx context.Context) error {
 	if err := x.prepareHandover(ctx, created.AccessToken); err != nil {
 		return x.undo(ctx, err)
 	}
-	switch err := x.r.Handover.Put(ctx, created); {
+	err = x.r.Handover.Put(ctx, created)
+	switch {
 	case errors.Is(err, ErrMaybeHandedOver):
 		return err
 	case err != nil:
@@ -210,8 +210,8 @@ func (x *run) prepareHandover(ctx context.Context, key fastly.Secret) error {
 	if x.gone != nil {
 		return x.errGone(ctx, x.gone)
 	}
-	key, err := x.get(ctx)
-	if err == nil && key != x.before {
+	there, err := x.get(ctx)
+	if err == nil && there != x.before {
 		err = fmt.Errorf("the destination of the handover has changed since this run began: another run may have rotated token %s; %s", x.record.Old.ID, x.inPlace(x.look(ctx, true)))
 	}
 	return err
@@ -250,12 +250,12 @@ func (x *run) handedOver(ctx context.Context) error {
 // finish revokes the tokens that New replaces, after the grace period. It looks at
 // the destination before each revoke.
 func (x *run) finish(ctx context.Context) error {
-	for wait := time.Until(x.record.RevokeAt); wait > 0; wait = time.Until(x.record.RevokeAt) {
+	for time.Until(x.record.RevokeAt) > 0 { // again, if the clock was set back
 		if x.r.NoWait {
 			return nil
 		}
 		x.log(ctx, "waiting for the end of the grace period", "until", x.record.RevokeAt)
-		if err := clock.Sleep(ctx, wait); err != nil {
+		if err := clock.Sleep(ctx, time.Until(x.record.RevokeAt)); err != nil {
 			return err
 		}
 	}

@@ -154,15 +154,14 @@ func (a *app) finish(ctx context.Context, cmd *cobra.Command, err error) int {
 	if err == nil {
 		return 0
 	}
-	var interrupted interruption
-	wasInterrupted := errors.As(context.Cause(ctx), &interrupted)
-	if code := exitError(0); errors.As(err, &code) {
+	interrupted, wasInterrupted := errors.AsType[interruption](context.Cause(ctx))
+	if code, ok := errors.AsType[exitError](err); ok {
 		if code == exitFailed && wasInterrupted {
 			return interrupted.code()
 		}
 		return int(code)
 	}
-	var output *outputError
+	output, isOutput := errors.AsType[*outputError](err)
 	text, code := explain(err), exitFailed
 	if errors.Is(cmd.Context().Err(), context.DeadlineExceeded) {
 		text = fmt.Sprintf("--timeout %v is over: %s", a.timeout, text)
@@ -170,7 +169,7 @@ func (a *app) finish(ctx context.Context, cmd *cobra.Command, err error) int {
 	switch {
 	case errors.As(err, new(*leftError)):
 		code = exitLookInto
-	case errors.As(err, &output) && errors.Is(output, syscall.EPIPE): // nobody reads the output
+	case isOutput && errors.Is(output, syscall.EPIPE): // nobody reads the output
 		return exitFailed
 	case wasInterrupted && errors.As(err, new(*rotate.Error)): // which says how far it got
 		text, code = interrupted.Error()+": "+text, interrupted.code()

@@ -134,7 +134,8 @@ func (au *audit) checkFlags() error {
 			return usagef("--out: %w", err)
 		}
 	}
-	switch f := au.format; {
+	f := au.format
+	switch {
 	case f.json && f.csv, f.metrics && (f.json || f.csv):
 		return usagef("--json, --csv and --metrics exclude each other")
 	case f.metrics && au.revoke:
@@ -186,11 +187,10 @@ func (au *audit) revokeUnused(ctx context.Context, rep report) (gone int, err er
 	}
 	results := revokeAll(ctx, au.client, ids)
 	for i := range results {
-		results[i].Name = names[results[i].ID]
-		if results[i].Result == notFound { // somebody else has revoked it
-			results[i].err = nil
-		}
-		if results[i].err == nil {
+		r := &results[i]
+		r.Name = names[r.ID]
+		if r.Result != failed {
+			r.err = nil // somebody else has revoked what was not found
 			gone++
 		}
 	}
@@ -200,10 +200,7 @@ func (au *audit) revokeUnused(ctx context.Context, rep report) (gone int, err er
 	} else {
 		err = au.printDone("\n"+lines, lines)
 	}
-	if gone < len(results) {
-		err = errors.Join(err, au.afterRevoking(results))
-	}
-	return gone, err
+	return gone, errors.Join(err, au.afterRevoking(results))
 }
 
 // revocable returns the unused tokens, but never the one that the program uses.

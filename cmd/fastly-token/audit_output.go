@@ -95,8 +95,8 @@ func date(t time.Time) string {
 // them dies.
 func (au *audit) writeMetrics(tokens []fastly.TokenResponse) error {
 	registry := prometheus.NewRegistry()
-	gauge := func(name, help string, labels ...string) *prometheus.GaugeVec {
-		g := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, append([]string{"id", "name", "user"}, labels...))
+	gauge := func(name, what string, labels ...string) *prometheus.GaugeVec {
+		g := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: what}, append([]string{"id", "name", "user"}, labels...))
 		registry.MustRegister(g)
 		return g
 	}

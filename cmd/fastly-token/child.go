@@ -114,7 +114,8 @@ func (a *app) runCommand(ctx context.Context, command, env []string, signals <-c
 	for {
 		select {
 		case sig := <-signals:
-			if early--; early < 0 && fromKeys && (sig == os.Interrupt || sig == syscall.SIGQUIT) {
+			early--
+			if early < 0 && fromKeys && (sig == os.Interrupt || sig == syscall.SIGQUIT) {
 				// The terminal has sent it to the command, too, and for many programs a second one
 				// means "immediately".
 				fromKeys = false
@@ -125,7 +126,7 @@ func (a *app) runCommand(ctx context.Context, command, env []string, signals <-c
 			}
 			stopsOn(sig)
 		case err := <-ended:
-			if ctx.Err() != nil { // by now, signals do not end it
+			if ctx.Err() != nil { // only --timeout ends it by now
 				a.say("--timeout %v is over: the command was asked to end", a.timeout)
 			}
 			if cmd.ProcessState == nil {
@@ -177,12 +178,13 @@ func (r *rotation) hand(ctx context.Context, created *fastly.TokenCreatedRespons
 	err = cmd.Run()
 	unread, readErr := io.ReadAll(stdin) // which ends, as nobody can write any more
 	_ = stdin.Close()
-	switch state := cmd.ProcessState; {
+	isExited := cmd.ProcessState != nil && cmd.ProcessState.Exited()
+	switch {
 	case err == nil && len(unread) == 0:
 		return readErr
 	case err == nil:
 		return errors.New("the command did not read the access token to its end, although its exit code is 0")
-	case cmd.Process != nil && (state == nil || ctx.Err() != nil || !state.Exited()):
+	case cmd.Process != nil && (!isExited || ctx.Err() != nil):
 		return fmt.Errorf("%w: the command was interrupted: %w", rotate.ErrMaybeHandedOver, err)
 	}
 	return fmt.Errorf("the command did not take the access token: %w", err)

@@ -163,7 +163,10 @@ func (a *app) discard(token *fastly.TokenCreatedResponse, byKey *fastly.Client, 
 		if err == nil || gone && known {
 			return nil
 		}
-		if !gone || a.sleep(ctx, clock.Lag/10) != nil {
+		if !gone {
+			break
+		}
+		if sleepErr := a.sleep(ctx, clock.Lag/10); sleepErr != nil {
 			break
 		}
 	}

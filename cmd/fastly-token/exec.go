@@ -74,9 +74,8 @@ func (a *app) execCommand() *cobra.Command {
 
 var (
 	variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-	// otherUse matches variables that break a command, or are shown by it. Windows ignores case.
-	otherUse = regexp.MustCompile(`(?i)^(PATH(EXT)?|HOME|SHELL|USER|PWD|IFS|(BASH_)?ENV|TE?MP|TMPDIR|SYSTEMROOT|(DY)?LD_\w+|` +
-		`\w+_FILE|FASTLY_(\w+_)?(URL|ID|USERNAME|PASSWORD|OTP|SECRET))$`)
+	// otherUse matches variables in which a key would break a command, or be shown. Windows ignores case.
+	otherUse = regexp.MustCompile(`(?i)^(PATH|(DY)?LD_\w+|\w+_FILE|FASTLY_(\w+_)?(URL|ID|USERNAME|PASSWORD|OTP|SECRET))$`)
 )
 
 // execution is one run of the command.

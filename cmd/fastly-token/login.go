@@ -85,7 +85,8 @@ func (l *login) withCode(a *app, do func(code func(context.Context) (fastly.Secr
 		return err
 	}
 	tries := 1
-	switch otp, secret := l.codeFiles(a); {
+	otp, secret := l.codeFiles(a)
+	switch {
 	case secret != "":
 		tries = 2
 	case otp == "" && a.canAsk():

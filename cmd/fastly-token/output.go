@@ -133,7 +133,10 @@ func table(columns []column, rows []row, width int, st styles) string {
 			widths[i] = max(widths[i], columnsOf(r.cells[i].text))
 		}
 	}
-	side := width == 0 || shrink(columns, widths, width)
+	side := true // by side
+	if width > 0 {
+		side = shrink(columns, widths, width)
+	}
 	var b strings.Builder
 	line := func(cells []cell) {
 		var text string
@@ -171,11 +174,11 @@ func table(columns []column, rows []row, width int, st styles) string {
 // shrink makes columns narrower, the widest first, until all of them fit. It returns false if they
 // don't.
 func shrink(columns []column, widths []int, width int) bool {
-	excess := gap*(len(columns)-1) - width
+	over := gap*(len(columns)-1) - width
 	for _, w := range widths {
-		excess += w
+		over += w
 	}
-	for ; excess > 0; excess-- {
+	for ; over > 0; over-- {
 		widest := -1
 		for i, c := range columns {
 			canShrink := c.min > 0 && widths[i] > max(c.min, columnsOf(c.title))

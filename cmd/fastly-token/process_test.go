@@ -88,5 +88,5 @@ func (b *lockedBuffer) String() string {
 // waitFor waits until text was written.
 func (b *lockedBuffer) waitFor(t testing.TB, text string) {
 	t.Helper()
-	require.Eventually(t, func() bool { return strings.Contains(b.String(), text) }, 30*time.Second, 2*time.Millisecond, "want %q", text)
+	require.Eventually(t, func() bool { return strings.Contains(b.String(), text) }, 5*time.Minute, 2*time.Millisecond, "want %q", text)
 }

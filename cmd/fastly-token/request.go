@@ -78,19 +78,19 @@ func (a *app) createToken(ctx context.Context, client *fastly.Client, req *fastl
 		created, last = rotate.Create(ctx, client, req, cleanup)
 		return last
 	})
-	var failed *rotate.CreateError
+	createErr, ok := errors.AsType[*rotate.CreateError](last)
 	if leaves(last) {
 		last = &leftError{last}
-	} else if errors.As(last, &failed) && !errors.Is(last, fastly.ErrOutcomeUnknown) {
-		last = failed.Err // nothing was created
+	} else if ok && !errors.Is(last, fastly.ErrOutcomeUnknown) {
+		last = createErr.Err // nothing was created
 	}
 	return created, errors.Join(append([]error{last}, earlier...)...)
 }
 
 // leaves reports whether a create may have left a token.
 func leaves(err error) bool {
-	var failed *rotate.CreateError
-	return errors.As(err, &failed) && (len(failed.Left) > 0 || failed.Unknown)
+	createErr, ok := errors.AsType[*rotate.CreateError](err)
+	return ok && (len(createErr.Left) > 0 || createErr.Unknown)
 }
 
 // excess says how a token exceeds the request, "" if it doesn't.

@@ -133,8 +133,8 @@ func revokeSome(ctx context.Context, client *fastly.Client, ids []string) []revo
 	return revokeEach(ctx, client, ids, !notProcessed(err))
 }
 
-// revokeEach revokes tokens one by one. If it is unclear what became of one request for all of them,
-// that was all or none: if any token is still there, those that are missing were missing before.
+// revokeEach revokes tokens one by one. unclear says that one request for all of them may have been
+// processed. It revoked all or none: if any token is still there, what is missing was missing before.
 func revokeEach(ctx context.Context, client *fastly.Client, ids []string, unclear bool) (results []revocation) {
 	missing := 0
 	for i, id := range ids {

@@ -174,14 +174,9 @@ func helpCommand(root *cobra.Command) *cobra.Command {
 
 // help returns the help of a command, at most width wide; 0 means no limit.
 func help(cmd *cobra.Command, width int) string {
-	if width == 0 || width > helpWidth {
-		width = helpWidth
-	}
+	width = min(cmp.Or(width, helpWidth), helpWidth)
 	var b strings.Builder
-	text := cmd.Long
-	if text == "" {
-		text = cmd.Short + "."
-	}
+	text := cmp.Or(cmd.Long, cmd.Short+".")
 	usage := cmd.UseLine()
 	if !cmd.HasParent() {
 		usage = cmd.Name() + " COMMAND"

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -200,12 +201,13 @@ type rotated struct {
 
 // rotationError makes an error a leftError if the rotation left something behind.
 func rotationError(err error) error {
-	var failed *rotate.Error
-	if !errors.As(err, &failed) {
+	runErr, ok := errors.AsType[*rotate.Error](err)
+	if !ok {
 		return err
 	}
-	switch state := failed.Result.State; {
-	case state == rotate.StateUnchanged && !failed.Result.Unknown, errors.Is(err, rotate.ErrLocked),
+	state := runErr.Result.State
+	switch {
+	case state == rotate.StateUnchanged && !runErr.Result.Unknown, errors.Is(err, rotate.ErrLocked),
 		state == rotate.StateHandedOver && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)):
 		return err
 	}
@@ -280,10 +282,6 @@ func (r *rotation) setState() (err error) {
 	if err != nil {
 		return usagef("there is no place for the state file: use --state: %w", err)
 	}
-	name := r.id
-	if name == "" {
-		name = "current"
-	}
-	r.state = filepath.Join(dir, "fastly-token", name+".rotation")
+	r.state = filepath.Join(dir, "fastly-token", cmp.Or(r.id, "current")+".rotation")
 	return atomicfile.Disk{}.MkdirAll(filepath.Dir(r.state))
 }

@@ -69,7 +69,8 @@ type service struct {
 
 func (s *service) check(dash bool) error {
 	host, _, err := net.SplitHostPort(s.addr)
-	switch ip := net.ParseIP(host); {
+	ip := net.ParseIP(host)
+	switch {
 	case err != nil:
 		return usagef("--addr: want an address such as 127.0.0.1:8080")
 	case host != "localhost" && (ip == nil || !ip.IsLoopback()):

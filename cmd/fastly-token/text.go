@@ -89,7 +89,8 @@ func (d *duration) Type() string { return "time" }
 
 // String implements pflag.Value.
 func (d *duration) String() string {
-	switch value := time.Duration(*d); {
+	value := time.Duration(*d)
+	switch {
 	case value == 0:
 		return "0" // which no help shows as a default
 	case value%day == 0:

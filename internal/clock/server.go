@@ -5,17 +5,18 @@ import (
 	"time"
 )
 
-// Server is the clock of a server, as a response showed it; nil is the local clock. It reads the
-// Date when asked, since few responses are.
+// Server is the clock of a server, as a response showed it; nil is the local clock. The Date is read
+// when the time is asked for, since it seldom is.
 type Server struct {
 	date     string
 	received time.Time // by the local clock
 }
 
-// OfServer returns the clock of a response, nil without a Date, or if a cache may have kept it.
+// OfServer returns the clock of a response, nil without a Date in the one form that servers may send
+// (RFC 9110, section 5.6.7), or if a cache may have kept it.
 func OfServer(h http.Header, received time.Time) *Server {
 	date := h.Get("Date")
-	if date == "" || h.Get("Age") != "" {
+	if len(date) != len(http.TimeFormat) || h.Get("Age") != "" {
 		return nil
 	}
 	return &Server{date, received}

@@ -113,7 +113,7 @@ func (a *app) run(ctx context.Context, args []string) int {
 func (a *app) prepare(args []string) error {
 	flags := flag.NewFlagSet("verify-api", flag.ContinueOnError)
 	flags.SetOutput(a.stderr)
-	flags.Usage = func() { fmt.Fprint(a.stderr, usage) } // which says --write, as docs/api.md does
+	flags.Usage = func() { fmt.Fprint(a.stderr, usage) } // PrintDefaults would write -write
 	base := flags.String("url", "", "")
 	write, sudo := flags.Bool("write", false, ""), flags.Bool("sudo", false, "")
 	flags.BoolVar(&a.yes, "yes", false, "")
