@@ -21,7 +21,7 @@ import (
 
 // What errors say to do next.
 const (
-	hintOTP         = "; send the account's current one-time password"
+	hintOTP         = "; send the account's current one-time password, or the next one if that was used already"
 	hintSudo        = "; confirm the API key by POST /sudo first"
 	hintSudoCreate  = "; create with a user name and password, or confirm the API key by POST /sudo first"
 	hintScope       = "; use one of the scopes global, purge_select, purge_all and global:read"

@@ -95,7 +95,7 @@ var meanings = []meaning{{
 	hint: "unlock the account in the Fastly web interface, or wait",
 }, {
 	sentinel: ErrOTPRequired, code: "2fa.verify", text: "invalid one-time password",
-	hint: "send the account's current one-time password",
+	hint: "send the account's current one-time password, or the next one if that was used already",
 }, {
 	sentinel: ErrSudoRequired, text: "post /sudo",
 	hint: "confirm the API key by POST /sudo first",

@@ -40,6 +40,18 @@ func TestCommandHasATokenOfItsOwn(t *testing.T) {
 	assertRevoked(t, a)
 }
 
+func TestCommandHasATokenAlthoughItsUserHasTwoFactorAuthentication(t *testing.T) {
+	t.Parallel()
+	a := newAccount(t)
+	ada := a.AddUser(fastlytest.User{OTP: "314159"})
+	p := a.command(t, "ci-token", "--", "true")
+	p.set("FASTLY_API_TOKEN="+a.AddToken(ada.ID, fastly.TokenCreatedResponse{}).AccessToken.Reveal(),
+		"FASTLY_USERNAME="+ada.Login, "FASTLY_PASSWORD_FILE="+a.file(t, "hers", ada.Password), "FASTLY_OTP_FILE="+a.file(t, "code", ada.OTP+"\n"))
+	assert.Equal(t, 0, p.run(t, a), p.err.String())
+	require.Len(t, a.made(), 2)
+	assert.False(t, a.made()[1].DeletedAt.IsZero(), "it is left")
+}
+
 func TestExitCodeIsThatOfTheCommand(t *testing.T) {
 	t.Parallel()
 	a := newAccount(t)

@@ -4,8 +4,9 @@
 //	ci-token -service SU1Z0isxPaozGVKXdv0eY -- ./purge.sh
 //
 // The command finds its API key in FASTLY_API_TOKEN. The token is created by login
-// (FASTLY_USERNAME, FASTLY_PASSWORD_FILE), and revoked by the API key that ci-token
-// has in FASTLY_API_TOKEN, which needs global scope. "fastly-token exec" can do more.
+// (FASTLY_USERNAME, FASTLY_PASSWORD_FILE and, for two-factor authentication,
+// FASTLY_OTP_FILE), and revoked by the API key that ci-token has in FASTLY_API_TOKEN,
+// which needs global scope. "fastly-token exec" can do more.
 //
 // Try it with a made-up account:
 //
@@ -53,20 +54,19 @@ func run(ctx context.Context) (code int, err error) {
 	if username == "" || passwordFile == "" {
 		return 0, errors.New("set FASTLY_USERNAME and FASTLY_PASSWORD_FILE: only a login creates tokens")
 	}
-	password, err := os.ReadFile(passwordFile)
-	if err != nil {
+	password, passwordErr := os.ReadFile(passwordFile)
+	client, clientErr := fastly.NewClientFromEnv()
+	if err := errors.Join(passwordErr, clientErr); err != nil {
 		return 0, err
 	}
-	client, err := fastly.NewClientFromEnv()
-	if err != nil {
-		return 0, err
-	}
-	createCtx, cancel := context.WithTimeout(ctx, 2*time.Minute)
-	defer cancel()
-	token, err := rotate.Create(createCtx, client, &fastly.CreateTokenRequest{ // with a known outcome
+	req := &fastly.CreateTokenRequest{
 		Name: "ci-token", Scopes: scopes, Services: []string{*service}, Lifetime: 15 * time.Minute,
 		Username: username, Password: fastly.Secret(strings.TrimRight(string(password), "\r\n")),
-	}, client)
+	}
+	if otpFile := os.Getenv("FASTLY_OTP_FILE"); otpFile != "" {
+		req.OTPFunc = fastly.KeyFile(otpFile) // reads any secret of one line
+	}
+	token, err := rotate.Create(ctx, client, req, client)
 	if token != nil && token.ID != "" { // perhaps with an error
 		defer func() { err = errors.Join(err, revoke(ctx, client, token.ID)) }()
 	}
