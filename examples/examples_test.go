@@ -170,6 +170,9 @@ func TestWithoutCredentialsTheVariableIsNamed(t *testing.T) {
 		{"purge", "FASTLY_SERVICE_ID", nil},
 	} {
 		a := newAccount(t)
+		if test.program == "rotate" {
+			test.args = append(test.args, "-id", a.Tokens()[0].ID)
+		}
 		p := a.command(t, test.program, test.args...).set(test.variable + "=")
 		assert.Equal(t, 1, p.run(t, a), "%v", test)
 		assert.Contains(t, p.err.String(), test.variable)
@@ -299,16 +302,34 @@ func TestRotateReplacesTheToken(t *testing.T) {
 func TestRotateIsFinishedByTheNextRun(t *testing.T) {
 	t.Parallel()
 	a := newAccount(t)
-	own := a.Tokens()[0].ID
+	old := a.AddToken(a.User().ID, fastly.TokenCreatedResponse{TokenResponse: fastly.TokenResponse{Scopes: fastly.Scopes{fastly.ScopePurgeAll}}})
+	a.file(t, "token", old.AccessToken.Reveal())
 	a.Inject(fastlytest.Fault{Kind: fastlytest.Status, Status: 400, Method: http.MethodDelete, Times: -1})
 	p := a.command(t, "rotate", "-out", "token")
 	assert.Equal(t, 1, p.run(t, a))
-	assert.Contains(t, p.err.String(), own, "what is left")
+	assert.Contains(t, p.err.String(), old.ID, "what is left")
 
 	a.ClearFaults()
 	p = a.command(t, "rotate", "-out", "token")
 	require.Equal(t, 0, p.run(t, a), p.err.String())
-	assertRotated(t, a, own)
+	assertRotated(t, a, old.ID)
+}
+
+// The file is for others to read, so it must not get the rights of the key that rotates.
+func TestRotateNeverReplacesTheTokenOfItsOwnKey(t *testing.T) {
+	t.Parallel()
+	a := newAccount(t)
+	expired := a.AddToken(a.User().ID, fastly.TokenCreatedResponse{TokenResponse: fastly.TokenResponse{ExpiresAt: time.Now().Add(-time.Hour)}})
+	for _, content := range []string{"", "no access token", expired.AccessToken.Reveal()} {
+		if content != "" {
+			a.file(t, "token", content)
+		}
+		p := a.command(t, "rotate", "-out", "token")
+		assert.Equal(t, 1, p.run(t, a), "%q", content)
+		assert.Contains(t, p.err.String(), "-id")
+	}
+	assert.Len(t, a.Tokens(), 2, "nothing is created")
+	assert.True(t, a.Tokens()[0].DeletedAt.IsZero(), "the token of the key is revoked")
 }
 
 // TestPurgeFollowsARotation has an API that purges, which the server is not.

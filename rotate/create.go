@@ -15,30 +15,28 @@ import (
 // maxCreates bounds the creates of one Create and of one run of a Rotation.
 const maxCreates = 3
 
-// Create creates a token with a known outcome. It sends req with client, after
-// adding a marker to the end of the name. If there is no response, or part of
-// one, it looks for that name with cleanup, revokes the tokens that it finds, and
-// creates another one, at most three in all. The error is nil only if Create
-// returns a complete token, and has revoked every other one with its name.
+// Create creates a token with a known outcome. It sends req with client, after adding a marker to
+// the end of the name. If there is no response, or part of one, it looks for that name with
+// cleanup, revokes the tokens that it finds, and creates another one, at most three in all. The
+// error is nil only if Create returns a complete token, and has revoked every other one with its
+// name.
 //
-// A token whose create was lost may show up late, so Create looks for it for up to
-// 30 s in all, but not while lists are refused. If it does not show up, Create
-// returns another one together with an error, whose Unknown is set. If something
-// other than the API answered a create, Create does not send the password again.
+// A token whose create was lost may show up late, so Create looks for it for up to 30 s in all, but
+// not while lists are refused. If it does not show up, Create returns another one together with an
+// error, whose Unknown is set. If something other than the API answered a create, Create does not
+// send the password again.
 //
-// The client may be one that can do nothing else (see
-// [fastly.WithoutAuthentication]). The cleanup client lists and revokes: its key
-// must have global scope and belong to the user of the new token. If cleanup is
-// nil, Create stops at the first unknown outcome.
+// The client may be one that can do nothing else (see [fastly.WithoutAuthentication]). The cleanup
+// client lists and revokes: its key must be of scope global and belong to the user of the new
+// token. If cleanup is nil, Create stops at the first unknown outcome.
 //
-// The error is a [*CreateError], which says what exists, unless an argument is
-// nil ([fastly.ErrInvalidArgument]). As with CreateToken, the response may be
-// non-nil together with an error. It then holds an access token that may work:
-// the token could not be found or revoked, or not looked for because cleanup is
-// nil, or it is complete but there may be another one. Keep it or revoke it.
+// The error is a [*CreateError], which says what exists, unless an argument is nil
+// ([fastly.ErrInvalidArgument]). As with CreateToken, the response may be non-nil together with an
+// error. It then holds an access token that may work: the token could not be found or revoked, or
+// not looked for because cleanup is nil, or it is complete but there may be another one. Keep it or
+// revoke it.
 //
-// When ctx has ended, Create looks once more, for at most a minute, and creates
-// nothing.
+// When ctx has ended, Create looks once more, for at most a minute, and creates nothing.
 func Create(ctx context.Context, client *fastly.Client, req *fastly.CreateTokenRequest, cleanup *fastly.Client) (*fastly.TokenCreatedResponse, error) {
 	if ctx == nil || client == nil || req == nil {
 		return nil, fmt.Errorf("rotate: Create needs a context, a client and a request: %w", fastly.ErrInvalidArgument)

@@ -1,24 +1,32 @@
-// Package rotate replaces Fastly API tokens without losing one: it creates a
-// token with a known outcome ([Create]), and replaces a token with a new one that has
-// the same rights ([Rotation]).
+// Package rotate replaces Fastly API tokens without losing one: it creates a token with a known
+// outcome ([Create]), and replaces a token with a new one that has the same rights ([Rotation]).
 //
+//	const path = "/etc/purger/fastly-token" // holds the access token to replace
+//	purger, err := client.With(fastly.WithAPIKeyFunc(fastly.KeyFile(path)))
+//	if err != nil {
+//		return err
+//	}
+//	old, err := purger.Tokens.GetTokenCurrent(ctx)
+//	if err != nil {
+//		return err // the file is missing, or its token has expired: create another one
+//	}
 //	r := rotate.Rotation{
-//		Client:   client, // reads and revokes: a global key of the same user
+//		Client:   client, // reads and revokes: a key of scope global, of the same user
+//		TokenID:  old.ID, // if empty, client's own token is replaced, and the file gets its rights
 //		Login:    login,  // a function: user name, password and one-time password
-//		Handover: rotate.WriteFile("/etc/purger/fastly-token"),
+//		Handover: rotate.WriteFile(path),
 //		Journal:  rotate.FileJournal("/var/lib/purger/rotation"),
-//		Grace:    10 * time.Minute,
+//		Grace:    10 * time.Minute, // both tokens work, for requests in flight
 //	}
 //	result, err := r.Run(ctx)
 //
-// A service that reads its key with [fastly.KeyFile] from the file that
-// [WriteFile] replaces uses the new token without a restart. During the grace
-// period both tokens work, for requests in flight.
+// A service that reads its key with [fastly.KeyFile] from the file that [WriteFile] replaces uses
+// the new token without a restart.
 //
 // # Steps of a rotation
 //
-// The journal records each state before the step that follows it, so a run after
-// a crash continues where the last one stopped:
+// The journal records each state before the step that follows it, so a run after a crash continues
+// where the last one stopped:
 //
 //	StateUnchanged   read the old token
 //	StateCreating    create the new one; check that it works, and that its
@@ -27,25 +35,24 @@
 //	StateHandedOver  wait until the grace period ends, then revoke the old one
 //	StateDone
 //
-// A failure before the handover is undone: the new token is revoked, and the
-// old one stays in use. Whatever stops a run, the destination of the handover
-// holds a token that works, or the old token still works.
+// A failure before the handover is undone: the new token is revoked, and the old one stays in use.
+// Whatever stops a run, the destination of the handover holds a token that works, or the old token
+// still works.
 //
-// What a run can look up, it does not assume: what the journal says is compared
-// with the API, and the destination is looked at before each revoke. A response
-// that is not the API's says nothing about a token; neither does absence from a
-// part of a list. What remains unknown is an error or Result.Unknown.
+// What a run can look up, it does not assume: what the journal says is compared with the API, and
+// the destination is looked at before each revoke. A response that is not the API's says nothing
+// about a token; neither does absence from a part of a list. What remains unknown is an error or
+// Result.Unknown.
 //
 // # Markers
 //
-// A create whose response was lost may have made a token that nobody holds. So
-// that it can be found by its name, each token that this package creates has a
-// random marker at the end of the name, such as "deploy [r-K3QZ7MPX2A]". A token
-// with the marker of a finished rotation that was not the one handed over belongs
-// to nobody. [BaseName] removes the marker.
+// A create whose response was lost may have made a token that nobody holds. So that it can be found
+// by its name, each token that this package creates has a random marker at the end of the name, such
+// as "deploy [r-K3QZ7MPX2A]". A token with the marker of a finished rotation that was not the one
+// handed over belongs to nobody. [BaseName] removes the marker.
 //
 // # Secrets
 //
-// Access tokens are passed to Handover.Put, Rotation.Connect and the API, and
-// to nothing else: no journal, error or log line holds one.
+// Access tokens are passed to Handover.Put, Rotation.Connect and the API, and to nothing else: no
+// journal, error or log line holds one.
 package rotate

@@ -3,15 +3,15 @@
 //
 //	rotate -out /etc/deploy/fastly-token -grace 10m
 //
-// A service that reads its key with fastly.WithAPIKeyFunc(fastly.KeyFile(path))
-// needs no restart. The token is that of the key in FASTLY_API_TOKEN, or of -id.
-// The new one is created by login: FASTLY_USERNAME, FASTLY_PASSWORD_FILE and, if the
-// account has two-factor authentication, FASTLY_OTP_FILE. After a crash, run it again
-// to finish the rotation.
+// The token is the one that the file holds, or that of -id. The key in FASTLY_API_TOKEN,
+// of scope global and of the same user, looks at it and revokes it. The new one is
+// created by login: FASTLY_USERNAME, FASTLY_PASSWORD_FILE and, if the account has
+// two-factor authentication, FASTLY_OTP_FILE. A service that reads its key with
+// fastly.KeyFile needs no restart. After a crash, run it again to finish the rotation.
 //
-// Try it with a made-up account:
+// Try it with a made-up account, and a token that another example creates:
 //
-//	fastly-token serve -- go run ./examples/rotate -out token
+//	fastly-token serve -- sh -c 'go run ./examples/login -out token; go run ./examples/rotate -out token'
 package main
 
 import (
@@ -41,20 +41,28 @@ func main() {
 }
 
 func run(ctx context.Context) error {
-	id := flag.String("id", "", "`ID` of the token (default that of the key in FASTLY_API_TOKEN)")
+	id := flag.String("id", "", "`ID` of the token (default the one that the file holds)")
 	grace := flag.Duration("grace", 0, "`time` for which the old token still works after the handover")
 	out := flag.String("out", "", "`file` that gets the access token")
 	flag.Parse()
-	if *out == "" {
-		return errors.New("-out must name a file for the access token")
-	}
 	client, err := fastly.NewClientFromEnv()
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, *grace+5*time.Minute)
 	defer cancel()
-	rotation := &rotate.Rotation{
+	if *id == "" { // Rotation would take client's own token, and the file would get its rights
+		holder, err := client.With(fastly.WithAPIKeyFunc(fastly.KeyFile(*out)))
+		if err != nil {
+			return err
+		}
+		token, err := holder.Tokens.GetTokenCurrent(ctx)
+		if err != nil {
+			return fmt.Errorf("which token? -out holds none that works, and -id names none: %w", err)
+		}
+		*id = token.ID
+	}
+	result, err := (&rotate.Rotation{
 		Client:   client, // reads and revokes
 		TokenID:  *id,
 		Login:    login, // creates
@@ -62,8 +70,7 @@ func run(ctx context.Context) error {
 		Grace:    *grace,
 		Journal:  rotate.FileJournal(*out + ".rotation"),
 		Logger:   slog.New(slog.NewTextHandler(os.Stderr, nil)),
-	}
-	result, err := rotation.Run(ctx)
+	}).Run(ctx)
 	if err != nil {
 		return err // which says what exists, and what is left to do
 	}
