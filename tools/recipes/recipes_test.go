@@ -1,6 +1,6 @@
 //go:build unix
 
-// Package recipes_test runs what docs/recipes.md says, as it stands there.
+// Package recipes_test runs what docs/recipes.md and README.md say, as it stands there.
 package recipes_test
 
 import (
@@ -310,6 +310,32 @@ func TestSystemdTimerRotatesTheToken(t *testing.T) {
 	code, _, stderr = m.run(env, command...)
 	require.Equal(t, 0, code, stderr)
 	m.assertRotated(second)
+	m.assertFirstTokenHelps(env, command)
+}
+
+// assertFirstTokenHelps checks that a token that has expired, and a file that is missing, stop the
+// rotation, until first-token.sh is run again.
+func (m *machine) assertFirstTokenHelps(env, rotation []string) {
+	m.t.Helper()
+	const file = "var/lib/fastly/purger-token"
+	expired := m.purger(time.Now().Add(-time.Hour)).AccessToken.Reveal()
+	m.write(file, expired, 0o640)
+	for _, name := range []string{"expired", "missing"} {
+		code, _, stderr := m.run(env, rotation...)
+		assert.Equal(m.t, 1, code, "%s: %s", name, stderr)
+		if name == "expired" {
+			code, _, stderr = m.run(m.env, "sh", m.file("first-token.sh"))
+			assert.NotEqual(m.t, 0, code, stderr)
+			assert.Equal(m.t, expired, m.read(file), "it is replaced by accident")
+		}
+		code, _, stderr = m.run(m.env, "sh", m.file("first-token.sh"), "--force")
+		require.Equal(m.t, 0, code, "%s: %s", name, stderr)
+		first := m.read(file)
+		code, _, stderr = m.run(env, rotation...)
+		require.Equal(m.t, 0, code, "%s: %s", name, stderr)
+		m.assertRotated(first)
+		require.NoError(m.t, os.Remove(filepath.Join(m.root, file)))
+	}
 }
 
 func TestCronRotatesTheToken(t *testing.T) {
@@ -456,11 +482,6 @@ func TestPodFollowsTheSecret(t *testing.T) {
 		require.NoError(t, os.Symlink(version, filepath.Join(mounted, "..tmp")))
 		require.NoError(t, os.Rename(filepath.Join(mounted, "..tmp"), filepath.Join(mounted, "..data")))
 	}
-	old := m.AddToken(m.User().ID, fastly.TokenCreatedResponse{TokenResponse: fastly.TokenResponse{
-		Name: "purger [r-K3QZ7MPX2A]", Scopes: fastly.Scopes{fastly.ScopePurgeSelect}, Services: []string{service},
-	}})
-	update("..1", old.AccessToken.Reveal())
-
 	// kubectl is the real one, but for "apply": there is no cluster.
 	real, err := exec.LookPath("kubectl")
 	require.NoError(t, err)
@@ -500,25 +521,33 @@ func main() {
 		require.NoError(t, err)
 		return id
 	}
+	code, _, stderr := m.run(m.env, "sh", m.file("rotate.sh"))
+	assert.Equal(t, 1, code, "there is a token of that name: %s", stderr)
+	m.file("store.sh")
+	stored := func() string {
+		var secret struct {
+			Metadata struct{ Name string }
+			Data     map[string]string
+		}
+		require.NoError(t, yaml.Unmarshal([]byte(m.read("applied")), &secret))
+		assert.Equal(t, volume.Secret.SecretName, secret.Metadata.Name)
+		content, err := base64.StdEncoding.DecodeString(secret.Data[key])
+		require.NoError(t, err)
+		return string(content)
+	}
+	m.runFile("first-secret.sh")
+	old := m.holder(stored())
+	update("..1", old.AccessToken.Reveal())
 	assert.Equal(t, old.ID, ask())
 
-	m.file("store.sh")
 	m.Inject(fastlytest.Fault{Kind: fastlytest.Status, Status: 400, Method: http.MethodDelete, Times: -1})
-	code, _, stderr := m.run(m.env, "sh", m.file("rotate.sh"))
+	code, _, stderr = m.run(m.env, "sh", m.file("rotate.sh"))
 	assert.Equal(t, 3, code, "the old token is left: %s", stderr)
 	m.ClearFaults()
 	m.runFile("rotate.sh")
 	assert.Len(t, m.Tokens(), 3, "the second run has finished the first")
-	var secret struct {
-		Metadata struct{ Name string }
-		Data     map[string]string
-	}
-	require.NoError(t, yaml.Unmarshal([]byte(m.read("applied")), &secret))
-	assert.Equal(t, volume.Secret.SecretName, secret.Metadata.Name)
-	content, err := base64.StdEncoding.DecodeString(secret.Data[key])
-	require.NoError(t, err)
-	update("..2", string(content))
-	current := m.holder(string(content))
+	current := m.holder(stored())
+	update("..2", current.AccessToken.Reveal())
 	assert.Equal(t, current.ID, ask(), "the program follows, without a restart")
 	assert.Equal(t, []string{service}, current.Services)
 	token, _ := m.Token(old.ID)
