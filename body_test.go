@@ -329,7 +329,7 @@ func TestCodingThatIsNotSupportedIsNamed(t *testing.T) {
 			require.ErrorContains(t, err, `it is compressed as "`+strings.ToLower(coding)+`"`)
 			err = op.do(t.Context(), newStub(t, http.StatusNotFound, header, body).client(t))
 			assertMatches(t, err, want...)
-			require.ErrorContains(t, err, `it is compressed as "`+strings.ToLower(coding)+`"`)
+			require.ErrorContains(t, err, `the body can't be read: it is compressed as "`+strings.ToLower(coding)+`"`)
 		}
 	}
 }

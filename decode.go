@@ -83,7 +83,7 @@ func (d *tokenDecoder) token(t *TokenResponse, secret *Secret) {
 			break
 		}
 		isKnown := d.field(quoted[1:len(quoted)-1], t, secret)
-		if !isKnown && bytes.IndexByte(quoted, '\\') >= 0 { // JSON may escape any letter of a name
+		if !isKnown && bytes.ContainsRune(quoted, '\\') { // JSON may escape any letter of a name
 			isKnown = d.field(d.unquote(quoted), t, secret)
 		}
 		if !isKnown {

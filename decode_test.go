@@ -13,6 +13,7 @@ import (
 	"testing/iotest"
 	"testing/synctest"
 	"time"
+	"unsafe"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -429,7 +430,7 @@ func TestListsOfDifferentLengthsInTurn(t *testing.T) {
 		}
 		_, _ = io.WriteString(w, "["+strings.Join(items, ",")+"]")
 	}).client(t)
-	for _, n := range []int{0, 1, 8, 9, 3, 1000, 1100, 1024, 1025, 4000, 7, 4000, 3000, 1500, 0, 2} {
+	for _, n := range []int{0, 1, 8, 9, 3, 16, 17, 20, 48, 49, 112, 113, 1000, 1100, 1024, 1025, 4000, 7, 4000, 3000, 1500, 0, 2} {
 		list, err := c.Tokens.ListTokensCustomer(t.Context(), strconv.Itoa(n))
 		require.NoError(t, err)
 		require.NotNil(t, list)
@@ -447,6 +448,18 @@ func TestListsOfDifferentLengthsInTurn(t *testing.T) {
 }
 
 // Tokens of a list share strings, but nothing that can be changed.
+func TestStringsThatRecurInAListAreKeptOnce(t *testing.T) {
+	t.Parallel()
+	const item = `{"id":"T%d","user_id":"U","user_agent":"a","services":["S"]}`
+	list, err := newStub(t, http.StatusOK, nil, fmt.Sprintf("["+item+","+item+"]", 1, 2)).client(t).Tokens.ListTokensUser(t.Context())
+	require.NoError(t, err)
+	require.Len(t, list, 2)
+	first, second := list[0], list[1]
+	for text, again := range map[string]string{first.UserID: second.UserID, first.UserAgent: second.UserAgent, first.Services[0]: second.Services[0]} {
+		assert.Same(t, unsafe.StringData(text), unsafe.StringData(again), text)
+	}
+}
+
 func TestTokensOfAListCanBeChangedOneByOne(t *testing.T) {
 	t.Parallel()
 	const item = `{"id":"T%d","scope":"purge_all purge_select","services":["S1","S2"]}`
@@ -645,7 +658,7 @@ func TestTimesAreReadInTheFormsOfTheField(t *testing.T) {
 		"2030-01-02 03:04:05Z": at, "2030-01-02 03:04:05 UTC": at, "2030-01-02 03:04:05 +0000": at, "2030-01-02 03:04:05+00": at,
 		"2030-01-02T03:04:05 UTC": at, "2030-01-02T03:04:05UTC": at, "2030-01-02t03:04:05z": at, "2030-01-02 01:04:05 -02:00": at,
 		"2030-01-02T03:04:05.25Z": at.Add(250 * time.Millisecond), "2030-01-02 03:04:05.123456789 UTC": at.Add(123456789),
-		"2030-01-02 03:04:05.5+0000": at.Add(500 * time.Millisecond),
+		"2030-01-02 03:04:05.5+0000": at.Add(500 * time.Millisecond), "0000-01-02T03:04:05Z": at.AddDate(-2030, 0, 0),
 	} {
 		body := `{"id":"` + someID + `","expires_at":"` + text + `","created_at":"` + text + `"}`
 		token, err := newStub(t, http.StatusOK, nil, body).client(t).Tokens.GetToken(t.Context(), someID)

@@ -419,7 +419,8 @@ func TestRefusedExpiryNamesAClockThatIsFarOff(t *testing.T) {
 		age    string
 		want   string
 	}{
-		"ahead":         {http.StatusUnprocessableEntity, "Invalid value for expires_at", 5 * time.Minute, "", "this machine's clock differs from the API's by 5m0s: correct it"},
+		"ahead":         {http.StatusUnprocessableEntity, "Invalid value for expires_at", 5*time.Minute + time.Second, "", "this machine's clock differs from the API's by 5m1s: correct it"},
+		"a bit ahead":   {http.StatusUnprocessableEntity, "Invalid value for expires_at", 3 * time.Minute, "", "differs from the API's by 3m0s"},
 		"behind":        {http.StatusBadRequest, "expires_at must be in the future", -25 * time.Hour, "", "this machine's clock differs from the API's by 25h0m0s: correct it"},
 		"right":         {http.StatusUnprocessableEntity, "Invalid value for expires_at", 2 * time.Minute, "", ""},
 		"from a cache":  {http.StatusUnprocessableEntity, "Invalid value for expires_at", time.Hour, "1", ""},

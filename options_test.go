@@ -248,10 +248,11 @@ func TestNewClientFromEnvRejectsWhatCannotWork(t *testing.T) {
 	}
 }
 
-func TestPasswordMayHoldQuotesAndSpaces(t *testing.T) {
+func TestLoginMayHoldQuotesAndSpaces(t *testing.T) {
 	t.Parallel()
 	for _, password := range []string{`"quoted"`, " 'spaced out' ", "[redacted]", "x[REDACTED]", "pass\u00a0word", "\u200b", "\xe4"} {
 		mustClient(t, fastly.WithBasicAuth("jane", password))
+		mustClient(t, fastly.WithBasicAuth(password, "secret"))
 	}
 }
 

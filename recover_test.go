@@ -67,6 +67,8 @@ var brokenCreated = map[string]string{
 	"more than 1 MiB of spaces":    createdJSON + strings.Repeat(" ", 2<<20),
 	"single quotes elsewhere":      createdWith(`'x':'y'`),
 	"too deep":                     createdWith(`"x":` + strings.Repeat("[", 20000) + strings.Repeat("]", 20000)),
+	"spaces, and junk before":      "{ \"id\" : \"" + someID + "\" , junk, \"access_token\"\t:\n\"" + someKey + "\" } ",
+	"name that ends like it":       `{"id":"` + someID + `",x,"my_access_token":"another","access_token":"` + someKey + `"}`,
 	"duplicate empty name":         createdWith(`"":1,"":2`),
 	"unquoted value before":        `{"id":"` + someID + `","name":"deploy","bad":x,"access_token":"` + someKey + `"}`,
 	"name without a value before":  `{"id":"` + someID + `","access_token" "access_token":"` + someKey + `"}`,
@@ -189,6 +191,14 @@ func TestCreatedTokenKeepsWhatCouldBeRead(t *testing.T) {
 	}, created)
 }
 
+func TestCreatedTokenHasNoTimeThatCannotBeWritten(t *testing.T) {
+	t.Parallel()
+	body := `{"id":"` + someID + `","expires_at":"9999-12-31T23:59:59-01:00","access_token":"` + someKey + `"}`
+	created, err := newStub(t, http.StatusOK, nil, body).client(t).Tokens.CreateToken(t.Context(), &fastly.CreateTokenRequest{})
+	require.ErrorContains(t, err, "its field /expires_at is not an RFC 3339 time")
+	assert.Equal(t, &fastly.TokenCreatedResponse{TokenResponse: fastly.TokenResponse{ID: someID}, AccessToken: someKey}, created)
+}
+
 func TestCreatedTokenWithoutAccessTokenKeepsTheRest(t *testing.T) {
 	t.Parallel()
 	for _, accessToken := range []string{``, `,"access_token":""`, `,"access_token":null`, `,"access_token":7`, `,"access_token":["` + someKey + `"]`, `,"x":1,"x":2`} {
@@ -283,6 +293,9 @@ var errorBodies = map[string]errorCase{
 	"JSON:API with msg": {
 		status: 400, contentType: typeJSONAPI, body: `{"errors":[{"title":"First","detail":"of errors","code":"1"}],"msg":"Own"}`,
 		msg: "Own", detail: "First; of errors", code: "1", text: "400 Own: First; of errors (1)",
+	},
+	"msg in errors": {
+		status: 400, contentType: typeJSON, body: `{"errors":[{"msg":"First","title":"other"},{"msg":"Second"}]}`, msg: "First", detail: "Second", text: "400 First: Second",
 	},
 	"JSON:API with null first": {
 		status: 400, contentType: typeJSONAPI, body: `{"errors":[null,null,{"title":"Third"}]}`, msg: "Third", text: "400 Third",

@@ -88,6 +88,14 @@ func TestErrServerMatchesEachServerError(t *testing.T) {
 	}
 }
 
+func TestMessageAndDetailAreNotOneText(t *testing.T) {
+	t.Parallel()
+	err := &fastly.GenericTokenError{StatusCode: http.StatusUnauthorized, Msg: "Expired ", Detail: "at last"}
+	require.NotErrorIs(t, err, fastly.ErrTokenExpired)
+	err.Msg = "Expired at last"
+	require.ErrorIs(t, err, fastly.ErrTokenExpired)
+}
+
 func TestTextAboutOneTimePasswordsNeedsNoCode(t *testing.T) {
 	t.Parallel()
 	for _, body := range []string{

@@ -267,6 +267,7 @@ func TestInvalidArgumentsAreNotSent(t *testing.T) {
 		"empty scope":             {fastly.CreateTokenRequest{Scopes: fastly.Scopes{fastly.ScopeGlobal, ""}}, "Scopes[1] is not one scope, such as ScopePurgeAll", ""},
 		"two scopes in one":       {fastly.CreateTokenRequest{Scopes: fastly.Scopes{"hunter22 purge_select"}}, "Scopes[0] is not one scope", "hunter22"},
 		"scope with line break":   {fastly.CreateTokenRequest{Scopes: fastly.Scopes{"hunter22\n"}}, "Scopes[0] is not one scope", "hunter22"},
+		"scope with DEL":          {fastly.CreateTokenRequest{Scopes: fastly.Scopes{"hunter22\x7f"}}, "Scopes[0] is not one scope", "hunter22"},
 		"scope beyond ASCII":      {fastly.CreateTokenRequest{Scopes: fastly.Scopes{"glöbal"}}, "Scopes[0] is not one scope", "glöbal"},
 		"expiry before year 0":    {fastly.CreateTokenRequest{ExpiresAt: time.Date(-1, 1, 1, 0, 0, 0, 0, time.UTC)}, "in the year -1", ""},
 		"negative lifetime":       {fastly.CreateTokenRequest{Lifetime: -1}, "the Lifetime is negative", ""},

@@ -2,6 +2,7 @@ package clock
 
 import (
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -16,7 +17,7 @@ type Server struct {
 // (RFC 9110, section 5.6.7), or if a cache may have kept it.
 func OfServer(h http.Header, received time.Time) *Server {
 	date := h.Get("Date")
-	if len(date) != len(http.TimeFormat) || h.Get("Age") != "" {
+	if len(date) != len(http.TimeFormat) || !strings.HasSuffix(date, " GMT") || h.Get("Age") != "" {
 		return nil
 	}
 	return &Server{date, received}

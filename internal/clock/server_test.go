@@ -22,7 +22,9 @@ func TestServerClockGoesOnFromItsDate(t *testing.T) {
 	h.Set("Age", "7")
 	assert.Nil(t, clock.OfServer(h, received), "a cache may have kept it")
 	assert.Nil(t, clock.OfServer(nil, received))
-	assert.Nil(t, clock.OfServer(http.Header{"Date": {"today"}}, received))
+	for _, odd := range []string{"today", "2030-01-02T03:04:05Z", "Wed, 02 Jan 2030 03:04:05 UTC", "Wed Jan  2 03:04:05 2030"} {
+		assert.Nil(t, clock.OfServer(http.Header{"Date": {odd}}, received), odd)
+	}
 	unreadable := clock.OfServer(http.Header{"Date": {"Wed, 02 Jan 2030 03:04:61 GMT"}}, received)
 	assert.Equal(t, received, unreadable.At(received), "the local time")
 	assert.Zero(t, unreadable.Ahead())
