@@ -314,6 +314,17 @@ func TestCompressedResponseIsRead(t *testing.T) {
 	}
 }
 
+func TestCodingThatIsSupportedIsNoReason(t *testing.T) {
+	t.Parallel()
+	for _, coding := range []string{"", "identity", "gzip", "X-GZIP"} {
+		srv := newStub(t, http.StatusOK, http.Header{"Content-Encoding": {coding}}, zip("[oops]"))
+		_, err := srv.client(t, noRetry).Tokens.ListTokensUser(t.Context())
+		assertMatches(t, err, fastly.ErrInvalidResponse)
+		require.ErrorContains(t, err, "it is not valid JSON")
+		assert.NotContains(t, err.Error(), "compressed", coding)
+	}
+}
+
 func TestCodingThatIsNotSupportedIsNamed(t *testing.T) {
 	t.Parallel()
 	const packed = "\x8b\x07\x80\xff\xfe\x01"
