@@ -551,6 +551,9 @@ func TestPageThatIsNotCompressedAsItSaysIsNotTheAPIs(t *testing.T) {
 		srv := newStub(t, http.StatusOK, http.Header{"Content-Encoding": {"gzip"}}, "<html><title>Sign in</title></html>")
 		err := op.do(t.Context(), srv.client(t))
 		require.ErrorIs(t, err, fastly.ErrInvalidResponse, op.name)
+		if op.kind != fastly.KindCreate { // which net/http does not decompress
+			require.ErrorContains(t, err, "it is not compressed, although it says so")
+		}
 		assert.Equal(t, op.kind == fastly.KindCreate, errors.Is(err, fastly.ErrOutcomeUnknown), op.name)
 		srv.request(t)
 	}

@@ -248,6 +248,12 @@ func TestNewClientFromEnvRejectsWhatCannotWork(t *testing.T) {
 	}
 }
 
+func TestTransportThatEndsAtTLS12IsAccepted(t *testing.T) {
+	t.Parallel()
+	rt := &http.Transport{TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, MaxVersion: tls.VersionTLS12}}
+	mustClient(t, fastly.WithAPIKey(someKey), fastly.WithHTTPClient(&http.Client{Transport: rt}))
+}
+
 func TestLoginMayHoldQuotesAndSpaces(t *testing.T) {
 	t.Parallel()
 	for _, password := range []string{`"quoted"`, " 'spaced out' ", "[redacted]", "x[REDACTED]", "pass\u00a0word", "\u200b", "\xe4"} {

@@ -810,6 +810,20 @@ type quietError struct{ err error }
 func (e *quietError) Error() string { return "the proxy is out of order" }
 func (e *quietError) Unwrap() error { return e.err }
 
+func TestErrorsRedactTheKeyThatATransportAddsItself(t *testing.T) {
+	t.Parallel()
+	reason := errors.New("the proxy is out of order")
+	c := mustClient(t, noRetry, fastly.WithTransport(roundTripFunc(func(r *http.Request) (*http.Response, error) {
+		sent := r.Clone(r.Context())
+		sent.Header.Set("Fastly-Key", someKey)
+		body := io.MultiReader(strings.NewReader(`{"id":`), iotest.ErrReader(fmt.Errorf("%w: it got %v", reason, sent.Header)))
+		return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(body), Request: sent}, nil
+	})))
+	_, err := c.Tokens.GetTokenCurrent(t.Context())
+	require.ErrorIs(t, err, reason)
+	assert.NotContains(t, fmt.Sprintf("%v %+v %#v", err, err, err), someKey)
+}
+
 func TestErrorsRedactWhatAnErrorOfTheTransportWraps(t *testing.T) {
 	t.Parallel()
 	reason := errors.New("no such key: " + canaryKey)

@@ -323,18 +323,20 @@ func TestFailureBeforeAConnectionIsAskedForIsNotSent(t *testing.T) {
 // A transport that is not net/http's may not say that it wrote a header.
 func TestTransportThatReportsAConnectionAloneCountsAsSent(t *testing.T) {
 	t.Parallel()
-	calls := 0
-	rt := roundTripFunc(func(r *http.Request) (*http.Response, error) {
-		calls++
-		trace := httptrace.ContextClientTrace(r.Context())
-		trace.GetConn("api.fastly.com:443")
-		trace.GotConn(httptrace.GotConnInfo{})
-		return nil, errors.New("it broke")
-	})
-	c := mustClient(t, fastly.WithAPIKey(someKey), quickRetry, fastly.WithHTTPClient(&http.Client{Transport: rt}))
-	_, err := c.Tokens.CreateToken(t.Context(), &fastly.CreateTokenRequest{Name: "deploy"})
-	require.ErrorIs(t, err, fastly.ErrOutcomeUnknown)
-	assert.Equal(t, 1, calls, "requests")
+	for _, failure := range []error{errors.New("it broke"), &net.DNSError{Err: "no such host", IsNotFound: true}} {
+		calls := 0
+		rt := roundTripFunc(func(r *http.Request) (*http.Response, error) {
+			calls++
+			trace := httptrace.ContextClientTrace(r.Context())
+			trace.GetConn("api.fastly.com:443")
+			trace.GotConn(httptrace.GotConnInfo{})
+			return nil, failure
+		})
+		c := mustClient(t, fastly.WithAPIKey(someKey), quickRetry, fastly.WithHTTPClient(&http.Client{Transport: rt}))
+		_, err := c.Tokens.CreateToken(t.Context(), &fastly.CreateTokenRequest{Name: "deploy"})
+		require.ErrorIs(t, err, fastly.ErrOutcomeUnknown, failure)
+		assert.Equal(t, 1, calls, "requests")
+	}
 }
 
 // A transport changes its settings when it is used first.
