@@ -491,7 +491,7 @@ func TestErrorsRedactAShortSecretOnlyAsAValue(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			create := func(status int, body string) *fastly.GenericTokenError {
-				srv := newStub(t, status, http.Header{"X-Echo": {secret}, "X-Text": {"it is " + secret}}, body)
+				srv := newStub(t, status, http.Header{"X-Echo": {secret}, "X-Text": {"it is " + secret}, "X-Quote": {`"` + secret + `ly"`}}, body)
 				req, auth := new(fastly.CreateTokenRequest), fastly.WithAPIKey(someKey)
 				switch name {
 				case "key":
@@ -510,6 +510,7 @@ func TestErrorsRedactAShortSecretOnlyAsAValue(t *testing.T) {
 			assert.JSONEq(t, `{"msg":`+quoteJSON(text)+`}`, got.Body)
 			assert.Equal(t, []string{"[REDACTED]"}, got.Header["X-Echo"])
 			assert.Equal(t, []string{"it is " + secret}, got.Header["X-Text"])
+			assert.Equal(t, []string{`"` + secret + `ly"`}, got.Header["X-Quote"], "another word")
 
 			got = create(http.StatusBadRequest, `{"msg":`+quoteJSON(secret)+`,"detail":`+quoteJSON(secret)+`,"code":`+quoteJSON(secret)+`,"sent":{"value":`+quoteJSON(secret)+`}}`)
 			assert.Equal(t, "[REDACTED]", got.Msg)
