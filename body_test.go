@@ -325,6 +325,13 @@ func TestCodingThatIsSupportedIsNoReason(t *testing.T) {
 	}
 }
 
+func TestCodingsOfSeveralHeadersAreNamed(t *testing.T) {
+	t.Parallel()
+	srv := newStub(t, http.StatusOK, http.Header{"Content-Encoding": {"br", "zstd"}}, "\x8b\x07")
+	_, err := srv.client(t).Tokens.ListTokensUser(t.Context())
+	require.ErrorContains(t, err, `it is compressed as "br, zstd"`)
+}
+
 func TestCodingThatIsNotSupportedIsNamed(t *testing.T) {
 	t.Parallel()
 	const packed = "\x8b\x07\x80\xff\xfe\x01"

@@ -55,9 +55,6 @@ func (f *keyFile) key(context.Context) (Secret, error) {
 	if last != nil && now.Sub(last.at) < keyFileGrace && (empty || errors.Is(err, fs.ErrNotExist)) {
 		return last.key, nil
 	}
-	if empty {
-		err = errors.New("the file is empty")
-	}
 	if err != nil {
 		return "", fmt.Errorf("fastly: key file %.1024q: %w", f.path, err)
 	}
