@@ -76,8 +76,7 @@ func basicCredential(username string, password Secret) (credential, error) {
 	}, nil
 }
 
-// withSent adds the secrets that a caller's transport or middleware sent, as far as resp.Request
-// shows them.
+// withSent adds the secrets that a caller's transport sent, as far as resp.Request shows them.
 func (s secrets) withSent(resp *http.Response) secrets {
 	if resp.Request == nil {
 		return s
@@ -114,7 +113,7 @@ func (t *APIKeyTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 func (t *APIKeyTransport) CloseIdleConnections() { closeIdle(cmp.Or(t.Base, http.DefaultTransport)) }
 
 // BasicAuthTransport is like [APIKeyTransport], but adds a user name and password as HTTP Basic
-// authentication (RFC 7617). The API accepts these for [TokensService.CreateToken] only.
+// authentication (RFC 7617), for [TokensService.CreateToken] (documented) and nothing else (assumed).
 type BasicAuthTransport struct {
 	Username string            // of a Fastly user; not empty, and without a colon
 	Password Secret            // not empty

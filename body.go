@@ -50,9 +50,10 @@ func explain(resp *http.Response, err error) outcome {
 		err = invalidResponse("it is empty")
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		err = invalidResponse("its JSON ends too early")
+	case isSyntactic && syntactic.ByteOffset == 0:
+		err = invalidResponse("it is not JSON%s; "+notAPI, coding(resp))
 	case isSyntactic:
-		at := syntactic.ByteOffset
-		err = invalidResponse("it is not valid JSON at byte %d%s", at, coding(resp))
+		err = invalidResponse("it is not valid JSON at byte %d%s", syntactic.ByteOffset, coding(resp))
 	default:
 		return outcome{class: classTruncated, err: truncated(err)}
 	}

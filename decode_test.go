@@ -160,7 +160,7 @@ func TestErrorSaysWhatIsInvalid(t *testing.T) {
 		"{}":                             "it has no token ID",
 		`{"id":"`:                        "its JSON ends too early",
 		`{"id":"x"`:                      "its JSON ends too early",
-		"<html>Please log in</html>":     "it is not valid JSON at byte 0",
+		"<html>Please log in</html>":     "it is not JSON" + hintForeign,
 		`{"id":"x","x":01}`:              "it is not valid JSON at byte 15",
 		`{"id":"x","id":"y"}`:            "it is not valid JSON at byte 10",
 		`{"id":"x"} {}`:                  "there is more after its end",
@@ -521,7 +521,11 @@ func TestRevokeAcceptsOnlyAnEmptyBodyOrJSON(t *testing.T) {
 				assert.NoError(t, err, "%s: %.100q", op.name, body)
 				continue
 			}
-			require.EqualError(t, err, "fastly: "+op.method+" "+op.path+": the response is not what the API sends: it is not JSON"+hintRevoked, op.name)
+			want := "it is not JSON" + hintForeign
+			if body == `{"status":` {
+				want = "it is not JSON"
+			}
+			require.EqualError(t, err, "fastly: "+op.method+" "+op.path+": the response is not what the API sends: "+want+hintRevoked, op.name)
 			assertMatches(t, err, fastly.ErrInvalidResponse)
 		}
 	}

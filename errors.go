@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"slices"
 	"strconv"
@@ -34,9 +35,8 @@ type GenericTokenError struct {
 	// RetryAfter is how long to wait, counted from the response: what the Retry-After header says,
 	// or for a 429 until the rate limit resets, if that is later. Zero if the response doesn't say.
 	RetryAfter time.Duration
-	// Header has at most 64 fields of the response header, values joined by ", " to at most 1 KiB
-	// each, without Set-Cookie and without the query of Location and of Fastly-SSO-Login-Url.
-	// Fastly's support asks for X-Served-By and X-Timer.
+	// Header has at most 64 fields, values joined by ", " to at most 1 KiB, without Set-Cookie and the
+	// query of Location and Fastly-SSO-Login-Url. Fastly's support asks for X-Served-By and X-Timer.
 	Header http.Header
 	Body   string // of the response, at most 64 KiB
 
@@ -56,8 +56,7 @@ type callContext struct {
 	unknown  bool // it is not known whether the request was processed
 }
 
-// Error returns one line: what the response says, escaped and truncated to 1 KiB, and what to do
-// next if that is known.
+// Error returns one line: what the response says, escaped, at most 1 KiB, and what to do, if known.
 func (e *GenericTokenError) Error() string {
 	request := strings.TrimLeft(e.Method+" "+e.Path+": ", " :") // none if a program made e without
 	text := fmt.Sprintf("fastly: %s%d %s", request, e.StatusCode, terminal.Line(e.message()))
@@ -97,6 +96,8 @@ func (e *GenericTokenError) message() string {
 	return text
 }
 
+const notAPI = "something other than the API answered: check the base URL and proxies"
+
 // statusHint says what to do about the response.
 func (e *GenericTokenError) statusHint() string {
 	switch {
@@ -109,7 +110,7 @@ func (e *GenericTokenError) statusHint() string {
 	case strings.EqualFold(e.Header.Get("Fastly-Password"), "rotate"):
 		return "set a new password in the Fastly web interface first"
 	case errors.Is(e.statusSentinel(), ErrInvalidResponse):
-		return "something between the program and the API answered"
+		return notAPI
 	case e.hint != "":
 		return e.hint
 	case e.findMeaning().hint != "":
@@ -131,7 +132,7 @@ func (op *operation) responseHint(sentinel error, status int) string {
 	case isSudo && isCreate:
 		return "create with a user name and password, or confirm the API key by POST /sudo first"
 	case status == http.StatusUnauthorized && !isCreate && op.cred.header["Authorization"] != nil:
-		return "the API accepts a user name and password for creates only: use an API key"
+		return "a user name and password are for creates: use an API key"
 	}
 	return ""
 }
@@ -165,6 +166,9 @@ func (e *GenericTokenError) retryHint() string {
 func (op *operation) failure(ctx context.Context, out outcome, call callContext) error {
 	e := out.response
 	if e == nil {
+		if dial, ok := errors.AsType[*net.OpError](out.err); ok && dial.Op == "dial" && ctx.Err() == nil {
+			call.hint = cmp.Or(call.hint, "check the network and the base URL")
+		}
 		return op.newError(ctx, reason(out.err), out.err, call)
 	}
 	e.call = call

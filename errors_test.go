@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -25,11 +26,12 @@ const (
 	hintSudo        = "; confirm the API key by POST /sudo first"
 	hintSudoCreate  = "; create with a user name and password, or confirm the API key by POST /sudo first"
 	hintScope       = "; use one of the scopes global, purge_select, purge_all and global:read"
-	hintLocked      = "; unlock the account in the Fastly web interface, or wait"
+	hintLocked      = "; reset the user's password in the Fastly web interface"
 	hintExpired     = "; use another API token: this one has expired"
 	hintCredentials = "; check that the credentials are right, and neither expired nor revoked"
 	hintForbidden   = "; use a token whose scope and user may do this"
-	hintForeign     = "; something between the program and the API answered"
+	hintForeign     = "; something other than the API answered: check the base URL and proxies"
+	hintNetwork     = "; check the network and the base URL"
 	hintRevoked     = "; the token may be revoked nevertheless; revoking again by ID is safe"
 )
 
@@ -270,12 +272,12 @@ func TestSudoHintFitsTheOperation(t *testing.T) {
 	}
 }
 
-// The API takes a user name and password for creates only.
+// The API takes a user name and password for creates only, as far as we know.
 func TestBasicAuthHintFitsTheOperation(t *testing.T) {
 	t.Parallel()
 	srv := newAPI(t)
 	user := srv.User()
-	const hint = "; the API accepts a user name and password for creates only: use an API key"
+	const hint = "; a user name and password are for creates: use an API key"
 	for _, op := range operations {
 		err := op.do(t.Context(), srv.Client(noRetry, fastly.WithBasicAuth(user.Login, user.Password)))
 		if op.kind == fastly.KindCreate {
@@ -541,6 +543,31 @@ func TestErrorWithoutAResponseIsNoGenericTokenError(t *testing.T) {
 	assertMatches(t, err)
 	assertOneLine(t, err)
 	assert.ErrorContains(t, err, "fastly: DELETE /tokens/"+someID+": ")
+}
+
+func TestErrorOfAnAPIThatIsNotReachedSaysWhatToCheck(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	for name, dial := range map[string]func() error{
+		"refused": func() error { return errConnRefused },
+		"not found": func() error {
+			return &net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", IsNotFound: true}}
+		},
+		"canceled": func() error { cancel(); return errConnRefused },
+	} {
+		transport := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return nil, dial() }}
+		c := mustClient(t, quickRetry, fastly.WithAPIKey(someKey), fastly.WithHTTPClient(&http.Client{Transport: transport}))
+		callCtx := t.Context()
+		if name == "canceled" {
+			callCtx = ctx
+		}
+		for _, op := range operations {
+			err := op.do(callCtx, c)
+			require.Error(t, err)
+			assert.Equal(t, name != "canceled", strings.HasSuffix(err.Error(), " (after 4 attempts)"+hintNetwork), "%s: %v", op.name, err)
+			assert.NotErrorIs(t, err, fastly.ErrOutcomeUnknown, op.name)
+		}
+	}
 }
 
 func TestErrorNamesWhatTheTransportReports(t *testing.T) {

@@ -15,10 +15,10 @@ import (
 type TokenResponse struct {
 	ID            string    `json:"id"`                       // not a secret
 	Name          string    `json:"name"`                     // need not be unique (assumed)
-	UserID        string    `json:"user_id"`                  // its user; empty for one of an account
-	CustomerID    string    `json:"customer_id"`              // its account
+	UserID        string    `json:"user_id"`                  // its user; empty for an automation token
+	CustomerID    string    `json:"customer_id"`              // its customer: the company
 	Scopes        Scopes    `json:"scope"`                    // what it may do
-	Services      []string  `json:"services"`                 // IDs; none means all of the account,
+	Services      []string  `json:"services"`                 // IDs; none means all of the customer's,
 	LimitServices bool      `json:"limit_services,omitzero"`  // or, if this is true, no service
 	CreatedAt     time.Time `json:"created_at,omitzero"`      // when it was made
 	UpdatedAt     time.Time `json:"updated_at,omitzero"`      // last change
@@ -55,8 +55,8 @@ type TokenCreatedResponse struct {
 // the zero value is a valid request. It can be reused.
 type CreateTokenRequest struct {
 	Name      string    // if unique, identifies a token whose create got no response: see [ErrOutcomeUnknown]
-	Scopes    Scopes    // what the token may do; empty means [ScopeGlobal]
-	Services  []string  // IDs of the services it is limited to; empty means all of the account
+	Scopes    Scopes    // what the token may do; empty means [ScopeGlobal] (documented)
+	Services  []string  // IDs of the services it is limited to; empty means all of the customer's
 	ExpiresAt time.Time // when it stops working, sent in UTC, truncated to the second; zero means never
 	// Lifetime, if not zero, replaces ExpiresAt. It counts from each attempt by the API's clock, as
 	// far as responses have shown it, else by the local one, and is rounded up to the second.
@@ -103,8 +103,7 @@ func (s Scopes) String() string {
 	return strings.Join(names, " ")
 }
 
-// Has reports whether scope is one of s by name: [ScopeGlobal] is not [ScopePurgeAll]. See also
-// [TokenResponse.Allows].
+// Has reports whether s has scope by name. [TokenResponse.Allows] knows what a scope includes.
 func (s Scopes) Has(scope Scope) bool { return slices.Contains(s, scope) }
 
 // MarshalText returns the same as [Scopes.String], and no error.

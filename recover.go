@@ -39,10 +39,10 @@ func decodeRevoked(resp *http.Response) (none struct{}, out outcome) {
 	mediaType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	switch {
 	case !isJSON && !endsEarly:
-		out = explain(resp, invalidResponse("it is not JSON%s", coding(resp)))
+		out = explain(resp, invalidResponse("it is not JSON%s; "+notAPI, coding(resp)))
 		out.foreign = true
 	case mediaType == "text/html":
-		out = explain(resp, invalidResponse("it is a page of HTML"))
+		out = explain(resp, invalidResponse("it is a page of HTML; "+notAPI))
 		out.foreign = true
 	case err != nil:
 		out = explain(resp, err)

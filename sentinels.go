@@ -92,7 +92,7 @@ var meanings = []meaning{{
 	hint: "use one of the scopes global, purge_select, purge_all and global:read",
 }, {
 	sentinel: ErrAccountLocked, code: "account_locked",
-	hint: "unlock the account in the Fastly web interface, or wait",
+	hint: "reset the user's password in the Fastly web interface",
 }, {
 	sentinel: ErrOTPRequired, code: "2fa.verify", text: "invalid one-time password",
 	hint: "send the account's current one-time password, or the next one if that was used already",

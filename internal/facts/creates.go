@@ -60,7 +60,7 @@ var creates = each(Login, Writes, []Fact{
 				return slices.Equal(services, p.services()) && t.text("service_id") == last(services)
 			}, "services", "service_id")(ctx, p)
 		}},
-	{ID: "create-all-services", Says: "Without them it is for all services of the account: its `services` is empty.",
+	{ID: "create-all-services", Says: "Without them it is for all services of the customer: its `services` is empty.",
 		By: reference, Check: shows(created, forAllServices, "services")},
 	{ID: "create-misspelled", Says: "`services=`, `services[0]=` and `service_id=` don't limit a token: they are ignored, or refused.",
 		By: programs, Check: orRefused(create(func(p *Probe, c *creation) {

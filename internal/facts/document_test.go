@@ -59,8 +59,8 @@ const rest = `
   (` + "`title`" + ` and ` + "`errors`" + `, JSON:API, RFC 9457) behind the same host.
 - Lists in pages, which the API may turn to as it did elsewhere: until then, no list has a ` + "`Link`" + ` to a next page.
 - A 429 to a read, and a ` + "`Retry-After`" + `: reported, but not by rule.
-- That the rate limit is the customer's, that the API never redirects, that a one-time password works once, and how
-  a locked user is unlocked.
+- That the rate limit is the customer's, that the API never redirects, that a one-time password works once, and that
+  a reset of the password unlocks a user ([documented](https://www.fastly.com/documentation/guides/account-info/account-management/troubleshooting-your-login)).
 - What scopes allow beyond tokens, such as purging: documented. How many tokens a bulk revoke may have: not known.
 - How many IDs have 21 characters, and by how much ` + "`last_used_at`" + ` lags.
 

@@ -22,12 +22,12 @@ type Probe struct {
 	Transport http.RoundTripper // nil: [http.DefaultTransport]
 	Name      string            // of the tokens that checks make, but for a number
 
-	// Credentials; empty: none. The key is of global scope, and of the user who logs
+	// Credentials; empty: none. The key is of scope global, and of the user who logs
 	// in.
 	Key             string
 	PurgeToken      string // of purge scopes only; the first create sets it
 	AutomationToken string // of the key's customer
-	OtherKey        string // of global scope, and of another user of the customer
+	OtherKey        string // of scope global, and of another user of the customer
 	Username        string
 	Password        string
 	Code            func(context.Context) (string, error) // a new one-time password each time; nil: none

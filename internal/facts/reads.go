@@ -94,7 +94,7 @@ var reads = each(Key, Reads, []Fact{
 			_, err := netip.ParseAddr(t.text("ip"))
 			return err == nil && t.text("user_agent") != ""
 		})},
-	{ID: "token-of-a-session", Says: "A token named `manage.fastly.com browser session` is a session of the web interface, of global scope.",
+	{ID: "token-of-a-session", Says: "A token named `manage.fastly.com browser session` is a session of the web interface, of scope `global`.",
 		By: programs, Check: after(some(list, isSession), every(list, func(t, self object) bool {
 			return !isSession(t, self) || t.text("scope") == "global"
 		}, "scope"))},
@@ -106,7 +106,7 @@ var reads = each(Key, Reads, []Fact{
 		}, "id", "customer_id")},
 })
 
-// automation are the facts of tokens that belong to an account, not to a user.
+// automation are the facts of automation tokens, which belong to no user.
 var automation = []Fact{
 	{ID: "automation-self", Says: "With the key of an automation token, `GET /tokens/self` returns 200 and that token.",
 		By: programs, Needs: AutomationToken, Check: has(automationToken, "id")},

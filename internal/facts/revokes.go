@@ -91,7 +91,7 @@ func byOther(want int, then func(context.Context, *Probe, object) *response) che
 	return func(ctx context.Context, p *Probe) error {
 		key, user := as(p.OtherKey, "/tokens/self")(ctx, p).object(), as(p.OtherKey, "/current_user")(ctx, p).object()
 		if !same("customer_id")(key, p.self(ctx)) || !ofAnother(key, p.self(ctx)) || key.text("scope") != "global" {
-			return cantTell("the other key is not of global scope, or not of another user of the same customer")
+			return cantTell("the other key is not of scope global, or not of another user of the same customer")
 		}
 		if user.text("role") == "superuser" {
 			return status(want, using(reader, then))(ctx, p)
@@ -228,7 +228,7 @@ func itself(ctx context.Context, p *Probe, made object) *response {
 }
 
 // revokeSelf revokes a token by itself. Where it would do harm, that is no token of
-// global scope.
+// scope global.
 func revokeSelf(ctx context.Context, p *Probe) *response {
 	if p.Harmful {
 		return using(bare, itself)(ctx, p)
