@@ -6,7 +6,7 @@
 //		Name: "deploy", Scopes: fastly.Scopes{fastly.ScopePurgeAll},
 //		Username: "ops@example.com", Password: password, OTP: code,
 //	})
-//	tokens, err := client.Tokens.ListTokensUser(ctx) // complete: there is no pagination
+//	tokens, err := client.Tokens.ListTokensUser(ctx) // complete: lists have no pages (documented)
 //	err = client.Tokens.RevokeToken(ctx, created.ID)
 //
 // A [Client] is safe for concurrent use. The context bounds the whole call, including retries and
@@ -16,7 +16,8 @@
 // # Authentication
 //
 // An API token has an ID, scopes and an expiry; its secret text is its access token. An API key is
-// an access token that a client sends. [WithAPIKey] sends one, [WithAPIKeyFunc] one that may change.
+// an access token that a client sends; a key of scope global is that of a token with this scope.
+// [WithAPIKey] sends one key, [WithAPIKeyFunc] one that may change.
 // A create with a Username and a Password authenticates itself: [WithoutAuthentication] is enough
 // for it. Credentials go to the host of the base URL only, over TLS unless that host is loopback or
 // [WithInsecurePlainHTTP] is given; no redirect is followed. Use [WithHTTPClient] for a proxy or TLS

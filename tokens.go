@@ -23,10 +23,11 @@ type TokensService struct {
 }
 
 // BulkRevokeTokens revokes tokens by their IDs: DELETE /tokens. The list must not be empty; an ID
-// that occurs twice is sent once. The key needs the scope global (relied on), and its user must own
-// the tokens or be a superuser (documented). All are revoked or none, a 404 means that one does not
-// exist, and they take one off the rate limit (assumed); how many there may be is not known. If an
-// earlier attempt of the call may have been processed, a 401 or 404 matches [ErrOutcomeUnknown], too.
+// that occurs twice is sent once. The key must be of scope global (relied on), and its user must own
+// the tokens or be a superuser (documented). Either all are revoked or none, a 404 means that one of
+// them does not exist, and the request counts once toward the rate limit (assumed); how many IDs it
+// may have is not known. If an earlier attempt of the call may have been processed, a 401 or 404
+// matches [ErrOutcomeUnknown], too.
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/user/#bulk-revoke-tokens
 func (s *TokensService) BulkRevokeTokens(ctx context.Context, tokenIDs []string) error {
 	if len(tokenIDs) == 0 {
@@ -44,7 +45,7 @@ func (s *TokensService) BulkRevokeTokens(ctx context.Context, tokenIDs []string)
 
 // CreateToken creates a token: POST /tokens. With a Username and a Password the request
 // authenticates itself, and the client's own credentials are not sent (documented). An API key must
-// be of scope global, and confirmed by POST /sudo, which this library never sends; otherwise it gets
+// be of scope global and confirmed by POST /sudo, which this library never sends; otherwise it gets
 // [ErrSudoRequired] (relied on). A create is never retried once the API may have processed it: the
 // error then matches [ErrOutcomeUnknown]. With an error, the response is nil, or holds what could be
 // read of a broken one: check it for an AccessToken, which the API shows only once.
@@ -58,7 +59,7 @@ func (s *TokensService) CreateToken(ctx context.Context, req *CreateTokenRequest
 	return do(ctx, s, op, decodeCreated)
 }
 
-// GetToken returns a token by its ID: GET /tokens/{token_id}. The key needs the scope global or
+// GetToken returns a token by its ID: GET /tokens/{token_id}. The key must be of scope global or
 // global:read, and its user must own the token or be a superuser of the same customer (assumed).
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/user/#get-token
 func (s *TokensService) GetToken(ctx context.Context, tokenID string) (*TokenResponse, error) {
@@ -68,8 +69,7 @@ func (s *TokensService) GetToken(ctx context.Context, tokenID string) (*TokenRes
 	return do(ctx, s, operation{kind: kindRead, method: http.MethodGet, path: "/tokens/" + tokenID}, decodeToken)
 }
 
-// GetTokenCurrent returns the token that the API key belongs to: GET /tokens/self. Any scope is
-// enough (assumed).
+// GetTokenCurrent returns the token of the API key: GET /tokens/self. Any scope is enough (assumed).
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/user/#get-token-current
 func (s *TokensService) GetTokenCurrent(ctx context.Context) (*TokenResponse, error) {
 	return do(ctx, s, operation{kind: kindRead, method: http.MethodGet, path: "/tokens/self"}, decodeToken)
@@ -86,7 +86,7 @@ func (s *TokensService) ListTokensCustomer(ctx context.Context, customerID strin
 	return do(ctx, s, operation{kind: kindRead, method: http.MethodGet, path: "/customer/" + customerID + "/tokens"}, decodeTokens)
 }
 
-// ListTokensUser returns the tokens of the client's user: GET /tokens. The key needs the scope
+// ListTokensUser returns the tokens of the client's user: GET /tokens. The key must be of scope
 // global or global:read (documented). The list is in no particular order. Without an error it is
 // complete, and empty but not nil if there are none. With an error it holds the tokens that could be
 // read, or is nil if none could: that one is missing from it proves nothing.
@@ -95,9 +95,9 @@ func (s *TokensService) ListTokensUser(ctx context.Context) ([]TokenResponse, er
 	return do(ctx, s, operation{kind: kindRead, method: http.MethodGet, path: "/tokens"}, decodeTokens)
 }
 
-// RevokeToken revokes a token by its ID: DELETE /tokens/{token_id}. The key needs the scope global
+// RevokeToken revokes a token by its ID: DELETE /tokens/{token_id}. The key must be of scope global
 // (relied on), and its user must own the token or be a superuser of the same customer (assumed).
-// Tokens of an account, without a user, can be revoked, too (recorded). If an earlier attempt of the
+// It revokes automation tokens, too, which have no user (recorded). If an earlier attempt of the
 // call may have been processed, a 404 is success, and a 401 matches [ErrOutcomeUnknown].
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/user/#revoke-token
 func (s *TokensService) RevokeToken(ctx context.Context, tokenID string) error {
@@ -108,8 +108,8 @@ func (s *TokensService) RevokeToken(ctx context.Context, tokenID string) error {
 	return err
 }
 
-// RevokeTokenCurrent revokes the token that the API key belongs to: DELETE /tokens/self. Its scope
-// must be global: a token that may only purge can't revoke itself (assumed). All attempts use the
+// RevokeTokenCurrent revokes the token of the API key: DELETE /tokens/self. The key must be of scope
+// global: a token that may only purge can't revoke itself (assumed). All attempts use the
 // same key. If an earlier attempt may have been processed, a 401 or 404 is success, and a 403
 // matches [ErrOutcomeUnknown]. With [WithAPIKeyFunc] and [WithTransport], so does any error after
 // such an attempt, as the next call may revoke the next token; with WithTransport, it is not retried.

@@ -68,8 +68,8 @@ func (st *state) authenticateCreate(c *call, form url.Values) *problem {
 	return nil
 }
 
-// createByKey authenticates a request with a key: it must be confirmed and of
-// global scope. That logins beside it do not replace its confirmation, and must be
+// createByKey authenticates a request with a key: it must be confirmed, and of
+// scope global. That logins beside it do not replace its confirmation, and must be
 // those of its user, is a guess.
 func (st *state) createByKey(c *call, logins ...login) *problem {
 	if p := st.count(c); p != nil {

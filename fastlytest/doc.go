@@ -11,11 +11,11 @@
 //	}
 //
 // The server starts with one user, [Server.User], a superuser with a token of
-// global scope, whose key is [Server.Key]; [Server.AddUser] and [Server.AddToken] add
+// scope global, whose key is [Server.Key]; [Server.AddUser] and [Server.AddToken] add
 // others. It authenticates, checks scopes and ownership, expires tokens and limits
 // rates, with the API's messages and headers. It is as strict as we know the API to
 // be, from its documentation, recorded traffic and clients in the field; it has never
-// been compared with a live account, and comments in the source name what is a guess.
+// been compared with a live account: docs/api.md says how each fact is known.
 // It serves any client, in any language: point one at [Server].URL and give it the key.
 //
 //	POST   /tokens                  create, by login or by a confirmed key
@@ -42,7 +42,7 @@
 //   - username and password among the fields, and no Fastly-Key, Authorization or
 //     Cookie header: [fastly.CreateTokenRequest] with Username and Password;
 //   - user name and password by HTTP Basic, and no Fastly-Key header;
-//   - the key of a token of global scope that POST /sudo has confirmed.
+//   - a key of scope global that POST /sudo has confirmed.
 //
 // Otherwise the response is a 403 ([fastly.ErrSudoRequired]). With [WithoutSudo]
 // a key can create tokens, for tests about something else. Revokes never need

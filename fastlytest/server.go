@@ -101,7 +101,7 @@ func (s *Server) now() time.Time {
 }
 
 // Key returns the API key that [Server.Client] uses: that of the default user's
-// first token, of global scope.
+// first token, of scope global.
 func (s *Server) Key() fastly.Secret { return s.key }
 
 // User returns the current state of the default user, a superuser of the default

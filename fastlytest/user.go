@@ -17,7 +17,7 @@ const maxFailures = 10 // wrong passwords in a row that lock a user
 type User struct {
 	ID         string
 	CustomerID string
-	Login      string // the username
+	Login      string // the user name
 	Password   string
 	// Superuser may read, list and revoke the tokens of everyone of the same
 	// customer.

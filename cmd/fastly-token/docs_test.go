@@ -29,8 +29,9 @@ const docPath = "../../docs/tool.md"
 const docHead = `# fastly-token
 
 The command-line tool: its help, and a session of each command. All of it is
-output of the program. A test compares this file with the program, and
-` + "`go test ./cmd/fastly-token -run TestDocs -update`" + ` rewrites it.
+output of the program, with constants for what differs from run to run: secrets,
+new IDs, times, paths, ports and versions. A test compares this file with the
+program, and ` + "`go test ./cmd/fastly-token -run TestDocs -update`" + ` rewrites it.
 
     go install ./cmd/fastly-token # in a checkout: it is not published yet
 

@@ -14,7 +14,7 @@ import (
 	"github.com/fastly-tokens/fastly"
 )
 
-const customerFlag = "`ID` of the customer whose tokens to use, or \"self\" for your own; needs a superuser (default the tokens of your user)"
+const customerFlag = "`ID` of the customer whose tokens to use, or \"self\" for your own; needs a superuser, as far as is known (default the tokens of your user)"
 
 func (a *app) listCommand() *cobra.Command {
 	cmd := &cobra.Command{

@@ -22,9 +22,9 @@ func (a *app) revokeCommand() *cobra.Command {
 		Long: `Revokes tokens by their IDs, or with --self the token of the API key. A revoked token
 can't be restored.
 
-One request revokes several tokens, all or none. If the API rejects it, because one of them does not
-exist, for example, they are revoked one by one, that of the API key last. The exit code is 1 if any
-of them was not found or could not be revoked.`,
+One request revokes several tokens: all or none, as far as is known. If the API rejects it, because
+one of them does not exist, for example, they are revoked one by one, that of the API key last. The
+exit code is 1 if any of them was not found or could not be revoked.`,
 		Example: `  fastly-token revoke 5sNpEx2UkYf9WdTa6mJv4G 8bCzMi6QoHr3VgLs0xFu1P`,
 		Args:    cobra.ArbitraryArgs,
 	}

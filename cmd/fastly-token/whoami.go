@@ -16,7 +16,7 @@ import (
 const whoamiHelp = `Shows the token of the API key: its scopes, services and expiry.
 
 With --require and --valid-for it is a check to run before a job: the exit code is 4 if the token
-may not do what is required or expires too soon. Any token can be checked, whatever its scope.
+may not do what is required or expires too soon. Any token can be checked, as far as is known.
 
 --require is SCOPE or SCOPE:SERVICE, such as purge_select:SU1Z0isxPaozGVKXdv0eY, and may be
 repeated. The scope global covers all others. Without a service, a token that is limited to some

@@ -6,9 +6,9 @@
 // The command finds its API key in FASTLY_API_TOKEN. The token is created by login
 // (FASTLY_USERNAME, FASTLY_PASSWORD_FILE and, for two-factor authentication,
 // FASTLY_OTP_FILE), and revoked by the API key that ci-token has in FASTLY_API_TOKEN,
-// which needs global scope. "fastly-token exec" can do more.
+// which must be of scope global. "fastly-token exec" can do more.
 //
-// Try it with a made-up account:
+// Try it with a made-up account ("go run" makes 1 of any exit code but 0):
 //
 //	fastly-token serve -- go run ./examples/ci-token -- sh -c 'echo $FASTLY_API_URL'
 package main

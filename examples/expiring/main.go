@@ -3,7 +3,7 @@
 //
 //	FASTLY_API_TOKEN=… expiring -days 14
 //
-// Try it with a made-up account:
+// Try it with a made-up account ("go run" makes 1 of any exit code but 0):
 //
 //	fastly-token serve -- go run ./examples/expiring -days 14
 package main

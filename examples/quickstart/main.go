@@ -124,7 +124,7 @@ func quickstart(ctx context.Context, api *fastlytest.Server, t *tour) error {
 	}
 	t.result("%q: scope %q, 1 of the services, expires %s", purger.Name, purger.Scopes, purger.ExpiresAt.Format(time.DateTime))
 
-	t.step("RevokeTokenCurrent, DELETE /tokens/self, takes a key of global scope (assumed): a purge token is refused. Every error says why, and matches a sentinel.", `
+	t.step("RevokeTokenCurrent, DELETE /tokens/self, takes a key of scope global (assumed): a purge token is refused. Every error says why, and matches a sentinel.", `
 		limited, err := client.With(
 			fastly.WithAPIKey(created.AccessToken.Reveal()))
 		refusal := limited.Tokens.RevokeTokenCurrent(ctx)`)
@@ -167,7 +167,7 @@ func quickstart(ctx context.Context, api *fastlytest.Server, t *tour) error {
 	}
 	t.result("%d tokens are revoked", len(forever))
 
-	t.step("RevokeTokenCurrent again, with the key of global scope.", `
+	t.step("RevokeTokenCurrent again, with the key of scope global.", `
 		err = client.Tokens.RevokeTokenCurrent(ctx)`)
 	err = client.Tokens.RevokeTokenCurrent(ctx)
 	if err != nil {

@@ -39,13 +39,13 @@ it never sends a wrong password or code, or anything that may lock a user, use u
 rate limit or make a token without limit or end.
 
 Credentials come from the environment:
-  FASTLY_API_TOKEN         an API key; for --write, of global scope
+  FASTLY_API_TOKEN         an API key; for --write, of scope global
   FASTLY_USERNAME          for --write: the user of that key
   FASTLY_PASSWORD_FILE     for --write: a file with the password
   FASTLY_OTP_FILE          a file with a one-time password (default: a prompt for each)
   FASTLY_PURGE_TOKEN       a key of a purge scope (default: that of a token that --write creates)
-  FASTLY_AUTOMATION_TOKEN  the key of an automation token of the same account
-  FASTLY_OTHER_TOKEN       for --write: a global key of another user of the account
+  FASTLY_AUTOMATION_TOKEN  the key of an automation token of the same customer
+  FASTLY_OTHER_TOKEN       for --write: a key of scope global, of another user of the customer
   FASTLY_SERVICE_IDS       two services, "ID,ID", for a token that is limited to them
 
 Flags:
