@@ -570,6 +570,19 @@ func TestErrorOfAnAPIThatIsNotReachedSaysWhatToCheck(t *testing.T) {
 	}
 }
 
+func TestOtherFailuresAreNotSaidToBeTheNetworks(t *testing.T) {
+	t.Parallel()
+	for _, failure := range []error{errConnRefused, &net.OpError{Op: "read", Err: errors.New("connection reset by peer")}} {
+		c := mustClient(t, noRetry, fastly.WithTransport(roundTripFunc(func(*http.Request) (*http.Response, error) { return nil, failure })))
+		for _, op := range operations {
+			err := op.do(t.Context(), c)
+			require.Error(t, err)
+			wanted := errors.Is(failure, errConnRefused) && op.kind == fastly.KindRead // a transport that reports nothing may have sent
+			assert.Equal(t, wanted, strings.Contains(err.Error(), hintNetwork), "%s: %v", op.name, err)
+		}
+	}
+}
+
 func TestErrorNamesWhatTheTransportReports(t *testing.T) {
 	t.Parallel()
 	reason := errors.New("the tunnel is down")
