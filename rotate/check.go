@@ -11,10 +11,9 @@ import (
 	"github.com/fastly-tokens/fastly"
 )
 
-// use sets the clients that clean up: Client, unless its key is rejected, and
-// fresh, which uses New's key; nil for none. Client alone is not enough: with the
-// old token's key it can't see whether it has revoked that token, and it can't
-// revoke a new token of another user.
+// use sets the clients that clean up: Client, unless its key is rejected, and fresh, which uses
+// New's key; nil for none. Client alone is not enough: with the old token's key it can't see
+// whether it has revoked that token, and it can't revoke a new token of another user.
 func (x *run) use(fresh *fastly.Client) {
 	x.clean.clients = nil
 	if x.keyErr == nil {
@@ -65,16 +64,19 @@ func (x *run) readNew(ctx context.Context, id string) (*fastly.TokenResponse, er
 	})
 }
 
-// readOld brings what is known of the old token up to date. It is an error if that
-// is not what the journal says.
+// readOld brings what is known of the old token up to date. It is an error if that is not what the
+// journal says.
 func (x *run) readOld(ctx context.Context) error {
 	old, err := x.read(ctx, x.record.Old.ID)
-	if isGone(err) {
-		x.gone = fmt.Errorf("the old token: %w", err)
-		return nil
-	}
 	if err != nil {
-		return x.errGone(ctx, fmt.Errorf("the old token: %w", err))
+		err = note(fmt.Errorf("the old token: %w", err))
+		if !isGone(err) {
+			return err
+		}
+		if !x.named {
+			x.gone = err
+		}
+		return nil
 	}
 	what := difference(old, &x.record.Old, 0)
 	if what == "" && (base(old.Name) != BaseName(x.record.Name) || old.Name == x.record.Name) {
@@ -98,31 +100,34 @@ func (x *run) checkRecord(ctx context.Context, there held) error {
 	case id == "" && r.Own: // the key is rejected, as the old token would be
 	case x.r.TokenID == "" && r.Own && x.isLikeOld(x.me), x.isAnother(there) && id == there.token.ID: // another run has replaced it
 	case id != r.Old.ID && id != r.New.ID && !slices.Contains(r.Kept, id):
-		return fmt.Errorf("the journal holds an unfinished rotation of token %s: finish that one first, or use another journal", r.Old.ID)
+		return fmt.Errorf("the journal holds an unfinished rotation of token %s: run again with its ID to finish that one, or use another journal for another token", r.Old.ID)
 	case x.me != nil && x.me.UserID != r.Old.UserID:
 		return fmt.Errorf("token %s belongs to another user than the key", r.Old.ID)
 	}
 	if len(x.clean.clients) == 0 {
-		return fmt.Errorf("the client's key does not work; if it is that of token %s, run again with the key of the new one: %w; %s", r.Old.ID, x.keyErr, x.inPlace(there, nil))
+		return fmt.Errorf("the client's key does not work: run again with another key of this user, and the ID %s: %w", r.Old.ID, x.keyErr)
 	}
 	if err := x.readOld(ctx); err != nil {
 		return err
 	}
-	for _, id := range append(slices.Clone(r.Kept), r.New.ID) {
-		if id == "" {
+	for _, fresh := range append(slices.Clone(r.Kept), r.New.ID) {
+		if fresh == "" {
 			continue
 		}
-		t, err := x.readNew(ctx, id)
+		t, err := x.readNew(ctx, fresh)
 		if isGone(err) {
-			r.Kept = slices.DeleteFunc(r.Kept, func(kept string) bool { return kept == id })
+			r.Kept = slices.DeleteFunc(r.Kept, func(kept string) bool { return kept == fresh })
 			continue
 		}
 		if err != nil {
 			return err
 		}
-		ours := t.Name == r.Name || r.State == StateHandedOver && id == r.New.ID && BaseName(t.Name) == BaseName(r.Name)
+		ours := t.Name == r.Name || r.State == StateHandedOver && fresh == r.New.ID && BaseName(t.Name) == BaseName(r.Name)
 		if what := difference(t, &r.Old, 0); what != "" || !ours {
-			return fmt.Errorf("token %s, which the journal names, is not one of this rotation: its name is %q; %s", id, t.Name, what)
+			return fmt.Errorf("token %s, which the journal names, is not one of this rotation: its name is %q; %s", fresh, t.Name, what)
+		}
+		if x.gone != nil && fresh == id {
+			x.named, x.gone = true, nil
 		}
 	}
 	return nil
@@ -162,8 +167,7 @@ func (x *run) checkNew(ctx context.Context, created *fastly.TokenCreatedResponse
 	return x.checkRights(t, lifetime)
 }
 
-// checkRights returns an error if what the API shows for New is not like the old
-// token.
+// checkRights returns an error if what the API shows for New is not like the old token.
 func (x *run) checkRights(t *fastly.TokenResponse, lifetime time.Duration) error {
 	what := difference(t, &x.record.Old, lifetime)
 	if t.ID != x.record.New.ID {
@@ -175,9 +179,8 @@ func (x *run) checkRights(t *fastly.TokenResponse, lifetime time.Duration) error
 	return fmt.Errorf("the new token %s is not like the old one %s: %s", x.record.New.ID, x.record.Old.ID, what)
 }
 
-// lifetime returns that of the new token, zero for one that never expires. That of
-// the old one is rounded: what its create took, and a clock that was off, would
-// add up over many rotations.
+// lifetime returns that of the new token, zero for one that never expires. That of the old one is
+// rounded: what its create took, and a clock that was off, would add up over many rotations.
 func (x *run) lifetime() (time.Duration, error) {
 	old := &x.record.Old
 	switch {
@@ -190,17 +193,16 @@ func (x *run) lifetime() (time.Duration, error) {
 	return cmp.Or(lifetime.Round(time.Minute), lifetime), nil
 }
 
-// mayClean reports whether a key with the scopes may be able to list and revoke
-// tokens. Undocumented scopes may.
+// mayClean reports whether a key with the scopes may be able to list and revoke tokens.
+// Undocumented scopes may.
 func mayClean(scopes fastly.Scopes) bool {
 	return slices.ContainsFunc(scopes, func(s fastly.Scope) bool {
 		return s != fastly.ScopePurgeSelect && s != fastly.ScopePurgeAll && s != fastly.ScopeGlobalRead
 	})
 }
 
-// difference says how a token differs from the old one, "" if it doesn't. Unless
-// the lifetime is zero, it may expire earlier than requested, as an account can
-// limit lifetimes, but not later.
+// difference says how a token differs from the old one, "" if it doesn't. Unless the lifetime is
+// zero, it may expire earlier than requested, as an account can limit lifetimes, but not later.
 func difference(t, old *fastly.TokenResponse, lifetime time.Duration) string {
 	switch {
 	case t.UserID != old.UserID:

@@ -16,8 +16,7 @@ import (
 )
 
 const (
-	// cleanupTimeout bounds each step that continues after the caller's context
-	// has ended.
+	// cleanupTimeout bounds each step that continues after the caller's context has ended.
 	cleanupTimeout = time.Minute
 	firstPause     = 250 * time.Millisecond
 	maxPause       = 8 * time.Second
@@ -26,8 +25,8 @@ const (
 // patience is the time left to look for what the API may show with a delay.
 type patience time.Duration
 
-// repeat calls f until it is done, with a pause between calls, while patience
-// lasts. When ctx ends, f is called once more. It returns f's last result.
+// repeat calls f until it is done, with a pause between calls, while patience lasts. When ctx ends,
+// f is called once more. It returns f's last result.
 func repeat[T any](ctx context.Context, p *patience, f func() (result T, done bool, err error)) (T, error) {
 	start, limit := time.Now(), time.Duration(*p)
 	defer func() { *p -= patience(time.Since(start)) }()
@@ -50,7 +49,7 @@ type cleaner struct {
 	keep     []string             // IDs of tokens with the name that somebody may hold
 	lost     int                  // creates whose token, if any, was not found
 	left     []stray              // tokens to revoke
-	onlyLook bool                 // the name is not known to be one of this rotation: revoke nothing
+	known    bool                 // revoke only what is known by its ID: no old token confirms the name
 	revoked  []string
 	patience patience
 }
@@ -58,8 +57,8 @@ type cleaner struct {
 // stray is a token that nobody holds.
 type stray struct {
 	id string
-	// seen says that the API has shown it to a client of the cleaner. Before, a
-	// 404 proves nothing: the token may be too new, or another user's.
+	// seen says that the API has shown it to a client of the cleaner. Before, a 404 proves nothing:
+	// the token may be too new, or another user's.
 	seen  bool
 	tried bool // a revoke of this run may have been processed
 	found bool // in a list, and not in a response to a create
@@ -83,16 +82,13 @@ func (c *cleaner) add(s stray) {
 	}
 }
 
-// settle revokes every token with the name except those to keep, and looks for
-// those of lost creates. It looks at least once, even if ctx has ended. It is not
-// an error if a lost token does not show up.
+// settle revokes every token with the name except those to keep, and looks for those of lost
+// creates. It looks at least once, even if ctx has ended. It is not an error if a lost token does
+// not show up.
 func (c *cleaner) settle(ctx context.Context) error {
-	timeout := cleanupTimeout
-	if ctx.Err() == nil {
-		timeout += max(0, time.Duration(c.patience))
-	}
-	looking, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
+	looking, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(cleanupTimeout, cancel) })()
 	_, err := repeat(ctx, &c.patience, func() (struct{}, bool, error) {
 		done, err := c.look(looking)
 		return struct{}{}, done, err
@@ -100,8 +96,8 @@ func (c *cleaner) settle(ctx context.Context) error {
 	return err
 }
 
-// look lists the tokens once and revokes what is left. It is done if nothing is
-// left, or lists are refused.
+// look lists the tokens once and revokes what is left. It is done if nothing is left, or lists are
+// refused.
 func (c *cleaner) look(ctx context.Context) (done bool, err error) {
 	tokens, listErr := c.list(ctx)
 	for _, t := range tokens { // of a part, too
@@ -114,13 +110,14 @@ func (c *cleaner) look(ctx context.Context) (done bool, err error) {
 	}
 	// A list that is not whole may be so later; one that is refused stays refused.
 	refused := len(tokens) == 0 && (isRefused(listErr) || errors.Is(listErr, fastly.ErrInvalidResponse))
-	if c.onlyLook {
-		return refused || listErr == nil && c.lost == 0, listErr
-	}
 	var revokeErr error
 	left := c.left
 	c.left = nil
 	for _, s := range left {
+		if s.found && c.known {
+			c.left = append(c.left, s)
+			continue
+		}
 		done, err := c.revoke(ctx, &s)
 		if err != nil {
 			c.left = append(c.left, s)
@@ -132,7 +129,7 @@ func (c *cleaner) look(ctx context.Context) (done bool, err error) {
 			c.lost = max(c.lost-1, 0)
 		}
 	}
-	if c.clean() {
+	if c.clean() || c.known && listErr == nil && revokeErr == nil && c.lost <= len(c.left) {
 		return true, nil
 	}
 	return refused, also(listErr, revokeErr)
@@ -151,8 +148,7 @@ func (c *cleaner) list(ctx context.Context) (tokens []fastly.TokenResponse, all 
 	return tokens, cmp.Or(all, errNoClient)
 }
 
-// revoke makes sure that a token no longer works. Done says that this call has
-// revoked it.
+// revoke makes sure that a token no longer works. Done says that this call has revoked it.
 func (c *cleaner) revoke(ctx context.Context, s *stray) (done bool, all error) {
 	for _, client := range c.clients {
 		err := client.Tokens.RevokeToken(ctx, s.id)
@@ -171,8 +167,8 @@ func (c *cleaner) revoke(ctx context.Context, s *stray) (done bool, all error) {
 // errNoClient says that the key of the client is rejected, and no other is known.
 var errNoClient = errors.New("there is no key to clean up with")
 
-// isOther reports whether a token belongs to another user or customer than those
-// that the clients see.
+// isOther reports whether a token belongs to another user or customer than those that the clients
+// see.
 func (c *cleaner) isOther(t *fastly.TokenResponse) bool {
 	differs := func(a, b string) bool { return a != "" && b != "" && a != b }
 	return differs(t.UserID, c.owner.UserID) || differs(t.CustomerID, c.owner.CustomerID)
@@ -194,8 +190,8 @@ func isDead(err error) bool { return says(err, http.StatusUnauthorized) }
 // isKnown reports whether the API says that a key may not do something: it works.
 func isKnown(err error) bool { return says(err, http.StatusForbidden) }
 
-// says reports whether err is a response of the API with the status. Gateways
-// send other forms of errors, but no "msg".
+// says reports whether err is a response of the API with the status. Gateways send other forms of
+// errors, but no "msg".
 func says(err error, status int) bool {
 	response, ok := errors.AsType[*fastly.GenericTokenError](err)
 	if !ok || response.StatusCode != status {
@@ -218,7 +214,7 @@ func also(err, more error) error {
 
 // revokeStrays revokes all tokens of this rotation but New.
 func (x *run) revokeStrays(ctx context.Context) error {
-	x.clean.keep, x.clean.onlyLook = []string{x.record.New.ID}, false
+	x.clean.keep, x.clean.known = []string{x.record.New.ID}, false
 	for _, id := range x.record.Kept {
 		x.clean.add(stray{id: id, seen: true})
 	}
@@ -257,13 +253,23 @@ func (x *run) warn(ctx context.Context, err error) {
 	x.log(ctx, "another run may interfere", "error", err)
 }
 
-// errGone adds which token is in use to an error of the old token, or of the key, which
-// may be that token's: another run may have been faster.
-func (x *run) errGone(ctx context.Context, err error) error {
-	if !errors.Is(err, fastly.ErrNotFound) && !errors.Is(err, fastly.ErrUnauthorized) {
-		return err
+// unclearError is an error to which Run adds which token is in use.
+type unclearError struct{ error }
+
+func (e unclearError) Unwrap() error { return e.error }
+
+// note makes err unclear if it says that the old token is gone, or the key, which may be that
+// token's.
+func note(err error) error {
+	if isGone(err) || isDead(err) {
+		return unclearError{err}
 	}
-	there, lookErr := x.look(ctx, true)
+	return err
+}
+
+// errGone adds which token is in use to an error: another run may have been faster.
+func (x *run) errGone(ctx context.Context, err error) error {
+	there, lookErr := x.look(ctx, false)
 	return fmt.Errorf("%w; another run may have rotated the token; %s%s", err, x.inPlace(there, lookErr), x.others(ctx, there))
 }
 
@@ -272,13 +278,14 @@ func (x *run) others(ctx context.Context, there held) string {
 	if x.record.Old.ID == "" {
 		return "" // it was not read
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
-	defer cancel()
-	tokens, err := x.clean.list(ctx)
 	var text strings.Builder
+	if made := append(x.clean.ids(), x.record.Kept...); x.gone != nil && len(made) > 0 {
+		fmt.Fprintf(&text, "; as the old token is gone, no run revokes token %s: run again with the ID of one that is in use, and revoke by hand what is not", strings.Join(made, ", "))
+	}
+	tokens, err := x.clean.list(ctx)
 	for _, t := range tokens {
 		named := t.ID == x.record.Old.ID || there.token != nil && t.ID == there.token.ID || slices.Contains(x.clean.revoked, t.ID)
-		if !named && (x.isLikeOld(&t) || slices.Contains(x.record.Kept, t.ID)) {
+		if !named && x.isLikeOld(&t) {
 			text.WriteString("; token " + t.ID + " is like it, and may be in use elsewhere")
 		}
 	}

@@ -13,42 +13,38 @@ import (
 
 // Handover passes a new token to its user.
 type Handover struct {
-	// Put stores the access token at its destination, durably when it returns nil.
-	// An error means that it was not stored and never will be, unless the error
-	// matches [ErrMaybeHandedOver]. Put may be called again with a token that Get
-	// returned. Required.
+	// Put stores the access token at its destination, durably when it returns nil. An error means
+	// that it was not stored and never will be, unless the error matches [ErrMaybeHandedOver]. Put
+	// may be called again with a token that Get returned. Required.
 	Put func(context.Context, *fastly.TokenCreatedResponse) error
-	// Get returns what the destination of the handover holds, "" if nothing. What
-	// Put has stored must be visible to it immediately. With Get, a run after a
-	// crash in Put knows whether the new token was stored, the old token is
-	// revoked only if the new one is at the destination, and an unusable
-	// destination is detected before a token is created. If Get is nil, a run
-	// after a crash in Put hands over another new token, and keeps the first one
-	// working until then.
+	// Get returns what the destination of the handover holds, "" if nothing. What Put has stored
+	// must be visible to it immediately. With Get, a run after a crash in Put knows whether the new
+	// token was stored, the old token is revoked only if the new one is at the destination, and an
+	// unusable destination is detected before a token is created. If Get is nil, a run after a
+	// crash in Put hands over another new token, and keeps the first one working until then.
 	Get func(context.Context) (fastly.Secret, error)
 
-	// check finds out whether Put can work. The note says what will change with
-	// it, apart from the token.
+	// check finds out whether Put can work. The note says what will change with it, apart from the
+	// token.
 	check func() (note string, err error)
 }
 
-// ErrMaybeHandedOver is matched by an error of Handover.Put if the token may
-// have been stored. Both tokens then stay valid until a later run.
+// ErrMaybeHandedOver is matched by an error of Handover.Put if the token may have been stored. Both
+// tokens then stay valid until a later run.
 var ErrMaybeHandedOver = errors.New("rotate: the new token may have been handed over")
 
 // maxKey bounds what is read of a file: a longer one holds no access token.
 const maxKey = 4 << 10
 
-// WriteFile returns a handover that replaces the file at path with one that holds
-// the access token, without a line break. Readers see either the old file or the
-// new one, whole, even after a crash of the machine. A first file has mode 0600.
-// A later one keeps owner, group and mode (on Linux also the access control
-// list), except that other users lose access, which is logged to Rotation.Logger.
-// On Windows and Plan 9 it has the rights that its directory gives.
+// WriteFile returns a handover that replaces the file at path with one that holds the access token,
+// without a line break. Readers see either the old file or the new one, whole, even after a crash
+// of the machine. A first file has mode 0600. A later one keeps owner, group and mode (on Linux
+// also the access control list), except that other users lose access, which is logged to
+// Rotation.Logger. On Windows and Plan 9 it has the rights that its directory gives.
 //
-// What can't be replaced this way is an error before a token is created: anything other
-// than a regular file (a symbolic link, a device), a mount point, a directory that
-// can't be written to, an owner that the process can't give to a file.
+// What can't be replaced this way is an error before a token is created: anything other than a
+// regular file (a symbolic link, a device), a mount point, a directory that can't be written to, an
+// owner that the process can't give to a file.
 //
 // [fastly.KeyFile] reads such a file.
 func WriteFile(path string) Handover { return writeFile(atomicfile.Disk{}, path) }
@@ -95,9 +91,8 @@ func (x *run) checkDestination(ctx context.Context) error {
 
 // held is what the destination of the handover holds.
 type held struct {
-	key    fastly.Secret
-	client *fastly.Client
-	token  *fastly.TokenResponse // nil if the key does not work
+	key   fastly.Secret
+	token *fastly.TokenResponse // nil if the key does not work
 }
 
 // get returns the key at the destination of the handover, "" without a Get.
@@ -112,22 +107,25 @@ func (x *run) get(ctx context.Context) (fastly.Secret, error) {
 	return key, err
 }
 
-// look looks at the destination of the handover. If wait is set, it waits for a key
-// that may be new. The error of a key that works and may not read itself matches
-// isKnown, unless it is New's.
+// look looks at the destination of the handover. If wait is set, it waits for a key that may be
+// new. The error of a key that works and may not read itself matches isKnown, unless it is New's.
 func (x *run) look(ctx context.Context, wait bool) (there held, err error) {
 	if there.key, err = x.get(ctx); err != nil || there.key == "" {
 		return there, err
 	}
-	there.client, err = x.connect(there.key)
+	client, err := x.connect(there.key)
 	if errors.Is(err, fastly.ErrInvalidArgument) {
 		return there, nil // it is not a key
 	}
 	if err != nil {
 		return there, err
 	}
+	var dead error // the last 401
 	there.token, err = repeat(ctx, &x.clean.patience, func() (*fastly.TokenResponse, bool, error) {
-		t, err := there.client.Tokens.GetTokenCurrent(ctx)
+		t, err := client.Tokens.GetTokenCurrent(ctx)
+		if isDead(err) {
+			dead = err
+		}
 		return t, !wait || !isDead(err), err
 	})
 	isNew := x.record.New.ID != "" && fingerprint(there.key) == x.record.Fingerprint
@@ -144,10 +142,13 @@ func (x *run) look(ctx context.Context, wait bool) (there held, err error) {
 	case isKnown(err) && isNew:
 		there.token = &x.record.New
 	case err != nil:
+		if ctx.Err() != nil {
+			err = also(dead, err)
+		}
 		return there, fmt.Errorf("the token at the destination of the handover: %w", err)
 	}
 	if x.isNew(there) || x.isAnother(there) {
-		x.use(there.client)
+		x.use(client)
 	}
 	return there, nil
 }
@@ -185,8 +186,7 @@ func (x *run) isLikeOld(t *fastly.TokenResponse) bool {
 		BaseName(t.Name) == BaseName(x.record.Name) && difference(t, &x.record.Old, 0) == ""
 }
 
-// adopt makes the token at the destination, which another run has put there, the
-// new one.
+// adopt makes the token at the destination, which another run has put there, the new one.
 func (x *run) adopt(ctx context.Context, there held) error {
 	r := &x.record
 	x.warn(ctx, fmt.Errorf("another run may have rotated token %s: the destination of the handover holds token %s, which this one did not create", r.Old.ID, there.token.ID))

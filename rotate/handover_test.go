@@ -374,6 +374,43 @@ func TestTokenThatIsGoneIsReportedTogetherWithTheOneInUse(t *testing.T) {
 	}
 }
 
+// A 401 or 404 is final: what holds a key that does not work is not waited for.
+func TestErrorOfATokenThatIsGoneDoesNotWait(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*testing.T, *world, *rotate.Rotation){
+		"a dead key":      func(t *testing.T, w *world, r *rotate.Rotation) { r.Client = w.client(t, w.old.AccessToken) },
+		"a token is gone": func(*testing.T, *world, *rotate.Rotation) {},
+		"a mistyped ID":   func(_ *testing.T, _ *world, r *rotate.Rotation) { r.TokenID = "0000000000000000000000" },
+	} {
+		inWorld(t, setup{get: true}, func(t *testing.T, w *world) {
+			revoke(t, w, w.old.ID)
+			r := w.rotation(t)
+			change(t, w, r)
+
+			_, err := r.Run(t.Context())
+
+			assert.ErrorContains(t, err, "the destination of the handover holds a token that does not work", name)
+			assert.Zero(t, time.Since(epoch), name)
+		})
+	}
+}
+
+func TestEndOfTheContextDoesNotHideA401(t *testing.T) {
+	t.Parallel()
+	inWorld(t, setup{get: true, grace: time.Hour, noWait: true}, func(t *testing.T, w *world) {
+		reach(t, w, rotate.StateHandedOver)
+		w.place = w.old.AccessToken
+		revoke(t, w, w.old.ID)
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+
+		_, err := w.rotation(t).Run(ctx)
+
+		assert.ErrorIs(t, err, context.DeadlineExceeded)
+		assert.ErrorContains(t, err, "the token at the destination of the handover: fastly: GET /tokens/self: 401")
+	})
+}
+
 // reach begins a rotation that ends in a state.
 func reach(t *testing.T, w *world, state rotate.State) {
 	t.Helper()
@@ -391,6 +428,32 @@ func reach(t *testing.T, w *world, state rotate.State) {
 	}
 	require.Contains(t, string(w.record), `"state":"`+state.String()+`"`)
 	w.troubles = nil
+}
+
+// The key is the old token's, and that of the new token was never stored.
+func TestRotationWhoseOwnKeyIsGoneIsFinishedByAnotherKeyAndTheID(t *testing.T) {
+	t.Parallel()
+	inWorld(t, setup{own: true, get: true, patience: time.Second}, func(t *testing.T, w *world) {
+		reach(t, w, rotate.StateHanding)
+		revoke(t, w, w.old.ID)
+
+		_, err := w.rotation(t).Run(t.Context())
+		assert.ErrorIs(t, err, fastly.ErrUnauthorized)
+		assert.ErrorContains(t, err, "run again with another key of this user, and the ID "+w.old.ID)
+		assert.NotContains(t, err.Error(), w.old.ID+" work")
+
+		r := w.rotation(t)
+		r.Client = w.client(t, w.admin.AccessToken)
+		_, err = r.Run(t.Context())
+		assert.ErrorContains(t, err, "an unfinished rotation of token "+w.old.ID+": run again with its ID")
+
+		r.TokenID = w.old.ID
+		result, err := r.Run(t.Context())
+		assert.ErrorIs(t, err, fastly.ErrNotFound)
+		assert.Equal(t, rotate.StateUnchanged, result.State)
+		w.look()
+		assert.Empty(t, w.tokens)
+	})
 }
 
 func TestTokenInUseThatMayNotReadItselfIsNotNamed(t *testing.T) {
@@ -415,7 +478,14 @@ func TestPageInPlaceOfTheOldTokenSaysNothingAboutIt(t *testing.T) {
 		_, err := w.rotation(t).Run(t.Context())
 
 		assert.ErrorIs(t, err, fastly.ErrInvalidResponse)
-		assert.NotContains(t, err.Error(), "may have revoked it")
+		assert.NotContains(t, err.Error(), "may have rotated")
+
+		gateway := fastlytest.Fault{Kind: fastlytest.Status, Status: 404, Foreign: true, Body: `{"title":"not found","status":404}`}
+		w.troubles = []trouble{at("GET /tokens/ID", 2, "gateway 404", gateway)}
+		_, err = w.rotation(t).Run(t.Context())
+
+		assert.ErrorIs(t, err, fastly.ErrNotFound)
+		assert.NotContains(t, err.Error(), "may have rotated")
 	})
 }
 

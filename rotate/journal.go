@@ -14,23 +14,20 @@ import (
 	"github.com/fastly-tokens/fastly"
 )
 
-// Journal keeps the state of one rotation between runs, for one run at a time.
-// [FileJournal] and [MemoryJournal] are the usual ones; another could use a
-// database. The record holds no secret.
+// Journal keeps the state of one rotation between runs, for one run at a time. [FileJournal] and
+// [MemoryJournal] are the usual ones; another could use a database. The record holds no secret.
 //
-// Two machines that rotate the same token must share a journal: runs with journals
-// of their own may each create a token. A run reports that when it sees it.
+// Two machines that rotate the same token must share a journal: runs with journals of their own may
+// each create a token. A run reports that when it sees it.
 //
 // A run calls Lock, then Save any number of times, then Unlock.
 type Journal interface {
-	// Lock locks the journal and returns its record, empty if there is none. If
-	// another run has the lock, Lock does not wait, and its error matches
-	// ErrLocked. The lock should end with the process, or with the commands that
-	// it has started.
+	// Lock locks the journal and returns its record, empty if there is none. If another run has the
+	// lock, Lock does not wait, and its error matches ErrLocked. The lock should end with the
+	// process, or with the commands that it has started.
 	Lock(ctx context.Context) (record []byte, err error)
-	// Save replaces the record: when it returns nil, the new record survives a
-	// crash. An empty record removes the old one. After an error, the journal
-	// holds either record, whole.
+	// Save replaces the record: when it returns nil, the new record survives a crash. An empty
+	// record removes the old one. After an error, the journal holds either record, whole.
 	Save(ctx context.Context, record []byte) error
 	// Unlock unlocks the journal.
 	Unlock() error
@@ -42,8 +39,8 @@ var ErrLocked = errors.New("rotate: another run has the journal")
 // recordVersion changes when older programs can't read the record.
 const recordVersion = 1
 
-// record is what the journal holds of a rotation. Each state is written before
-// the step that follows it. There is no record if no rotation is unfinished.
+// record is what the journal holds of a rotation. Each state is written before the step that
+// follows it. There is no record if no rotation is unfinished.
 type record struct {
 	Version     int                  `json:"version"`
 	State       State                `json:"state"`
@@ -52,8 +49,8 @@ type record struct {
 	Name        string               `json:"name"`
 	New         fastly.TokenResponse `json:"new,omitzero"`
 	Fingerprint string               `json:"fingerprint,omitempty"` // of New's access token
-	// Kept are IDs of new tokens that may have been handed over. They are
-	// revoked after another one was handed over.
+	// Kept are IDs of new tokens that may have been handed over. They are revoked after another one
+	// was handed over.
 	Kept       []string  `json:"kept,omitempty"`
 	Lost       int       `json:"lost,omitempty"` // how many more tokens with the name may exist
 	RevokeAt   time.Time `json:"revoke_at,omitzero"`
@@ -68,8 +65,8 @@ func (r *record) keepNew() {
 	r.New, r.Fingerprint = fastly.TokenResponse{}, ""
 }
 
-// fingerprint returns half of a hash of an access token: enough to recognise it,
-// and of no other use.
+// fingerprint returns half of a hash of an access token: enough to recognise it, and of no other
+// use.
 func fingerprint(key fastly.Secret) string {
 	sum := sha256.Sum256([]byte(key.Reveal()))
 	return hex.EncodeToString(sum[:sha256.Size/2])
@@ -110,8 +107,8 @@ func (x *run) save(ctx context.Context) error {
 	return nil
 }
 
-// MemoryJournal returns a journal in memory, which a crash loses: use it only if a
-// rotation may be left unfinished.
+// MemoryJournal returns a journal in memory, which a crash loses: use it only if a rotation may be
+// left unfinished.
 func MemoryJournal() Journal { return &memoryJournal{} }
 
 type memoryJournal struct {

@@ -12,21 +12,19 @@ import (
 // maxRecord bounds what is read of a journal: a longer one holds no record.
 const maxRecord = 1 << 20
 
-// FileJournal returns a journal in the file at path, which exists only while a
-// rotation is unfinished, so it must not be the one of [WriteFile]. Its directory
-// must exist. The file is replaced atomically and has mode 0600. A second file,
-// path with ".lock" appended, is its lock, and is not removed.
+// FileJournal returns a journal in the file at path, which exists only while a rotation is
+// unfinished, so it must not be the one of [WriteFile]. Its directory must exist. The file is
+// replaced atomically and has mode 0600. A second file, path with ".lock" appended, is its lock,
+// and is not removed.
 //
-// It is an error if the file is a symbolic link, if it belongs to neither this
-// user nor root, or if its group or others can write to it. Windows and Plan 9
-// have no such owners and modes, and none of this is checked there: use a
-// directory that nobody else can write to.
+// It is an error if the file is a symbolic link, if it belongs to neither this user nor root, or if
+// its group or others can write to it. Windows and Plan 9 have no such owners and modes, and none
+// of this is checked there: use a directory that nobody else can write to.
 //
-// On Linux, macOS and the BSDs the lock is flock(2). It ends with the process and
-// those that it has started: after a crash, the next run can't begin while a
-// command of the handover may still store the token. On Windows it is exclusive
-// access, which ends with the process. On other systems it is the existence of
-// the lock file: remove it by hand after a crash.
+// On Linux, macOS and the BSDs the lock is flock(2). It ends with the process and those that it has
+// started: after a crash, the next run can't begin while a command of the handover may still store
+// the token. On Windows it is exclusive access, which ends with the process. On other systems it is
+// the existence of the lock file: remove it by hand after a crash.
 func FileJournal(path string) Journal { return &fileJournal{path: path} }
 
 type fileJournal struct {

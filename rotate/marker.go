@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// maxName is the length in bytes of the longest name that is created. The API
-// documents no limit; this is a common size of database columns.
+// maxName is the length in bytes of the longest name that is created. The API documents no limit;
+// this is a common size of database columns.
 const maxName = 255
 
 const markerLetters = 10
@@ -15,8 +15,8 @@ const markerLetters = 10
 // marker has 50 random bits, enough to tell the at most 100 tokens of a user apart.
 var marker = regexp.MustCompile(` ?\[r-[A-Z2-7]{10}\]$`)
 
-// BaseName returns a token's name without the marker that this package puts at
-// its end. A name without a marker is returned as it is.
+// BaseName returns a token's name without the marker that this package puts at its end. A name
+// without a marker is returned as it is.
 func BaseName(name string) string { return marker.ReplaceAllString(name, "") }
 
 // mark returns the name with a new marker, truncated if that makes it too long.

@@ -15,24 +15,21 @@ import (
 type State int
 
 const (
-	// StateUnknown is the state when the journal could not be locked or read.
-	// The run did nothing.
+	// StateUnknown is the state when the journal could not be locked or read. The run did nothing.
 	StateUnknown State = iota
-	// StateUnchanged means that the old token is in use, and no other token was
-	// left behind. There is nothing to finish.
+	// StateUnchanged means that the old token is in use, unless the error says that it is gone, and
+	// no other token was left behind. There is nothing to finish.
 	StateUnchanged
-	// StateCreating means that no new token is in use, except perhaps Result.New or an
-	// earlier one. Other tokens named Result.Name may exist, and must be revoked.
+	// StateCreating means that no new token is in use, except perhaps Result.New or an earlier one.
+	// Other tokens named Result.Name may exist, and must be revoked.
 	StateCreating
-	// StateHanding means that the new token, or an earlier one with the name
-	// Result.Name, may have been handed over. They and the old token work.
+	// StateHanding means that the new token, or an earlier one with the name Result.Name, may have
+	// been handed over. It and the old token must not be revoked by hand.
 	StateHanding
-	// StateHandedOver means that the new token is in use. The old one must be
-	// revoked, at Result.RevokeAt or later, unless only Result.Unknown is left to
-	// look for.
+	// StateHandedOver means that the new token is in use. The old one must be revoked, at
+	// Result.RevokeAt or later, unless only Result.Unknown is left to look for.
 	StateHandedOver
-	// StateDone means that the new token is in use, and all others are revoked, as
-	// far as is known.
+	// StateDone means that the new token is in use, and all others are revoked, as far as is known.
 	StateDone
 )
 
@@ -61,31 +58,26 @@ func (s *State) UnmarshalText(text []byte) error {
 
 // Result is the outcome of a [Rotation.Run].
 type Result struct {
-	// State is how far the rotation has come. Nothing is left to do in
-	// StateUnchanged and StateDone.
+	// State is how far the rotation has come. Nothing is left to do in StateUnchanged and
+	// StateDone.
 	State State
 	// Old is the token to replace. Its ID is empty if it was not read.
 	Old fastly.TokenResponse
-	// New is the token that was, or may have been, handed over. Its ID is empty
-	// before that.
+	// New is the token that was, or may have been, handed over. Its ID is empty before that.
 	New fastly.TokenResponse
-	// Name is the name of all tokens that this rotation creates, with a marker of
-	// its own.
+	// Name is the name of all tokens that this rotation creates, with a marker of its own.
 	Name string
 	// RevokeAt is the end of the grace period. It is zero before the handover.
 	RevokeAt time.Time
-	// Revoked holds the IDs of the tokens that this run revoked, or found
-	// revoked, in order.
+	// Revoked holds the IDs of the tokens that this run revoked, or found revoked, in order.
 	Revoked []string
-	// Left holds the IDs of the tokens that a later run must revoke: the old one
-	// after the handover, and new ones that could not be revoked, as far as is
+	// Left holds the IDs of the tokens that a later run must revoke, unless the error says that you
+	// must: the old one after the handover, and new ones that could not be revoked, as far as is
 	// known. None of them is in use by way of the handover.
 	Left []string
-	// Unknown reports whether a token with the name Name may exist that nobody
-	// holds: a create had no usable response, and its token was not found. A later
-	// run looks once more. One that has looked for the token of an earlier run in
-	// vain says so here, and begins anew. So does one that finds the old token gone,
-	// and can't tell whether a new one is in use.
+	// Unknown reports whether a token with the name Name may exist that nobody holds: a create had
+	// no usable response, and its token was not found. A later run looks once more. One that has
+	// looked for the token of an earlier run in vain says so here, and begins anew.
 	Unknown bool
 }
 
@@ -119,11 +111,11 @@ func (r *Result) sentence() string {
 			left = ", such as " + left
 		}
 		if r.New.ID != "" {
-			return fmt.Sprintf("token %s may be in use, or an earlier one named %q: revoke none of them by hand; run again to finish", r.New.ID, r.Name)
+			return fmt.Sprintf("token %s may be in use, or an earlier one named %q; run again to finish", r.New.ID, r.Name)
 		}
 		return fmt.Sprintf("no new token is in use; tokens named %q may exist and must be revoked%s; run again to finish", r.Name, left)
 	case StateHanding:
-		return fmt.Sprintf("token %s may have been handed over; it, any other named %q, and token %s work; run again to finish", r.New.ID, r.Name, r.Old.ID)
+		return fmt.Sprintf("token %s may have been handed over, or another one named %q: revoke neither these nor token %s by hand; run again to finish", r.New.ID, r.Name, r.Old.ID)
 	case StateHandedOver:
 		if r.Unknown && left == "" {
 			return fmt.Sprintf("token %s is handed over, token %s is revoked; a token named %q may exist that nobody holds; run again to look for it", r.New.ID, r.Old.ID, r.Name)

@@ -26,13 +26,13 @@ func TestErrorSaysWhatIsSoAndWhatToDo(t *testing.T) {
 		`rotate: bad luck; no new token is in use; tokens named "n" may exist and must be revoked, such as A, B; run again to finish`: {
 			State: rotate.StateCreating, Old: old, Name: "n", Left: []string{"A", "B"},
 		},
-		`rotate: bad luck; token NEW may be in use, or an earlier one named "n": revoke none of them by hand; run again to finish`: {
+		`rotate: bad luck; token NEW may be in use, or an earlier one named "n"; run again to finish`: {
 			State: rotate.StateCreating, Old: old, New: fresh, Name: "n",
 		},
 		`rotate: bad luck; token NEW is handed over, token OLD is revoked; a token named "n" may exist that nobody holds; run again to look for it`: {
 			State: rotate.StateHandedOver, Old: old, New: fresh, Name: "n", Unknown: true,
 		},
-		"rotate: bad luck; token NEW may have been handed over; it, any other named \"n\", and token OLD work; run again to finish": {
+		"rotate: bad luck; token NEW may have been handed over, or another one named \"n\": revoke neither these nor token OLD by hand; run again to finish": {
 			State: rotate.StateHanding, Name: "n", Old: old, New: fresh, Left: []string{"OLD"},
 		},
 		"rotate: bad luck; token NEW is handed over; still to be revoked: A, OLD; run again to finish": {

@@ -2,6 +2,7 @@ package rotate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -74,8 +75,8 @@ func (l Login) Format(f fmt.State, _ rune) {
 
 // Run performs one rotation, or finishes the one that the journal holds: call Run with the same
 // fields again until the state is StateDone or StateUnchanged. To finish a rotation, TokenID may
-// name the old token or the new one. It is an error if the journal holds a rotation of another
-// token.
+// name the old token or the new one: the new one if the old one is gone and Run can't tell whether
+// the new one is in use. It is an error if the journal holds a rotation of another token.
 //
 // The Result is complete even if there is an error, which is an [*Error] with the same Result.
 // Result.State says what was achieved and what is left to do.
@@ -105,6 +106,9 @@ func (r *Rotation) Run(ctx context.Context) (result Result, err error) {
 		return result, err
 	}
 	err = x.start(ctx)
+	if _, ok := errors.AsType[unclearError](err); ok { // the work is done
+		err = x.errGone(ctx, err)
+	}
 	return result, also(err, x.report)
 }
 

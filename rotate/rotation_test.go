@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -502,33 +503,175 @@ func TestTokenThatMayBeTakenIsKeptUntilAnotherOneIs(t *testing.T) {
 }
 
 // Nobody can tell whether the command took the new token, and the old one is gone.
-func TestRotationWhoseOldTokenIsGoneIsForgottenOnceItHasSaidWhatIsLeft(t *testing.T) {
+func TestTokenThatMayBeInUseIsNeitherRevokedNorForgottenWhenTheOldOneIsGone(t *testing.T) {
 	t.Parallel()
-	inWorld(t, setup{}, func(t *testing.T, w *world) {
-		w.troubles = []trouble{at("put", 1, failAfter, fastlytest.Fault{})}
-		first, err := w.rotation(t).Run(t.Context())
-		require.ErrorIs(t, err, rotate.ErrMaybeHandedOver)
-		revoke(t, w, w.old.ID)
+	for name, fault := range map[string]fastlytest.Fault{"": {}, "lists fail": {Kind: fastlytest.Status, Status: 503, Path: "/tokens", Times: -1}} {
+		inWorld(t, setup{}, func(t *testing.T, w *world) {
+			w.troubles = []trouble{at("put", 1, failAfter, fastlytest.Fault{})}
+			first, err := w.rotation(t).Run(t.Context())
+			require.ErrorIs(t, err, rotate.ErrMaybeHandedOver)
+			revoke(t, w, w.old.ID)
+			if name != "" {
+				w.Inject(fault)
+			}
 
-		second, err := w.rotation(t).Run(t.Context())
+			for range 2 {
+				second, err := w.rotation(t).Run(t.Context())
+
+				assert.ErrorIs(t, err, fastly.ErrNotFound, name)
+				assert.ErrorContains(t, err, "no run revokes token "+first.New.ID+": run again with the ID of one that is in use", name)
+				assert.NotContains(t, err.Error(), "nobody holds", name)
+				assert.Equal(t, rotate.StateCreating, second.State, name)
+				assert.Equal(t, first.New.ID, second.New.ID, name)
+				assert.False(t, second.Unknown, name)
+			}
+			w.ClearFaults()
+			w.look()
+			assert.True(t, w.works(first.New.ID), "it may be in use")
+
+			r := w.rotation(t)
+			r.TokenID = first.New.ID
+			third, err := r.Run(t.Context())
+			assert.ErrorContains(t, err, "token "+w.old.ID+" was gone", name)
+			assert.Equal(t, rotate.StateDone, third.State, name)
+			w.look()
+			assert.True(t, w.rotated(), name)
+		})
+	}
+}
+
+func TestNewTokenThatIsNotInUseIsRevokedAlthoughTheOldOneIsGone(t *testing.T) {
+	t.Parallel()
+	for name, place := range map[string]func(*world) fastly.Secret{
+		"the old token": func(w *world) fastly.Secret { return w.old.AccessToken },
+		"no token":      func(*world) fastly.Secret { return "" },
+		"another token": func(w *world) fastly.Secret {
+			return w.AddToken(w.user.ID, fastly.TokenCreatedResponse{TokenResponse: fastly.TokenResponse{Name: "purger"}}).AccessToken
+		},
+	} {
+		inWorld(t, setup{get: true}, func(t *testing.T, w *world) {
+			reach(t, w, rotate.StateHanding)
+			revoke(t, w, w.old.ID)
+			w.place = place(w)
+
+			result, err := w.rotation(t).Run(t.Context())
+
+			assert.ErrorIs(t, err, fastly.ErrNotFound, name)
+			assert.Equal(t, rotate.StateUnchanged, result.State, name)
+			assert.Len(t, result.Revoked, 1, name)
+			assert.Nil(t, w.record, name)
+			w.look()
+			for _, token := range w.tokens {
+				assert.Equal(t, w.place, token.AccessToken, "%s: want no token left", name)
+			}
+		})
+	}
+}
+
+// No old token says that a name in the journal is that of its own rotation.
+func TestTokenKnownByItsNameAloneIsLeftToItsUserWhenTheOldOneIsGone(t *testing.T) {
+	t.Parallel()
+	inWorld(t, setup{get: true}, func(t *testing.T, w *world) {
+		w.troubles = []trouble{at("POST /tokens", 1, crashAfter, fastlytest.Fault{})}
+		_, err := w.rotate(t)
+		require.ErrorIs(t, err, errCrash)
+		revoke(t, w, w.old.ID)
+		w.look()
+		id := w.tokens[0].ID
+
+		for range 2 {
+			result, err := w.rotation(t).Run(t.Context())
+
+			assert.ErrorContains(t, err, "no run revokes token "+id)
+			assert.ErrorContains(t, err, "by hand")
+			assert.Equal(t, rotate.StateCreating, result.State)
+			assert.Equal(t, []string{id}, result.Left)
+			assert.False(t, result.Unknown)
+		}
+		assert.Zero(t, time.Since(epoch), "there is nothing to wait for")
+
+		revoke(t, w, id)
+		result, err := w.rotation(t).Run(t.Context())
+		assert.ErrorIs(t, err, fastly.ErrNotFound)
+		assert.Equal(t, rotate.StateUnchanged, result.State)
+		assert.Nil(t, w.record)
+	})
+}
+
+// revokeAtHandover revokes the old token as soon as the journal says that the new one is handed over.
+func revokeAtHandover(t *testing.T, w *world, r *rotate.Rotation) {
+	t.Helper()
+	r.Journal = onSave{w, func() {
+		if strings.Contains(string(w.record), `"state":"handing over"`) && w.works(w.old.ID) {
+			revoke(t, w, w.old.ID)
+		}
+	}}
+}
+
+// onSave is a world that calls f after each save.
+type onSave struct {
+	*world
+	f func()
+}
+
+func (j onSave) Save(ctx context.Context, record []byte) error {
+	err := j.world.Save(ctx, record)
+	j.look()
+	j.f()
+	return err
+}
+
+func TestNewTokenIsRevokedBeforeTheOneInUseIsLookedFor(t *testing.T) {
+	t.Parallel()
+	inWorld(t, setup{get: true}, func(t *testing.T, w *world) {
+		for i := 2; i <= 5; i++ { // the first is the old token's
+			w.troubles = append(w.troubles, at("DELETE /tokens/ID", i, "503", fastlytest.Fault{Kind: fastlytest.Status, Status: 503}))
+		}
+		r := w.rotation(t)
+		revokeAtHandover(t, w, r)
+
+		result, err := r.Run(t.Context())
 
 		assert.ErrorIs(t, err, fastly.ErrNotFound)
-		assert.ErrorContains(t, err, "token "+first.New.ID+" is like it, and may be in use elsewhere")
-		assert.ErrorContains(t, err, first.Name)
-		assert.Equal(t, rotate.StateUnchanged, second.State)
-		assert.True(t, second.Unknown)
-		assert.Nil(t, w.record)
+		assert.ErrorContains(t, err, "holds a token that does not work")
+		assert.Equal(t, rotate.StateUnchanged, result.State)
+		assert.Len(t, result.Revoked, 1)
 		w.look()
-		assert.True(t, w.works(first.New.ID), "it may be in use")
-
-		r := w.rotation(t)
-		r.TokenID = first.New.ID
-		third, err := r.Run(t.Context())
-		require.NoError(t, err)
-		assert.Equal(t, first.New.ID, third.Old.ID)
-		w.look()
-		assert.True(t, w.rotated())
+		assert.Empty(t, w.tokens)
 	})
+}
+
+func TestRunEndsAMinuteAfterItsContextEvenIfTheAPIStalls(t *testing.T) {
+	t.Parallel()
+	for name, delay := range map[string]time.Duration{"at once": 0, "after a moment": time.Second} {
+		inWorld(t, setup{get: true}, func(t *testing.T, w *world) {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			r := w.rotation(t)
+			stalls := false
+			revokeAtHandover(t, w, r)
+			before := w.before
+			w.before = func(req *http.Request) bool {
+				if stalls {
+					<-req.Context().Done()
+				}
+				faulty := before(req)
+				if !w.works(w.old.ID) && operation(req) == "GET /tokens/ID" {
+					w.after = func(*http.Request) {
+						stalls = true
+						time.AfterFunc(delay, cancel)
+						time.Sleep(delay)
+					}
+				}
+				return faulty
+			}
+
+			_, err := r.Run(ctx)
+
+			assert.ErrorContains(t, err, "404", name)
+			assert.LessOrEqual(t, time.Since(epoch), delay+time.Minute, name)
+		})
+	}
 }
 
 func TestDestinationThatDoesNotHoldWhatWasPutThereKeepsTheOldTokenWorking(t *testing.T) {
@@ -734,7 +877,7 @@ func TestDeadKeyAfterTheHandoverSaysWhatToRunWith(t *testing.T) {
 		r.Client = w.client(t, w.old.AccessToken)
 		result, err := r.Run(t.Context())
 		assert.ErrorIs(t, err, fastly.ErrUnauthorized)
-		assert.ErrorContains(t, err, "run again with the key of the new one")
+		assert.ErrorContains(t, err, "run again with another key of this user, and the ID "+w.old.ID)
 		assert.Equal(t, rotate.StateHandedOver, result.State)
 
 		result, err = w.rotation(t).Run(t.Context())

@@ -22,6 +22,7 @@ type run struct {
 	keyErr    error                 // the error for it
 	connected []*fastly.Client      // of Connect, with keys of new tokens
 	gone      error                 // the API's, that the old token does not exist
+	named     bool                  // the caller names a new token, as the old one is gone
 	newSeen   bool                  // the API has shown New to Client
 	renewed   bool                  // this run has handed over New
 	before    fastly.Secret         // what the destination held before the create
@@ -33,8 +34,9 @@ type run struct {
 func (x *run) start(ctx context.Context) error {
 	x.clean.patience = patience(cmp.Or(x.r.Patience, clock.Lag))
 	me, err := x.r.Client.Tokens.GetTokenCurrent(ctx)
+	err = note(err)
 	if err != nil && (x.record.State == StateUnchanged || !isDead(err)) {
-		return x.errGone(ctx, err)
+		return err
 	}
 	x.me, x.keyErr = me, err // an earlier run may have revoked the key, if it is the old token's
 	x.use(nil)
@@ -50,7 +52,7 @@ func (x *run) begin(ctx context.Context) error {
 	if x.r.TokenID != "" && x.r.TokenID != old.ID {
 		var err error
 		if old, err = x.r.Client.Tokens.GetToken(ctx, x.r.TokenID); err != nil {
-			return x.errGone(ctx, err)
+			return note(err)
 		}
 	}
 	x.record = record{Old: *old, Own: old.ID == x.me.ID, Name: mark(old.Name), State: StateUnchanged}
@@ -58,8 +60,8 @@ func (x *run) begin(ctx context.Context) error {
 	return x.renew(ctx)
 }
 
-// checkOld returns the lifetime of what is to replace the old token, or an error if a
-// rotation could not be finished.
+// checkOld returns the lifetime of what is to replace the old token, or an error if a rotation
+// could not be finished.
 func (x *run) checkOld() (time.Duration, error) {
 	old := &x.record.Old
 	switch {
@@ -80,7 +82,7 @@ func (x *run) checkOld() (time.Duration, error) {
 // resume continues a rotation that the journal holds.
 func (x *run) resume(ctx context.Context) error {
 	x.log(ctx, "continuing a rotation", "state", x.record.State, "token", x.record.Old.ID)
-	there, err := x.look(ctx, true)
+	there, err := x.look(ctx, x.record.State != StateCreating)
 	if err != nil {
 		return also(x.keyErr, err)
 	}
@@ -111,23 +113,23 @@ func (x *run) resume(ctx context.Context) error {
 		x.record.New = fastly.TokenResponse{}
 	}
 	x.record.keepNew()
-	x.record.State, x.clean.keep, x.clean.onlyLook = StateCreating, x.record.Kept, x.gone != nil
+	x.record.State, x.clean.keep, x.clean.known = StateCreating, x.record.Kept, x.gone != nil
 	if err := x.settle(ctx); err != nil {
-		return err
+		return also(x.gone, err)
 	}
 	return x.renew(ctx)
 }
 
-// settle cleans up after creates of earlier runs. What they have lost and what
-// does not show up now either is reported and no longer looked for.
+// settle cleans up after creates of earlier runs. What they have lost and what does not show up now
+// either is reported and no longer looked for.
 func (x *run) settle(ctx context.Context) error {
 	err := x.clean.settle(ctx)
 	if err == nil && x.clean.lost > 0 {
 		if err := ctx.Err(); err != nil {
 			return err // there was no time to look
 		}
-		x.log(ctx, "a token whose create had no usable response was not found", "name", x.record.Name)
-		x.unknown, x.clean.lost = true, 0
+		x.unknown, x.clean.lost = x.clean.lost > len(x.clean.left), 0
+		x.log(ctx, "looked for tokens whose creates had no usable response", "name", x.record.Name, "found", !x.unknown)
 	}
 	return err
 }
@@ -168,7 +170,7 @@ func (x *run) renew(ctx context.Context) error {
 // create creates a token like the old one.
 func (x *run) create(ctx context.Context) (created *fastly.TokenCreatedResponse, lifetime time.Duration, err error) {
 	if x.gone != nil {
-		return nil, 0, x.errGone(ctx, x.gone)
+		return nil, 0, x.gone
 	}
 	if lifetime, err = x.checkOld(); err != nil {
 		return nil, 0, err
@@ -189,13 +191,13 @@ func (x *run) create(ctx context.Context) (created *fastly.TokenCreatedResponse,
 	x.record.State, x.record.RevokeAt, x.clean.keep = StateCreating, time.Time{}, x.record.Kept
 	created, err = x.clean.create(ctx, cmp.Or(x.r.Creator, x.r.Client), request, func() error { return x.save(ctx) })
 	if x.r.Login == nil && x.r.Creator == nil { // by the key
-		err = x.errGone(ctx, err)
+		err = note(err)
 	}
 	return created, lifetime, err
 }
 
-// prepareHandover records that New may be in use from now on, and makes sure that
-// no other run has rotated the old token meanwhile.
+// prepareHandover records that New may be in use from now on, and makes sure that no other run has
+// rotated the old token meanwhile.
 func (x *run) prepareHandover(ctx context.Context, key fastly.Secret) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -208,11 +210,11 @@ func (x *run) prepareHandover(ctx context.Context, key fastly.Secret) error {
 		return err
 	}
 	if x.gone != nil {
-		return x.errGone(ctx, x.gone)
+		return x.gone
 	}
 	there, err := x.get(ctx)
 	if err == nil && there != x.before {
-		err = fmt.Errorf("the destination of the handover has changed since this run began: another run may have rotated token %s; %s", x.record.Old.ID, x.inPlace(x.look(ctx, true)))
+		err = unclearError{errors.New("the destination of the handover has changed since this run began")}
 	}
 	return err
 }
@@ -226,13 +228,11 @@ func (x *run) undo(ctx context.Context, cause error) error {
 	return x.giveUp(ctx, cause)
 }
 
-// giveUp ends a rotation before the handover, and forgets it if no token of it is
-// left.
+// giveUp ends a rotation before the handover, and forgets it if no token of it is left.
 func (x *run) giveUp(ctx context.Context, cause error) error {
-	if x.clean.clean() && (len(x.record.Kept) == 0 || x.gone != nil) {
-		x.record.State, x.unknown = StateUnchanged, x.unknown || len(x.record.Kept) > 0
-	} else {
-		x.record.State = StateCreating
+	x.record.State = StateCreating
+	if x.clean.clean() && len(x.record.Kept) == 0 {
+		x.record.State = StateUnchanged
 	}
 	return also(cause, x.save(ctx))
 }
@@ -247,8 +247,8 @@ func (x *run) handedOver(ctx context.Context) error {
 	return x.finish(ctx)
 }
 
-// finish revokes the tokens that New replaces, after the grace period. It looks at
-// the destination before each revoke.
+// finish revokes the tokens that New replaces, after the grace period. It looks at the destination
+// before each revoke.
 func (x *run) finish(ctx context.Context) error {
 	for time.Until(x.record.RevokeAt) > 0 { // again, if the clock was set back
 		if x.r.NoWait {
@@ -282,7 +282,7 @@ func (x *run) finish(ctx context.Context) error {
 // replaceNew begins again, as New is not in use.
 func (x *run) replaceNew(ctx context.Context) error {
 	if x.renewed || x.keyErr != nil {
-		return also(fmt.Errorf("token %s is no longer at the destination of the handover, or does not work; %s", x.record.New.ID, x.inPlace(x.look(ctx, true))), x.keyErr)
+		return also(unclearError{fmt.Errorf("token %s is no longer at the destination of the handover, or does not work", x.record.New.ID)}, x.keyErr)
 	}
 	x.log(ctx, "the new token is no longer in use: replacing it", "token", x.record.New.ID)
 	x.record.keepNew()
