@@ -450,7 +450,7 @@ func TestListsOfDifferentLengthsInTurn(t *testing.T) {
 // Tokens of a list share strings, but nothing that can be changed.
 func TestStringsThatRecurInAListAreKeptOnce(t *testing.T) {
 	t.Parallel()
-	const item = `{"id":"T%d","user_id":"U","user_agent":"a","services":["S"]}`
+	const item = `{"id":"T%d","user_id":"U1","user_agent":"a tool","services":["S1"]}`
 	list, err := newStub(t, http.StatusOK, nil, fmt.Sprintf("["+item+","+item+"]", 1, 2)).client(t).Tokens.ListTokensUser(t.Context())
 	require.NoError(t, err)
 	require.Len(t, list, 2)
