@@ -144,6 +144,32 @@ func TestCommandThatIsKilledMayHaveTheToken(t *testing.T) {
 	assert.Len(t, active(s.made()), 1)
 }
 
+func TestTokenThatACommandMayHaveIsNamedAlthoughTheOldOneIsRevoked(t *testing.T) {
+	t.Parallel()
+	s := newRotateSite(t)
+	store, state := filepath.Join(s.dir, "store"), filepath.Join(s.dir, "state")
+	rotate := func(id, command string) outcome {
+		return s.run("rotate", id, "--json", "--state", state, "--", "sh", "-c", command)
+	}
+	require.Equal(t, exitLookInto, rotate(oldID, "cat >"+store+"; kill -KILL $$").code)
+	fresh := s.made()[0]
+	require.Equal(t, 0, s.run("revoke", oldID).code)
+
+	o := rotate(oldID, "cat >"+store)
+
+	assert.Equal(t, exitLookInto, o.code)
+	assert.Contains(t, o.err, "run again with the ID of one that is in use")
+	assert.Contains(t, o.out, `"id": "`+fresh.ID+`"`)
+	assert.NotContains(t, o.err+o.out, "nobody holds")
+	assert.Equal(t, []fastly.TokenCreatedResponse{fresh}, active(s.made()), "it is in use")
+
+	rotate(fresh.ID, "cat >"+store)
+	left := active(s.made())
+	require.Len(t, left, 1)
+	assert.Equal(t, left[0].AccessToken.Reveal(), s.read(store))
+	assert.NotEqual(t, fresh.ID, left[0].ID)
+}
+
 // The command reads a whole token even if the program dies as soon as it has
 // started it: what it stores in the end works, and so does the next run, which
 // begins only when the command has ended.
