@@ -36,12 +36,6 @@ func (x *run) connect(key fastly.Secret) (*fastly.Client, error) {
 	return client, err
 }
 
-func (x *run) close() {
-	for _, client := range x.connected {
-		client.CloseIdleConnections()
-	}
-}
-
 // read reads a token by its ID.
 func (x *run) read(ctx context.Context, id string) (_ *fastly.TokenResponse, all error) {
 	for _, client := range x.clean.clients {
@@ -105,7 +99,7 @@ func (x *run) checkRecord(ctx context.Context, there held) error {
 		return fmt.Errorf("token %s belongs to another user than the key", r.Old.ID)
 	}
 	if len(x.clean.clients) == 0 {
-		return fmt.Errorf("the client's key does not work: run again with another key of this user, and the ID %s: %w", r.Old.ID, x.keyErr)
+		return fmt.Errorf("%w; run again with another key of this user, and the ID %s", x.keyErr, r.Old.ID)
 	}
 	if err := x.readOld(ctx); err != nil {
 		return err

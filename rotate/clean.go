@@ -240,7 +240,7 @@ func (x *run) revokeOld(ctx context.Context) error {
 	}
 	x.clean.revoked = append(x.clean.revoked, id)
 	x.record.OldRevoked = true
-	x.log(ctx, "the old token is revoked", "token", id)
+	x.log.InfoContext(ctx, "the old token is revoked", "token", id)
 	if !done {
 		x.warn(ctx, fmt.Errorf("token %s was gone: unless this rotation has revoked it before, another one has rotated it; token %s is in use here%s", id, x.record.New.ID, x.others(ctx, held{})))
 	}
@@ -250,7 +250,7 @@ func (x *run) revokeOld(ctx context.Context) error {
 // warn makes Run return err although it goes on, and logs it, in case of a crash.
 func (x *run) warn(ctx context.Context, err error) {
 	x.report = also(x.report, err)
-	x.log(ctx, "another run may interfere", "error", err)
+	x.log.InfoContext(ctx, "another run may interfere", "error", err)
 }
 
 // unclearError is an error to which Run adds which token is in use.
@@ -261,16 +261,28 @@ func (e unclearError) Unwrap() error { return e.error }
 // note makes err unclear if it says that the old token is gone, or the key, which may be that
 // token's.
 func note(err error) error {
-	if isGone(err) || isDead(err) {
+	switch {
+	case isDead(err):
+		return unclearError{fmt.Errorf("the client's key is rejected: %w", err)}
+	case isGone(err):
 		return unclearError{err}
 	}
 	return err
 }
 
 // errGone adds which token is in use to an error: another run may have been faster.
-func (x *run) errGone(ctx context.Context, err error) error {
+func (x *run) errGone(ctx context.Context, err error, unclear unclearError) error {
 	there, lookErr := x.look(ctx, false)
-	return fmt.Errorf("%w; another run may have rotated the token; %s%s", err, x.inPlace(there, lookErr), x.others(ctx, there))
+	why := "another run may have rotated the token; "
+	switch old := x.record.Old.ID; {
+	case there.token != nil && there.token.ID == cmp.Or(old, x.r.TokenID), isDead(unclear) && old != "" && !x.record.Own:
+		why = "" // it is there, or the key is another one
+	case old == "" && isGone(unclear):
+		why = "no such token: if it existed, another run may have rotated it; "
+	case old == "" && x.r.TokenID != "":
+		why = "if it is that of token " + x.r.TokenID + ", another run may have rotated that; "
+	}
+	return fmt.Errorf("%w; %s%s%s", err, why, x.inPlace(there, lookErr), x.others(ctx, there))
 }
 
 // others names the tokens elsewhere that rotations may have made of the old one.

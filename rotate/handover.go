@@ -72,8 +72,12 @@ func (x *run) checkDestination(ctx context.Context) error {
 	if err != nil && !isKnown(err) {
 		return err
 	}
-	if t := there.token; t != nil && t.ID != x.record.Old.ID && t.Name != x.record.Name { // perhaps its only copy
-		return fmt.Errorf("the destination of the handover holds token %s, which works, and another run may have put there in place of token %s: rotate that one, or remove it from there", t.ID, x.record.Old.ID)
+	t := there.token
+	switch old := x.record.Old.ID; {
+	case t != nil && t.ID != old && t.Name != x.record.Name: // perhaps its only copy
+		return fmt.Errorf("the destination of the handover holds token %s, which works, and another run may have put there in place of token %s: rotate that one, or remove it from there", t.ID, old)
+	case t == nil && there.key != "" && x.r.TokenID == "" && x.record.State == StateUnchanged: // the token of that key may be meant
+		return fmt.Errorf("the destination of the handover holds a key other than that of token %s, the client's own: say which token to rotate, or remove it from there", old)
 	}
 	x.before = there.key
 	if x.r.Handover.check == nil {
@@ -84,7 +88,7 @@ func (x *run) checkDestination(ctx context.Context) error {
 		return fmt.Errorf("the destination of the handover: %w", err)
 	}
 	if note != "" {
-		x.log(ctx, "the new file is not as the old one", "note", note)
+		x.log.InfoContext(ctx, "the new file is not as the old one", "note", note)
 	}
 	return nil
 }

@@ -291,7 +291,7 @@ func TestFileKeepsItsModeButForAccessByOthersWhichIsLogged(t *testing.T) {
 func TestRotationOfATokenThatAnotherRunHasRotatedIsReported(t *testing.T) {
 	t.Parallel()
 	for op, want := range map[string]string{
-		"GET /tokens/ID":    "another run may have rotated the token",
+		"GET /tokens/ID":    "if it existed, another run may have rotated it",
 		"POST /tokens":      "another run may have rotated the token",
 		"put":               "unless this rotation has revoked it", // too late to be seen before
 		"GET /tokens":       "",                                    // the other one sees this one's token
@@ -536,6 +536,76 @@ func TestDestinationThatHoldsAnotherWorkingTokenIsNotOverwritten(t *testing.T) {
 			assert.Zero(t, w.count("POST /tokens"))
 			assert.Equal(t, other.AccessToken, w.place)
 		})
+	}
+}
+
+// The key is rejected, and it is not the one that would be rotated.
+func TestRejectedKeyIsNotTakenForARotationByAnotherRun(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*testing.T, *world, *rotate.Rotation){
+		"at once": func(t *testing.T, w *world, r *rotate.Rotation) { r.Client = w.client(t, "wrong") },
+		"before a look": func(t *testing.T, w *world, _ *rotate.Rotation) {
+			w.troubles = []trouble{at("GET /tokens/ID", 1, "401", fastlytest.Fault{Kind: fastlytest.Status, Status: 401})}
+		},
+		"at a create": func(t *testing.T, w *world, _ *rotate.Rotation) {
+			w.troubles = []trouble{at("POST /tokens", 1, "401", fastlytest.Fault{Kind: fastlytest.Status, Status: 401})}
+		},
+	} {
+		inWorld(t, setup{get: true}, func(t *testing.T, w *world) {
+			r := w.rotation(t)
+			change(t, w, r)
+
+			result, err := r.Run(t.Context())
+
+			assert.ErrorIs(t, err, fastly.ErrUnauthorized, name)
+			assert.ErrorContains(t, err, "the client's key is rejected: ", name)
+			assert.ErrorContains(t, err, "; the destination of the handover holds token "+w.old.ID+", which works; nothing has changed", name)
+			assert.NotContains(t, err.Error(), "another run", name)
+			assert.Equal(t, rotate.StateUnchanged, result.State, name)
+		})
+	}
+	inWorld(t, setup{}, func(t *testing.T, w *world) {
+		r := w.rotation(t)
+		r.Client = w.client(t, "wrong")
+		_, err := r.Run(t.Context())
+		assert.ErrorContains(t, err, "; if it is that of token "+w.old.ID+", another run may have rotated that; which token is in use is not known")
+	})
+}
+
+func TestDestinationMustHoldTheKeyWhoseTokenIsRotated(t *testing.T) {
+	t.Parallel()
+	other := func(w *world) fastly.Secret { return w.AddToken(w.user.ID, fastly.TokenCreatedResponse{}).AccessToken }
+	for name, place := range map[string]func(*testing.T, *world) fastly.Secret{
+		"nothing":                func(*testing.T, *world) fastly.Secret { return "" },
+		"the key":                func(_ *testing.T, w *world) fastly.Secret { return w.old.AccessToken },
+		"one that works":         func(_ *testing.T, w *world) fastly.Secret { return other(w) },
+		"one that does not work": func(*testing.T, *world) fastly.Secret { return "Jd8sKf02mPq-47xLwZ_nB5vTcYh1RgAe" },
+		"no key":                 func(*testing.T, *world) fastly.Secret { return "not a\ntoken" },
+		"one that may not read itself": func(_ *testing.T, w *world) fastly.Secret {
+			w.troubles = []trouble{at("GET /tokens/self", 2, "403", fastlytest.Fault{Kind: fastlytest.Status, Status: 403})}
+			return other(w)
+		},
+	} {
+		for _, id := range []bool{false, true} {
+			inWorld(t, setup{own: true, get: true}, func(t *testing.T, w *world) {
+				w.place = place(t, w)
+				r := w.rotation(t)
+				if id {
+					r.TokenID = w.old.ID
+				}
+
+				result, err := r.Run(t.Context())
+
+				if name == "nothing" || name == "the key" || id && name != "one that works" {
+					require.NoError(t, err, name)
+					assert.Equal(t, rotate.StateDone, result.State, name)
+					return
+				}
+				assert.ErrorContains(t, err, "the destination of the handover holds ", name)
+				assert.ErrorContains(t, err, "or remove it from there; nothing has changed", name)
+				assert.NotContains(t, w.ops, "POST /tokens", name)
+			})
+		}
 	}
 }
 

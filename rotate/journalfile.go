@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
+	"sync/atomic"
 
 	"github.com/fastly-tokens/fastly/internal/atomicfile"
 )
@@ -30,8 +30,7 @@ func FileJournal(path string) Journal { return &fileJournal{path: path} }
 type fileJournal struct {
 	disk   atomicfile.Disk
 	path   string
-	mu     sync.Mutex
-	unlock func() error
+	unlock atomic.Pointer[func() error]
 }
 
 // Lock implements [Journal].
@@ -47,9 +46,7 @@ func (j *fileJournal) Lock(context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, also(fmt.Errorf("the journal: %w", err), unlock())
 	}
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.unlock = unlock
+	j.unlock.Store(&unlock)
 	return record, nil
 }
 
@@ -63,8 +60,4 @@ func (j *fileJournal) Save(_ context.Context, record []byte) error {
 }
 
 // Unlock implements [Journal].
-func (j *fileJournal) Unlock() error {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.unlock()
-}
+func (j *fileJournal) Unlock() error { return (*j.unlock.Load())() }

@@ -1,7 +1,6 @@
 package rotate
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -100,36 +99,32 @@ func (e *Error) Unwrap() error { return e.Err }
 // sentence describes the state, and says what to do.
 func (r *Result) sentence() string {
 	left := strings.Join(r.Left, ", ")
-	switch r.State {
-	case StateUnchanged:
-		if r.Unknown {
-			return fmt.Sprintf("nothing has changed, but a token named %q may exist that nobody holds: look for it in a list", r.Name)
-		}
+	switch state := r.State; {
+	case state == StateUnchanged && r.Unknown:
+		return fmt.Sprintf("nothing has changed, but a token named %q may exist that nobody holds: look for it in a list", r.Name)
+	case state == StateUnchanged:
 		return "nothing has changed"
-	case StateCreating:
+	case state == StateCreating && r.New.ID != "":
+		return fmt.Sprintf("token %s may be in use, or an earlier one named %q; run again to finish", r.New.ID, r.Name)
+	case state == StateCreating:
 		if left != "" {
 			left = ", such as " + left
 		}
-		if r.New.ID != "" {
-			return fmt.Sprintf("token %s may be in use, or an earlier one named %q; run again to finish", r.New.ID, r.Name)
-		}
 		return fmt.Sprintf("no new token is in use; tokens named %q may exist and must be revoked%s; run again to finish", r.Name, left)
-	case StateHanding:
+	case state == StateHanding:
 		return fmt.Sprintf("token %s may have been handed over, or another one named %q: revoke neither these nor token %s by hand; run again to finish", r.New.ID, r.Name, r.Old.ID)
-	case StateHandedOver:
-		if r.Unknown && left == "" {
-			return fmt.Sprintf("token %s is handed over, token %s is revoked; a token named %q may exist that nobody holds; run again to look for it", r.New.ID, r.Old.ID, r.Name)
-		}
+	case state == StateHandedOver && r.Unknown && left == "":
+		return fmt.Sprintf("token %s is handed over, token %s is revoked; a token named %q may exist that nobody holds; run again to look for it", r.New.ID, r.Old.ID, r.Name)
+	case state == StateHandedOver:
 		when := ""
 		if r.RevokeAt.After(time.Now()) {
 			when = ", after " + r.RevokeAt.Format(time.RFC3339)
 		}
 		return fmt.Sprintf("token %s is handed over; still to be revoked%s: %s; run again to finish", r.New.ID, when, left)
-	case StateDone:
+	case state == StateDone:
 		return fmt.Sprintf("the rotation is finished nevertheless: token %s is in use, token %s is revoked; running again is safe", r.New.ID, r.Old.ID)
-	default:
-		return "this run did nothing"
 	}
+	return "this run did nothing"
 }
 
 // result returns the current state.
@@ -154,10 +149,4 @@ func (x *run) result() Result {
 		r.Left = append(r.Left, rec.Old.ID)
 	}
 	return r
-}
-
-func (x *run) log(ctx context.Context, message string, args ...any) {
-	if x.r.Logger != nil {
-		x.r.Logger.InfoContext(ctx, message, args...)
-	}
 }

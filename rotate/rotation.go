@@ -19,7 +19,7 @@ type Rotation struct {
 	// ([fastly.KeyFile]).
 	Client *fastly.Client
 	// TokenID is the token to replace. Empty means Client's own, whose rights the destination of
-	// the handover then gets.
+	// the handover then gets: it must hold Client's key, or nothing.
 	TokenID string
 	// Lifetime is that of the new token. Zero means that of the old one, from its creation to its
 	// expiry, to the minute, or no expiry.
@@ -87,8 +87,10 @@ func (l Login) Format(f fmt.State, _ rune) {
 // Run is safe for concurrent use; of runs with the same journal all but one fail with [ErrLocked].
 func (r *Rotation) Run(ctx context.Context) (result Result, err error) {
 	x := &run{r: r}
-	defer x.close()
 	defer func() {
+		for _, client := range x.connected {
+			client.CloseIdleConnections()
+		}
 		result = x.result()
 		if err != nil {
 			err = &Error{Result: result, Err: err}
@@ -106,8 +108,8 @@ func (r *Rotation) Run(ctx context.Context) (result Result, err error) {
 		return result, err
 	}
 	err = x.start(ctx)
-	if _, ok := errors.AsType[unclearError](err); ok { // the work is done
-		err = x.errGone(ctx, err)
+	if unclear, ok := errors.AsType[unclearError](err); ok { // the work is done
+		err = x.errGone(ctx, err, unclear)
 	}
 	return result, also(err, x.report)
 }

@@ -216,10 +216,10 @@ func TestRotationRejectsWhatItCannotFinish(t *testing.T) {
 		"no journal":  {func(_ *testing.T, _ *world, r *rotate.Rotation) { r.Journal = nil }, "needs a Journal", fastly.ErrInvalidArgument},
 		"negative":    {func(_ *testing.T, _ *world, r *rotate.Rotation) { r.Grace = -1 }, "not negative", fastly.ErrInvalidArgument},
 		"a token that does not exist": {
-			func(_ *testing.T, _ *world, r *rotate.Rotation) { r.TokenID = "0000000000000000000000" }, "404 Record not found: Cannot load token; another run may have rotated the token; which token is in use is not known; nothing has changed", fastly.ErrNotFound,
+			func(_ *testing.T, _ *world, r *rotate.Rotation) { r.TokenID = "0000000000000000000000" }, "404 Record not found: Cannot load token; no such token: if it existed, another run may have rotated it; which token is in use is not known; nothing has changed", fastly.ErrNotFound,
 		},
 		"a key that does not work": {
-			func(t *testing.T, w *world, r *rotate.Rotation) { r.Client = w.client(t, "wrong") }, "401", fastly.ErrUnauthorized,
+			func(t *testing.T, w *world, r *rotate.Rotation) { r.Client = w.client(t, "wrong") }, "the client's key is rejected: fastly: GET /tokens/self: 401", fastly.ErrUnauthorized,
 		},
 		"a key that can't revoke": {
 			func(t *testing.T, w *world, r *rotate.Rotation) {

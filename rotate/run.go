@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -17,6 +18,7 @@ type run struct {
 	r      *Rotation
 	record record
 	clean  cleaner
+	log    *slog.Logger
 
 	me        *fastly.TokenResponse // Client's; nil if the API rejected the key
 	keyErr    error                 // the error for it
@@ -33,6 +35,7 @@ type run struct {
 // start reads the old token, or continues where an earlier run stopped.
 func (x *run) start(ctx context.Context) error {
 	x.clean.patience = patience(cmp.Or(x.r.Patience, clock.Lag))
+	x.log = cmp.Or(x.r.Logger, slog.New(slog.DiscardHandler))
 	me, err := x.r.Client.Tokens.GetTokenCurrent(ctx)
 	err = note(err)
 	if err != nil && (x.record.State == StateUnchanged || !isDead(err)) {
@@ -81,7 +84,7 @@ func (x *run) checkOld() (time.Duration, error) {
 
 // resume continues a rotation that the journal holds.
 func (x *run) resume(ctx context.Context) error {
-	x.log(ctx, "continuing a rotation", "state", x.record.State, "token", x.record.Old.ID)
+	x.log.InfoContext(ctx, "continuing a rotation", "state", x.record.State, "token", x.record.Old.ID)
 	there, err := x.look(ctx, x.record.State != StateCreating)
 	if err != nil {
 		return also(x.keyErr, err)
@@ -129,7 +132,7 @@ func (x *run) settle(ctx context.Context) error {
 			return err // there was no time to look
 		}
 		x.unknown, x.clean.lost = x.clean.lost > len(x.clean.left), 0
-		x.log(ctx, "looked for tokens whose creates had no usable response", "name", x.record.Name, "found", !x.unknown)
+		x.log.InfoContext(ctx, "looked for tokens whose creates had no usable response", "name", x.record.Name, "found", !x.unknown)
 	}
 	return err
 }
@@ -141,11 +144,11 @@ func (x *run) renew(ctx context.Context) error {
 		return x.giveUp(ctx, err)
 	}
 	x.record.New = created.TokenResponse
-	x.log(ctx, "created a token", "token", created.ID, "name", x.record.Name)
+	x.log.InfoContext(ctx, "created a token", "token", created.ID, "name", x.record.Name)
 	if err := x.checkNew(ctx, created, lifetime); err != nil {
 		return x.undo(ctx, err)
 	}
-	x.log(ctx, "the new token works", "token", created.ID)
+	x.log.InfoContext(ctx, "the new token works", "token", created.ID)
 	if err := x.prepareHandover(ctx, created.AccessToken); err != nil {
 		return x.undo(ctx, err)
 	}
@@ -240,7 +243,7 @@ func (x *run) giveUp(ctx context.Context, cause error) error {
 // handedOver records that New is in use.
 func (x *run) handedOver(ctx context.Context) error {
 	x.record.State, x.record.RevokeAt = StateHandedOver, time.Now().Add(x.r.Grace).UTC().Round(0)
-	x.log(ctx, "handed over the new token", "token", x.record.New.ID)
+	x.log.InfoContext(ctx, "handed over the new token", "token", x.record.New.ID)
 	if err := x.save(ctx); err != nil {
 		return err
 	}
@@ -254,7 +257,7 @@ func (x *run) finish(ctx context.Context) error {
 		if x.r.NoWait {
 			return nil
 		}
-		x.log(ctx, "waiting for the end of the grace period", "until", x.record.RevokeAt)
+		x.log.InfoContext(ctx, "waiting for the end of the grace period", "until", x.record.RevokeAt)
 		if err := clock.Sleep(ctx, time.Until(x.record.RevokeAt)); err != nil {
 			return err
 		}
@@ -284,7 +287,7 @@ func (x *run) replaceNew(ctx context.Context) error {
 	if x.renewed || x.keyErr != nil {
 		return also(unclearError{fmt.Errorf("token %s is no longer at the destination of the handover, or does not work", x.record.New.ID)}, x.keyErr)
 	}
-	x.log(ctx, "the new token is no longer in use: replacing it", "token", x.record.New.ID)
+	x.log.InfoContext(ctx, "the new token is no longer in use: replacing it", "token", x.record.New.ID)
 	x.record.keepNew()
 	return x.renew(ctx)
 }
