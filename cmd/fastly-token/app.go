@@ -135,10 +135,11 @@ func (a *app) width() int {
 	return max(width, 0)
 }
 
-// say writes one line to stderr, for a person. It ignores errors, which are no reason to stop
-// half-way.
+// say writes lines to stderr, for a person. It ignores errors, which are no reason to stop half-way.
 func (a *app) say(format string, args ...any) {
-	_, _ = io.WriteString(a.stderr, "fastly-token: "+a.hidden.Replace(fmt.Sprintf(format, args...))+"\n")
+	for line := range strings.Lines(a.hidden.Replace(fmt.Sprintf(format, args...))) {
+		_, _ = io.WriteString(a.stderr, "fastly-token: "+strings.TrimRight(line, "\n")+"\n")
+	}
 }
 
 // print writes the result to stdout.
@@ -224,8 +225,11 @@ func (i interruption) code() int {
 
 // explain returns the text of err in one line, and which flags or commands help.
 func explain(err error) string {
-	text := strings.TrimPrefix(strings.TrimPrefix(err.Error(), "rotate: "), "fastly: ") // the packages
-	lines := strings.Split(text, "\n")                                                  // one for each of several errors
+	text := strings.TrimPrefix(strings.TrimPrefix(err.Error(), "rotate: "), "fastly: ")
+	if errors.As(err, new(*rotate.Error)) { // which has another word for the file
+		text = strings.NewReplacer("the journal", "the state file", "another journal", "another --state file").Replace(text)
+	}
+	lines := strings.Split(text, "\n") // one for each of several errors
 	if hint := hintFor(err); hint != "" {
 		lines = append(lines, hint)
 	}
@@ -239,7 +243,7 @@ func hintFor(err error) string {
 	case errors.Is(err, fastly.ErrSudoRequired):
 		return "use --username and --password-file"
 	case errors.Is(err, rotate.ErrLocked):
-		return "use another --state file for another rotation"
+		return "wait until the other run ends, then run this again"
 	case leaves(err):
 		return "look for it with fastly-token list, and revoke it with fastly-token revoke"
 	}

@@ -148,8 +148,8 @@ func (au *audit) checkFlags() error {
 		return usagef("--revoke-unused and --ignore unused exclude each other")
 	case au.revoke && au.rules.unused == 0: // every token
 		return usagef("--revoke-unused needs an --unused of more than no time")
-	case au.revoke && !au.yes && !au.canAsk():
-		return usagef("--revoke-unused asks for confirmation, which needs a terminal: add --yes if you are sure")
+	case au.revoke && !au.yes && au.unasked() != "":
+		return usagef("--revoke-unused needs confirmation: add --yes if you are sure; it is not asked for %s", au.unasked())
 	}
 	return nil
 }
@@ -196,7 +196,7 @@ func (au *audit) revokeUnused(ctx context.Context, rep report) (gone int, err er
 	}
 	lines := revocationLines(results)
 	if au.format.json || au.format.csv {
-		au.sayLines(lines) // stdout has the findings
+		au.say("%s", lines) // stdout has the findings
 	} else {
 		err = au.printDone("\n"+lines, lines)
 	}

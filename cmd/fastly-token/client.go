@@ -1,11 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
@@ -61,26 +61,20 @@ func (a *app) client() (*fastly.Client, error) {
 	return a.newClient(a.key.variable, fastly.WithAPIKey(a.key.value.Reveal()))
 }
 
-func (a *app) clientOf(key fastly.Secret) (*fastly.Client, error) {
-	return a.newClient("the access token of the new token", fastly.WithAPIKey(key.Reveal()))
-}
-
 // newClient returns a client. Its error names what is wrong: the base URL, or the credentials,
 // which are called what.
 func (a *app) newClient(what string, auth fastly.Option) (*fastly.Client, error) {
-	opts := []fastly.Option{fastly.WithUserAgent("fastly-token/" + version()), fastly.WithLogger(a.logger()), fastly.WithMiddleware(a.watchClock)}
-	if base := a.getenv(varURL); base != "" {
-		opts = append(opts, fastly.WithBaseURL(base))
-	}
-	opts = append(opts, a.options...)
-	if _, err := fastly.NewClient(append(slices.Clip(opts), fastly.WithoutAuthentication())...); err != nil {
+	client, err := fastly.NewClient(append([]fastly.Option{
+		fastly.WithUserAgent("fastly-token/" + version()), fastly.WithLogger(a.logger()), fastly.WithMiddleware(a.watchClock),
+		fastly.WithBaseURL(cmp.Or(a.getenv(varURL), fastly.DefaultBaseURL)), fastly.WithoutAuthentication(),
+	}, a.options...)...)
+	if err != nil {
 		return nil, fmt.Errorf("%s: %w", varURL, err)
 	}
-	client, err := fastly.NewClient(append(opts, auth)...)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", what, err)
+	if client, err = client.With(auth); err != nil {
+		err = fmt.Errorf("%s: %w", what, err)
 	}
-	return client, nil
+	return client, err
 }
 
 // watchClock notes how far the clock of this machine is from that of the API.
@@ -132,20 +126,19 @@ type needs struct {
 // check returns an error that names what is missing. It does not prompt.
 func (a *app) check(n needs) error {
 	var missing []string
-	if n.key && (n.unless == nil || !*n.unless) || n.login != nil && n.login.byKey {
-		switch {
-		case a.key.err != nil:
-			return a.key.err
-		case a.key.value == "":
-			missing = append(missing, "an API key in "+varToken+", or a file with one in "+varTokenFile)
-		}
+	needsKey := n.key && (n.unless == nil || !*n.unless) || n.login != nil && n.login.byKey
+	switch {
+	case a.key.err != nil && n != (needs{}): // one was meant
+		return a.key.err
+	case needsKey && a.key.value == "":
+		missing = append(missing, "an API key in "+varToken+", or a file with one in "+varTokenFile)
 	}
-	if n.login != nil && !n.login.byKey && !a.canAsk() {
+	if why := a.unasked(); why != "" && n.login != nil && !n.login.byKey {
 		if n.login.username(a) == "" {
-			missing = append(missing, "a user name in "+varUsername+" or --username")
+			missing = append(missing, "a user name in "+varUsername+" or --username, not asked for "+why)
 		}
 		if n.login.passwordFile(a) == "" {
-			missing = append(missing, "a password in the file of "+varPassword+" or --password-file")
+			missing = append(missing, "a password in the file of "+varPassword+" or --password-file, not asked for "+why)
 		}
 	}
 	if len(missing) == 0 {

@@ -126,9 +126,7 @@ func (a *app) keep(created *fastly.TokenCreatedResponse, d destination) error {
 	case err != nil:
 		return &leftError{fmt.Errorf("the access token of token %s is in %q, but a crash of this machine may undo that: %w", created.ID, d.out, err)}
 	}
-	if d.note != "" {
-		a.say("%s", escape(d.note))
-	}
+	a.say("%s", escape(d.note)) // unless it is empty
 	where := fmt.Sprintf("The access token is in %q", d.out)
 	if !d.force {
 		where += ", which only you can read"
@@ -197,7 +195,7 @@ func (a *app) discardOnce(ctx context.Context, token *fastly.TokenCreatedRespons
 	if token.AccessToken == "" {
 		return err
 	}
-	own, ownErr := a.clientOf(token.AccessToken)
+	own, ownErr := a.newClient("the new access token", fastly.WithAPIKey(token.AccessToken.Reveal()))
 	if ownErr == nil {
 		defer own.CloseIdleConnections()
 		ownErr = own.Tokens.RevokeTokenCurrent(ctx)

@@ -156,7 +156,7 @@ func (x *execution) create(ctx context.Context) (*fastly.TokenCreatedResponse, e
 // try waits until the API knows a new token, which may take a moment. A purge token need not be
 // allowed to read itself.
 func (x *execution) try(ctx context.Context, token *fastly.TokenCreatedResponse) error {
-	client, err := x.clientOf(token.AccessToken)
+	client, err := x.newClient("the new access token", fastly.WithAPIKey(token.AccessToken.Reveal()))
 	if err != nil {
 		return err
 	}

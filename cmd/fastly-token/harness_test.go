@@ -135,6 +135,7 @@ func (s *site) check(o outcome, args []string) {
 			assert.NotContains(s.t, text, secret, "a secret is shown by %v", args)
 		}
 		for _, word := range word.FindAllString(text, -1) {
+			assert.NotEqual(s.t, "journal", word, "which is called the state file here, is shown by %v: %s", args, text)
 			assert.False(s.t, goIdentifiers(s.t)[word], "%s, a name in Go, is shown by %v: %s", word, args, text)
 		}
 	}

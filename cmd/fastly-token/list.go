@@ -6,12 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/fastly-tokens/fastly"
+	"github.com/fastly-tokens/fastly/internal/terminal"
 )
 
 const customerFlag = "`ID` of the customer whose tokens to use, or \"self\" for your own; needs a superuser, as far as is known (default the tokens of your user)"
@@ -51,9 +53,13 @@ var tokenColumns = []column{
 
 // tokenRow returns the cells for tokenColumns. A list of several users has a line for each.
 func tokenRow(t *fastly.TokenResponse, customer string, now time.Time) row {
+	services := "every"
+	if !reachesAll(t) {
+		services = strconv.Itoa(len(t.Services))
+	}
 	r := row{cells: []cell{
-		{text: escape(t.ID)}, {text: escape(t.Name)}, {text: until(t.ExpiresAt, now)}, {text: until(t.LastUsedAt, now)},
-		{text: scopesText(t.Scopes)}, {text: servicesText(t)},
+		{text: escape(t.ID)}, {text: escape(t.Name)}, {text: terminal.Until(t.ExpiresAt, now)}, {text: terminal.Until(t.LastUsedAt, now)},
+		{text: scopesText(t.Scopes)}, {text: services},
 	}}
 	if customer != "" {
 		r.group = "user " + escape(t.UserID)

@@ -89,7 +89,7 @@ func (l *login) withCode(a *app, do func(code func(context.Context) (fastly.Secr
 	switch {
 	case secret != "":
 		tries = 2
-	case otp == "" && a.canAsk():
+	case otp == "" && a.unasked() == "":
 		tries = maxCodes
 	}
 	for try := 0; try < tries && errors.Is(err, fastly.ErrOTPRequired); try++ {
@@ -109,9 +109,9 @@ func (l *login) code(ctx context.Context, a *app) (fastly.Secret, error) {
 		return l.makeCode(ctx, a, secret)
 	case otp != "":
 		return l.readOnce(ctx, a, otp, "the one-time password of "+varOTP+" or --otp-file")
-	case !a.canAsk():
+	case a.unasked() != "":
 		return "", usagef("the account has two-factor authentication: the one-time password is missing: put it in the file of "+
-			"%s or --otp-file, or the secret that makes it in that of %s or --totp-secret-file", varOTP, varTOTP)
+			"%s or --otp-file, or the secret that makes it in that of %s or --totp-secret-file; it is not asked for %s", varOTP, varTOTP, a.unasked())
 	}
 	text, err := a.ask(ctx, "One-time password: ", true)
 	return fastly.Secret(text), err

@@ -33,16 +33,9 @@ func (a *app) discardsOutput() bool {
 func (a *app) printDone(text, short string) error {
 	err := a.print(text)
 	if err != nil {
-		a.sayLines(short)
+		a.say("%s", short)
 	}
 	return err
-}
-
-// sayLines is say for several lines.
-func (a *app) sayLines(text string) {
-	for line := range strings.Lines(text) {
-		a.say("%s", strings.TrimSpace(line))
-	}
 }
 
 func (a *app) printJSON(v any) error { return a.print(toJSON(v)) }
@@ -81,7 +74,7 @@ func (a *app) describe(t *fastly.TokenResponse) string {
 		if at.IsZero() {
 			return none
 		}
-		return stamp(at) + " (" + until(at, a.apiTime()) + ")"
+		return stamp(at) + " (" + terminal.Until(at, a.apiTime()) + ")"
 	}
 	l.add("ID", escape(t.ID))
 	l.add("Name", escape(t.Name))

@@ -22,13 +22,19 @@ func (a *app) terminal() (fd int, ok bool) {
 	return fd, term.IsTerminal(fd)
 }
 
-// canAsk reports whether there is somebody to ask: not in a CI job, even if it has a terminal.
-func (a *app) canAsk() bool {
-	if ci := a.getenv("CI"); a.noInput || ci != "" && ci != "false" {
-		return false
+// unasked says why nobody is asked, "" if somebody can be: a CI job may have a terminal.
+func (a *app) unasked() string {
+	ci := a.getenv("CI")
+	_, isTerminal := a.terminal()
+	switch {
+	case a.noInput:
+		return "because of --no-input"
+	case ci != "" && ci != "false":
+		return "because CI is set"
+	case !isTerminal:
+		return "because standard input is not a terminal"
 	}
-	_, ok := a.terminal()
-	return ok
+	return ""
 }
 
 // ask prompts at the terminal. Return and Ctrl-D end the answer. Without echo, the terminal does
@@ -62,18 +68,16 @@ func (a *app) ask(ctx context.Context, prompt string, echo bool) (string, error)
 
 // await calls read, which can't be interrupted, and returns when ctx ends.
 func await(ctx context.Context, read func() (string, error)) (string, error) {
-	type result struct {
-		text string
-		err  error
-	}
-	results := make(chan result, 1)
+	var text string
+	var err error
+	done := make(chan struct{})
 	go func() {
-		text, err := read()
-		results <- result{text, err}
+		text, err = read()
+		close(done)
 	}()
 	select {
-	case r := <-results:
-		return r.text, r.err
+	case <-done:
+		return text, err
 	case <-ctx.Done():
 		return "", context.Cause(ctx)
 	}

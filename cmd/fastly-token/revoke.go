@@ -202,11 +202,8 @@ func isAboutTokens(err error) bool {
 func revocationLines(results []revocation) string {
 	var b strings.Builder
 	for _, r := range results {
-		line := fmt.Sprintf("%-9s  %s", r.Result, r.ID)
-		if r.Name != "" {
-			line += "  " + escape(r.Name)
-		}
-		b.WriteString(line + "\n")
+		line := fmt.Sprintf("%-9s  %s  %s", r.Result, r.ID, escape(r.Name))
+		b.WriteString(strings.TrimRight(line, " ") + "\n")
 	}
 	return b.String()
 }

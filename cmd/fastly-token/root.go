@@ -177,9 +177,9 @@ func help(cmd *cobra.Command, width int) string {
 	width = min(cmp.Or(width, helpWidth), helpWidth)
 	var b strings.Builder
 	text := cmp.Or(cmd.Long, cmd.Short+".")
-	usage := cmd.UseLine()
+	usage, more := cmd.UseLine(), `Use "fastly-token help" for the exit codes and the flags of every command.`
 	if !cmd.HasParent() {
-		usage = cmd.Name() + " COMMAND"
+		usage, more = cmd.Name()+" COMMAND", `Use "fastly-token help COMMAND" for more about a command.`
 	}
 	b.WriteString(terminal.Wrap(text, width) + "\n\nUsage:\n" + terminal.Wrap("  "+usage, width) + "\n")
 	if cmd.Example != "" {
@@ -193,9 +193,5 @@ func help(cmd *cobra.Command, width int) string {
 		b.WriteString("\nCommands:\n" + terminal.Wrap(list.String(), width))
 	}
 	b.WriteString("\nFlags:\n" + terminal.Wrap(cmd.LocalFlags().FlagUsages(), width) + "\n")
-	more := `Use "fastly-token help" for the exit codes and the flags of every command.`
-	if !cmd.HasParent() {
-		more = `Use "fastly-token help COMMAND" for more about a command.`
-	}
 	return b.String() + terminal.Wrap(more, width) + "\n"
 }

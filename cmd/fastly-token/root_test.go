@@ -131,13 +131,13 @@ func TestEmptyValuesAreRejected(t *testing.T) {
 	s.logIn(s.User())
 	out := filepath.Join(s.dir, "token")
 	for name, args := range map[string][]string{
-		"--customer is empty":          {"list", "--customer", ""},
-		"--service is empty":           {"create", "--service", "", "--out", out},
-		"--scope is empty":             {"create", "--scope=", "--out", out},
-		"--username is empty":          {"create", "--username", "", "--out", out},
-		"--out is empty":               {"create", "--out", "", "--print"},
-		"--state is empty":             {"rotate", "--state", "", "--out", out},
-		"the ID of the token is empty": {"rotate", "", "--out", out},
+		"--customer is empty":       {"list", "--customer", ""},
+		"--service is empty":        {"create", "--service", "", "--out", out},
+		"--scope is empty":          {"create", "--scope=", "--out", out},
+		"--username is empty":       {"create", "--username", "", "--out", out},
+		"--out is empty":            {"create", "--out", "", "--print"},
+		"--state is empty":          {"rotate", "--state", "", "--out", out},
+		"the argument is not an ID": {"rotate", "", "--out", out},
 	} {
 		o := s.run(args...)
 		assert.Equal(t, exitUsage, o.code, "%q", args)
@@ -207,6 +207,28 @@ func TestKeyComesFromAFileInstead(t *testing.T) {
 	}
 	s.set(varTokenFile, filepath.Join(s.dir, "missing"))
 	assert.Contains(t, s.run("whoami").err, "no such file")
+}
+
+func TestKeyFileThatCannotBeReadIsAnErrorWhereverAKeyMayBeUsed(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.logIn(s.User())
+	token := s.file("token", s.AddToken(s.User().ID, fastly.TokenCreatedResponse{}).AccessToken.Reveal())
+	s.set(varToken, "")
+	s.set(varTokenFile, filepath.Join(s.dir, "missing"))
+	for _, args := range [][]string{
+		{"whoami"}, {"list"}, {"exec", "--", "true"}, {"rotate", "--out", token}, {"rotate", "--current", "--out", token},
+		{"create", "--print"}, {"create", "--by-key", "--print"}, {"create", "--no-such-flag"},
+	} {
+		o := s.run(args...)
+		assert.Equal(t, exitUsage, o.code, "%v", args)
+		assert.Contains(t, o.err, "fastly-token: FASTLY_API_TOKEN_FILE: ", "%v", args)
+		assert.Contains(t, o.err, "no such file", "%v", args)
+	}
+	assert.Empty(t, s.Requests())
+	for _, args := range [][]string{{"help"}, {"--version"}, {"completion", "bash"}, {"serve", "--", "true"}} {
+		assert.Equal(t, 0, s.run(args...).code, "%v uses no key", args)
+	}
 }
 
 func TestKeyVariableIsASecondChoice(t *testing.T) {
@@ -310,9 +332,9 @@ func TestErrorsAreExplainedWithFlags(t *testing.T) {
 		assert.Equal(t, want, explain(errors.New(text)))
 	}
 	for err, want := range map[error]string{
-		fastly.ErrOTPRequired:  "; use --otp-file or --totp-secret-file",
-		fastly.ErrSudoRequired: "; use --username and --password-file",
-		rotate.ErrLocked:       "; use another --state file for another rotation",
+		fastly.ErrOTPRequired:                "; use --otp-file or --totp-secret-file",
+		fastly.ErrSudoRequired:               "; use --username and --password-file",
+		&rotate.Error{Err: rotate.ErrLocked}: "another run has the state file; this run did nothing; wait until the other run ends, then run this again",
 		&rotate.CreateError{Err: fastly.ErrOutcomeUnknown, Unknown: true}: "; look for it with fastly-token list",
 	} {
 		assert.Contains(t, explain(err), want)

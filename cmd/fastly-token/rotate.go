@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -30,9 +31,6 @@ command must end with exit code 0 if and only if it has taken the access token, 
 It gets no credentials in its environment.
 
 The new token is created by login. Random letters at the end of its name make that unique.
-
-With --grace the old token still works for a while after the handover. The program waits for the end
-of that period, or with --no-wait leaves the revoke to the next run.
 
 If a step fails, the earlier ones are undone. After a crash or an interruption, run the same command
 again, on the same machine, to finish the rotation: a state file records how far it got. It holds no
@@ -63,12 +61,13 @@ func (a *app) rotateCommand() *cobra.Command {
 		if n := cmd.ArgsLenAtDash(); n >= 0 {
 			args, r.command = args[:n], args[n:]
 		}
-		switch {
-		case len(args) > 1:
+		if len(args) > 1 {
 			return usagef("want at most the ID of one token before --, and not %d arguments", len(args))
-		case len(args) == 1 && args[0] == "": // not the token of the API key
-			return usagef("the ID of the token is empty")
-		case len(args) == 1:
+		}
+		if len(args) == 1 {
+			if err := checkID("the argument", args[0]); err != nil { // even "": it is not the token of the API key
+				return err
+			}
 			r.id = args[0]
 		}
 		return r.run(cmd.Context(), *asJSON)
@@ -104,17 +103,38 @@ func (r *rotation) run(ctx context.Context, asJSON bool) error {
 	} else {
 		engine.Handover.Put = r.hand
 	}
+	_, stateErr := os.Lstat(r.state)
+	isKeys := r.id == "" && stateErr != nil // the token of the API key is to be rotated, from the beginning
+	if isKeys && r.out != "" {
+		if err := r.checkOut(ctx, engine.Handover); err != nil {
+			return err
+		}
+	}
 	result, err := r.runEngine(ctx, engine)
 	if err == nil && result.State == rotate.StateHandedOver && !r.noWait {
 		r.say("handed over token %s; token %s works until %s", escape(result.New.ID), escape(result.Old.ID), stamp(result.RevokeAt))
 		engine.NoWait = false
 		result, err = engine.Run(ctx)
 	}
+	if err == nil && isKeys && r.readKey(ctx).value == r.key.value {
+		r.say("token %s was that of the API key in %s, which stops working with it", escape(result.Old.ID), r.key.variable)
+	}
 	if err == nil && result.Unknown {
 		lost := fmt.Errorf("an earlier create had no response: a token named %q may exist that nobody holds; look for it with fastly-token list", result.Name)
 		return errors.Join(r.report(result, nil, asJSON), &leftError{lost})
 	}
 	return r.report(result, rotationError(err), asJSON)
+}
+
+// checkOut rejects a file with another access token than that of the API key, which is to be
+// rotated: somebody may have forgotten --current.
+func (r *rotation) checkOut(ctx context.Context, out rotate.Handover) error {
+	held, err := out.Get(ctx)
+	if err == nil && held != "" && held != r.key.value {
+		err = usagef("--out: %q holds something other than the API key in %s, whose token is rotated without --current: "+
+			"add --current or the ID of a token, or remove the file", r.out, r.key.variable)
+	}
+	return err
 }
 
 // clients returns the client that reads and revokes. With --current it finds the ID of the token to
@@ -127,6 +147,9 @@ func (r *rotation) clients(ctx context.Context) (client *fastly.Client, err erro
 		return client, err
 	}
 	key, err := fastly.KeyFile(r.out)(ctx)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%w; create it with fastly-token create --scope SCOPE --out %q", err, r.out)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("--current: %w", err)
 	}
@@ -135,6 +158,9 @@ func (r *rotation) clients(ctx context.Context) (client *fastly.Client, err erro
 		return nil, err
 	}
 	token, err := holder.Tokens.GetTokenCurrent(ctx)
+	if errors.Is(err, fastly.ErrUnauthorized) {
+		err = fmt.Errorf("%w; replace it with fastly-token create --scope SCOPE --out %q --force", err, r.out)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("--current: the access token in %q: %w", r.out, err)
 	}
@@ -226,11 +252,6 @@ func (r *rotation) check() (err error) {
 	case r.ttl > 0 && time.Duration(r.ttl) < time.Second:
 		return usagef("--ttl is shorter than a second")
 	}
-	if r.id != "" {
-		if err := checkID("the argument", r.id); err != nil {
-			return err
-		}
-	}
 	if len(r.command) > 0 {
 		if _, err := exec.LookPath(r.command[0]); err != nil { // before a token is created
 			return usagef("%w", err)
@@ -241,9 +262,7 @@ func (r *rotation) check() (err error) {
 		if r.out, note, err = replaceable(r.out); err != nil {
 			return usagef("--out: %w", err)
 		}
-		if note != "" {
-			r.say("%s", escape(note))
-		}
+		r.say("%s", escape(note)) // unless it is empty
 	}
 	return r.setState()
 }

@@ -274,7 +274,8 @@ func TestTwoRotationsAtOnceExcludeEachOther(t *testing.T) {
 	p.stderr.waitFor(t, "ready")
 	o := s.run("rotate", oldID, "--state", state, "--", "true")
 	assert.Equal(t, exitFailed, o.code)
-	assert.Contains(t, o.err, "another run has the ")
+	assert.Contains(t, o.err, "another run has the state file: ")
+	assert.Contains(t, o.err, "wait until the other run ends, then run this again")
 	s.file("go-on", "")
 	assert.Equal(t, 0, p.end(s), p.stderr.String())
 }
@@ -326,11 +327,88 @@ func TestRotateTheTokenOfAFileAgainAndAgain(t *testing.T) {
 		assert.True(t, isRevoked(t, s, token.ID), name)
 		assert.Len(t, active(s.made()), 1, name)
 
-		s.file("token", strings.Repeat("x", 32))
-		o := s.run("rotate", "--current", "--out", path)
-		assert.Equal(t, exitFailed, o.code)
-		assert.Contains(t, o.err, "--current: the access token in ")
 	}
+}
+
+// The access token has expired, or was revoked, and the file keeps its mode.
+func TestRotateSaysHowToReplaceAnAccessTokenThatIsDead(t *testing.T) {
+	t.Parallel()
+	s := newRotateSite(t)
+	expired := s.AddToken(s.User().ID, fastly.TokenCreatedResponse{TokenResponse: fastly.TokenResponse{ExpiresAt: time.Now().Add(-time.Hour)}})
+	for name, tc := range map[string]struct{ content, says string }{
+		"missing": {"", "no such file"}, "expired": {expired.AccessToken.Reveal(), "this one has expired"}, "revoked": {strings.Repeat("x", 32), "401"},
+	} {
+		path := filepath.Join(s.dir, name)
+		create := []string{"create", "--scope", "purge_all", "--out", path}
+		if tc.content != "" {
+			require.NoError(t, os.Chmod(s.file(name, tc.content), 0o640)) // #nosec G302 -- as a group may read it
+			create = append(create, "--force")
+		}
+
+		o := s.run("rotate", "--current", "--out", path)
+
+		assert.Equal(t, exitFailed, o.code, name)
+		assert.Contains(t, o.err, "--current: ", name)
+		assert.Contains(t, o.err, tc.says, name)
+		assert.Equal(t, tc.content != "", strings.Contains(o.err, "--force"), o.err)
+		assert.Contains(t, o.err, "fastly-token create --scope SCOPE --out \""+path+"\"", name)
+
+		require.Equal(t, 0, s.run(create...).code, name)
+		info, err := os.Stat(path)
+		require.NoError(t, err)
+		assert.Equal(t, tc.content != "", info.Mode() == 0o640, "%s: %v", name, info.Mode())
+		assert.Equal(t, 0, s.run("rotate", "--current", "--out", path).code, name)
+	}
+	s.Inject(fastlytest.Fault{Kind: fastlytest.Status, Status: 503, Times: -1})
+	assert.NotContains(t, s.run("rotate", "--current", "--out", filepath.Join(s.dir, "missing")).err, "create", "it may work")
+}
+
+func TestRotateWithoutCurrentDoesNotOverwriteAnotherAccessToken(t *testing.T) {
+	t.Parallel()
+	for name, content := range map[string]func(*site) string{
+		"a dead one": func(*site) string { return strings.Repeat("x", 32) },
+		"no token":   func(*site) string { return "?" },
+		"another":    func(s *site) string { token, _ := s.Token(oldID); return token.AccessToken.Reveal() },
+	} {
+		s := newRotateSite(t)
+		path := s.file("token", content(s)+"\n")
+		before := s.read(path)
+		o := s.run("rotate", "--out", path)
+		assert.Equal(t, exitUsage, o.code, "%s: %s", name, o.err)
+		assert.Contains(t, o.err, "add --current", name)
+		assert.Contains(t, o.err, varToken, name)
+		assert.Equal(t, before, s.read(path), name)
+		assert.Empty(t, s.Requests(), name)
+	}
+}
+
+func TestRotateSaysThatItWasTheTokenOfTheAPIKey(t *testing.T) {
+	t.Parallel()
+	s := newRotateSite(t)
+	own := s.Tokens()[0]
+	path := filepath.Join(s.dir, "token")
+	says := func(o outcome) bool {
+		require.Equal(t, 0, o.code, o.err)
+		return strings.Contains(o.err, "token "+own.ID+" was that of the API key in FASTLY_API_TOKEN, which stops working with it\n")
+	}
+	assert.True(t, says(s.run("rotate", "--out", path, "--grace", "1h", "--no-wait")))
+	assert.False(t, says(s.run("rotate", "--out", path, "--no-wait")), "it was said before")
+	assert.Len(t, s.made(), 1)
+
+	s = newRotateSite(t)
+	own = s.Tokens()[0]
+	assert.False(t, says(s.run("rotate", oldID, "--out", filepath.Join(s.dir, "token"))))
+	assert.True(t, says(s.run("rotate", "--state", filepath.Join(s.dir, "state"), "--", "sh", "-c", "cat >/dev/null")))
+
+	s = newRotateSite(t)
+	s.set(varToken, "")
+	s.set(varTokenFile, s.file("token", s.Key().Reveal()+"\n"))
+	for range 2 {
+		o := s.run("rotate", "--out", filepath.Join(s.dir, "token"))
+		assert.Equal(t, 0, o.code, o.err)
+		assert.Empty(t, o.err, "the file has the new one")
+	}
+	assert.Len(t, active(s.Tokens()[1:]), 6, "the stock, and the new one")
 }
 
 func TestRotateChecksItsPlacesFirst(t *testing.T) {

@@ -60,14 +60,6 @@ func servicesOf(t *fastly.TokenResponse, separator string) string {
 	return strings.ReplaceAll(escape(strings.Join(t.Services, " ")), " ", separator)
 }
 
-// servicesText returns how many services a token is limited to.
-func servicesText(t *fastly.TokenResponse) string {
-	if reachesAll(t) {
-		return "every"
-	}
-	return strconv.Itoa(len(t.Services))
-}
-
 // stamp returns a time as the API writes it.
 func stamp(t time.Time) string {
 	if t.IsZero() {
@@ -75,8 +67,6 @@ func stamp(t time.Time) string {
 	}
 	return t.UTC().Format(time.RFC3339)
 }
-
-func until(t, now time.Time) string { return terminal.Until(t, now) }
 
 // duration is a flag: whole numbers with units, as in "30d", "36h" or "1h30m".
 type duration time.Duration

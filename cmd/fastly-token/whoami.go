@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fastly-tokens/fastly"
+	"github.com/fastly-tokens/fastly/internal/terminal"
 )
 
 const whoamiHelp = `Shows the token of the API key: its scopes, services and expiry.
@@ -19,8 +20,8 @@ With --require and --valid-for it is a check to run before a job: the exit code 
 may not do what is required or expires too soon. Any token can be checked, as far as is known.
 
 --require is SCOPE or SCOPE:SERVICE, such as purge_select:SU1Z0isxPaozGVKXdv0eY, and may be
-repeated. The scope global covers all others. Without a service, a token that is limited to some
-services is enough. The part after the last colon is a service if the scope before it is a
+repeated. The scope global covers the other documented ones. Without a service, a token that is
+limited to some services is enough. The part after the last colon is a service if the scope before it is a
 documented one, or if it looks like an ID (20 to 24 letters and digits). Otherwise it is part of the
 scope, as in global:read.`
 
@@ -44,7 +45,7 @@ func (a *app) whoamiCommand() *cobra.Command {
 				return usagef("--require: %w", err)
 			}
 			if !slices.Contains(knownScopes, string(r.scope)) {
-				a.say("--require: %q is not a documented scope", r.scope)
+				a.say("--require: %q is not a documented scope: only a token that names it has it", r.scope)
 			}
 			required = append(required, r)
 		}
@@ -55,7 +56,7 @@ func (a *app) whoamiCommand() *cobra.Command {
 		if err := a.printToken(token, *asJSON); err != nil {
 			return err
 		}
-		missing := unmet(token, required, time.Duration(validFor), a.apiTime())
+		missing := unmet(token, required, validFor, a.apiTime())
 		for _, text := range missing {
 			a.say("%s", text)
 		}
@@ -97,15 +98,15 @@ func parseRequirement(text string) (requirement, error) {
 }
 
 // unmet returns the requirements that the token does not meet.
-func unmet(t *fastly.TokenResponse, required []requirement, validFor time.Duration, now time.Time) (texts []string) {
+func unmet(t *fastly.TokenResponse, required []requirement, validFor duration, now time.Time) (texts []string) {
 	for _, r := range required {
-		if !t.Allows(r.scope, r.service) {
+		mistyped := !slices.Contains(knownScopes, string(r.scope)) && !t.Scopes.Has(r.scope) // perhaps
+		if mistyped || !t.Allows(r.scope, r.service) {
 			texts = append(texts, "the token does not allow "+r.String())
 		}
 	}
-	if t.Expired(now.Add(validFor)) && validFor > 0 {
-		d := duration(validFor)
-		texts = append(texts, fmt.Sprintf("the token expires %s, %s, and must work for %s", stamp(t.ExpiresAt), until(t.ExpiresAt, now), d.String()))
+	if t.Expired(now.Add(time.Duration(validFor))) && validFor > 0 {
+		texts = append(texts, fmt.Sprintf("the token expires %s, %s, and must work for %s", stamp(t.ExpiresAt), terminal.Until(t.ExpiresAt, now), validFor.String()))
 	}
 	return texts
 }
