@@ -570,6 +570,21 @@ func TestRejectedKeyIsNotTakenForARotationByAnotherRun(t *testing.T) {
 		_, err := r.Run(t.Context())
 		assert.ErrorContains(t, err, "; if it is that of token "+w.old.ID+", another run may have rotated that; which token is in use is not known")
 	})
+	const place = "; another run may have rotated the token; the destination of the handover holds "
+	for want, change := range map[string]func(*testing.T, *world){ // the key is that of the token
+		"a token that does not work": func(t *testing.T, w *world) { revoke(t, w, w.old.ID) },
+		"no token": func(_ *testing.T, w *world) {
+			w.place = ""
+			w.troubles = []trouble{at("POST /tokens", 1, "401", fastlytest.Fault{Kind: fastlytest.Status, Status: 401})}
+		},
+	} {
+		inWorld(t, setup{own: true, get: true}, func(t *testing.T, w *world) {
+			change(t, w)
+			_, err := w.rotation(t).Run(t.Context())
+			assert.ErrorContains(t, err, "the client's key is rejected: ", want)
+			assert.ErrorContains(t, err, place+want)
+		})
+	}
 }
 
 func TestDestinationMustHoldTheKeyWhoseTokenIsRotated(t *testing.T) {

@@ -776,6 +776,7 @@ func TestTokenThatIsGoneAfterTheHandoverIsReplaced(t *testing.T) {
 		"replaced by the old":    {setup{get: true}, func(_ *testing.T, w *world, _ rotate.Result) { w.place = w.old.AccessToken }},
 		"replaced by no token":   {setup{get: true}, func(_ *testing.T, w *world, _ rotate.Result) { w.place = "not a\ntoken" }},
 		"replaced by an unknown": {setup{get: true}, func(_ *testing.T, w *world, _ rotate.Result) { w.place = "Jd8sKf02mPq-47xLwZ_nB5vTcYh1RgAe" }},
+		"replaced, of its own":   {setup{own: true, get: true}, func(_ *testing.T, w *world, _ rotate.Result) { w.place = "Jd8sKf02mPq-47xLwZ_nB5vTcYh1RgAe" }},
 		"removed":                {setup{get: true}, func(_ *testing.T, w *world, _ rotate.Result) { w.place = "" }},
 		"expired":                {setup{}, func(_ *testing.T, w *world, _ rotate.Result) { time.Sleep(lifetime + time.Hour) }},
 	} {
