@@ -318,10 +318,14 @@ func TestCodingThatIsSupportedIsNoReason(t *testing.T) {
 	t.Parallel()
 	for _, coding := range []string{"", "identity", "gzip", "X-GZIP"} {
 		srv := newStub(t, http.StatusOK, http.Header{"Content-Encoding": {coding}}, zip("[oops]"))
-		_, err := srv.client(t, noRetry).Tokens.ListTokensUser(t.Context())
-		assertMatches(t, err, fastly.ErrInvalidResponse)
-		require.ErrorContains(t, err, "it is not valid JSON")
-		assert.NotContains(t, err.Error(), "compressed", coding)
+		for _, op := range operations {
+			if op.kind != fastly.KindRead && op.kind != fastly.KindCreate { // which net/http does not decompress
+				continue
+			}
+			err := op.do(t.Context(), srv.client(t, noRetry))
+			require.ErrorIs(t, err, fastly.ErrInvalidResponse)
+			assert.NotContains(t, err.Error(), "compressed", coding)
+		}
 	}
 }
 
