@@ -240,7 +240,9 @@ func (p *prover) prove(t *testing.T, n int, of func(op string) []trouble) {
 		var longer [][]trouble
 		for _, troubles := range sequences {
 			s := p.run(t, troubles)
-			longer = append(longer, p.extend(s, of)...)
+			if n > 0 {
+				longer = append(longer, p.extend(s, of)...)
+			}
 		}
 		sequences = longer
 	}
