@@ -1,7 +1,6 @@
 package fastly
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"maps"
@@ -19,7 +18,7 @@ type operation struct {
 	kind   kind
 	method string
 	path   string
-	body   []byte              // of a bulk revoke
+	body   string              // of a bulk revoke
 	create *CreateTokenRequest // nil for any other kind
 	login  bool                // create authenticates itself
 	cred   credential          // of the last attempt
@@ -61,7 +60,7 @@ func (c *Client) newRequest(ctx context.Context, op *operation, otp Secret) *htt
 	if op.kind == kindRead || len(body) == 0 && (op.kind == kindCreate || c.seen.http1.Load()) {
 		return req
 	}
-	getBody := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
+	getBody := func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(body)), nil }
 	req.ContentLength = int64(len(body))
 	req.Body, _ = getBody()
 	if c.seen.http1.Load() {
@@ -80,7 +79,7 @@ type createForm struct {
 }
 
 // encodeCreate encodes the form of a create. A lifetime counts by the API's clock.
-func encodeCreate(req *CreateTokenRequest, api *clock.Server, now time.Time) []byte {
+func encodeCreate(req *CreateTokenRequest, api *clock.Server, now time.Time) string {
 	form := createForm{
 		Name: req.Name, Scope: req.Scopes.String(), Services: req.Services,
 		Username: req.Username, Password: req.Password.Reveal(),
@@ -93,12 +92,12 @@ func encodeCreate(req *CreateTokenRequest, api *clock.Server, now time.Time) []b
 		form.ExpiresAt = expiresAt.UTC().Format(time.RFC3339)
 	}
 	values, _ := query.Values(form) // fails only for what is not a struct
-	return []byte(values.Encode())
+	return values.Encode()
 }
 
 // encodeBulk writes each ID once. IDs are letters and digits, which JSON need not escape.
-func encodeBulk(tokenIDs []string) []byte {
-	var ids []string
+func encodeBulk(tokenIDs []string) string {
+	ids := make([]string, 0, len(tokenIDs))
 	sent := make(map[string]bool, len(tokenIDs))
 	for _, id := range tokenIDs {
 		if !sent[id] {
@@ -106,5 +105,5 @@ func encodeBulk(tokenIDs []string) []byte {
 			ids = append(ids, id)
 		}
 	}
-	return []byte(`{"data":[{"type":"token","id":"` + strings.Join(ids, `"},{"type":"token","id":"`) + `"}]}`)
+	return `{"data":[{"type":"token","id":"` + strings.Join(ids, `"},{"type":"token","id":"`) + `"}]}`
 }
