@@ -1,11 +1,11 @@
 package fastly
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"maps"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/google/go-querystring/query"
@@ -18,7 +18,7 @@ type operation struct {
 	kind   kind
 	method string
 	path   string
-	body   string              // of a bulk revoke
+	body   []byte              // of a bulk revoke; fmt would print a string that a reader holds
 	create *CreateTokenRequest // nil for any other kind
 	login  bool                // create authenticates itself
 	cred   credential          // of the last attempt
@@ -60,7 +60,7 @@ func (c *Client) newRequest(ctx context.Context, op *operation, otp Secret) *htt
 	if op.kind == kindRead || len(body) == 0 && (op.kind == kindCreate || c.seen.http1.Load()) {
 		return req
 	}
-	getBody := func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(body)), nil }
+	getBody := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
 	req.ContentLength = int64(len(body))
 	req.Body, _ = getBody()
 	if c.seen.http1.Load() {
@@ -79,7 +79,7 @@ type createForm struct {
 }
 
 // encodeCreate encodes the form of a create. A lifetime counts by the API's clock.
-func encodeCreate(req *CreateTokenRequest, api *clock.Server, now time.Time) string {
+func encodeCreate(req *CreateTokenRequest, api *clock.Server, now time.Time) []byte {
 	form := createForm{
 		Name: req.Name, Scope: req.Scopes.String(), Services: req.Services,
 		Username: req.Username, Password: req.Password.Reveal(),
@@ -92,18 +92,20 @@ func encodeCreate(req *CreateTokenRequest, api *clock.Server, now time.Time) str
 		form.ExpiresAt = expiresAt.UTC().Format(time.RFC3339)
 	}
 	values, _ := query.Values(form) // fails only for what is not a struct
-	return values.Encode()
+	return []byte(values.Encode())
 }
 
 // encodeBulk writes each ID once. IDs are letters and digits, which JSON need not escape.
-func encodeBulk(tokenIDs []string) string {
-	ids := make([]string, 0, len(tokenIDs))
+func encodeBulk(tokenIDs []string) []byte {
+	const before, after = `{"type":"token","id":"`, `"},`
+	body := make([]byte, 0, 64*(len(tokenIDs)+1))
+	body = append(body, `{"data":[`...)
 	sent := make(map[string]bool, len(tokenIDs))
 	for _, id := range tokenIDs {
 		if !sent[id] {
 			sent[id] = true
-			ids = append(ids, id)
+			body = append(append(append(body, before...), id...), after...)
 		}
 	}
-	return `{"data":[{"type":"token","id":"` + strings.Join(ids, `"},{"type":"token","id":"`) + `"}]}`
+	return append(bytes.TrimSuffix(body, []byte{','}), "]}"...)
 }
