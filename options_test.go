@@ -250,7 +250,7 @@ func TestNewClientFromEnvRejectsWhatCannotWork(t *testing.T) {
 
 func TestTransportThatEndsAtTLS12IsAccepted(t *testing.T) {
 	t.Parallel()
-	rt := &http.Transport{TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, MaxVersion: tls.VersionTLS12}}
+	rt := &http.Transport{TLSClientConfig: &tls.Config{MaxVersion: tls.VersionTLS12}} //nolint:gosec // the point of the test
 	mustClient(t, fastly.WithAPIKey(someKey), fastly.WithHTTPClient(&http.Client{Transport: rt}))
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/fastly-tokens/fastly"
 	"github.com/fastly-tokens/fastly/internal/atomicfile"
+	"github.com/fastly-tokens/fastly/internal/plain"
 )
 
 // Handover passes a new token to its user.
@@ -35,6 +36,8 @@ var ErrMaybeHandedOver = errors.New("rotate: the new token may have been handed 
 
 // maxKey bounds what is read of a file: a longer one holds no access token.
 const maxKey = 4 << 10
+
+const accessTokenLength = 32 // bytes
 
 // WriteFile returns a handover that replaces the file at path with one that holds the access token,
 // without a line break. Readers see either the old file or the new one, whole, even after a crash
@@ -72,12 +75,13 @@ func (x *run) checkDestination(ctx context.Context) error {
 	if err != nil && !isKnown(err) {
 		return err
 	}
-	t := there.token
-	switch old := x.record.Old.ID; {
+	t, old := there.token, x.record.Old.ID
+	isAnother := t == nil && plain.HasWord(there.key.Reveal(), accessTokenLength)
+	switch {
 	case t != nil && t.ID != old && t.Name != x.record.Name: // perhaps its only copy
 		return fmt.Errorf("the destination of the handover holds token %s, which works, and another run may have put there in place of token %s: rotate that one, or remove it from there", t.ID, old)
-	case t == nil && there.key != "" && x.r.TokenID == "" && x.record.State == StateUnchanged: // the token of that key may be meant
-		return fmt.Errorf("the destination of the handover holds a key other than that of token %s, the client's own: say which token to rotate, or remove it from there", old)
+	case isAnother && x.r.TokenID == "" && x.record.State == StateUnchanged: // its token may be meant
+		return fmt.Errorf("the destination of the handover holds an access token other than that of token %s, the client's own: say which token to rotate, or remove it from there", old)
 	}
 	x.before = there.key
 	if x.r.Handover.check == nil {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/fastly-tokens/fastly"
 	"github.com/fastly-tokens/fastly/internal/atomicfile"
+	"github.com/fastly-tokens/fastly/internal/plain"
 	"github.com/fastly-tokens/fastly/rotate"
 )
 
@@ -130,8 +131,8 @@ func (r *rotation) run(ctx context.Context, asJSON bool) error {
 // rotated: somebody may have forgotten --current.
 func (r *rotation) checkOut(ctx context.Context, out rotate.Handover) error {
 	held, err := out.Get(ctx)
-	if err == nil && held != "" && held != r.key.value {
-		err = usagef("--out: %q holds something other than the API key in %s, whose token is rotated without --current: "+
+	if err == nil && plain.HasWord(held.Reveal(), 32) && held != r.key.value {
+		err = usagef("--out: %q holds an access token other than the API key in %s, whose token is rotated without --current: "+
 			"add --current or the ID of a token, or remove the file", r.out, r.key.variable)
 	}
 	return err

@@ -367,7 +367,6 @@ func TestRotateWithoutCurrentDoesNotOverwriteAnotherAccessToken(t *testing.T) {
 	t.Parallel()
 	for name, content := range map[string]func(*site) string{
 		"a dead one": func(*site) string { return strings.Repeat("x", 32) },
-		"no token":   func(*site) string { return "?" },
 		"another":    func(s *site) string { token, _ := s.Token(oldID); return token.AccessToken.Reveal() },
 	} {
 		s := newRotateSite(t)
@@ -380,6 +379,9 @@ func TestRotateWithoutCurrentDoesNotOverwriteAnotherAccessToken(t *testing.T) {
 		assert.Equal(t, before, s.read(path), name)
 		assert.Empty(t, s.Requests(), name)
 	}
+	s := newRotateSite(t)
+	o := s.run("rotate", "--out", s.file("token", "to be replaced\n"))
+	assert.Equal(t, 0, o.code, o.err)
 }
 
 func TestRotateSaysThatItWasTheTokenOfTheAPIKey(t *testing.T) {
