@@ -127,8 +127,7 @@ func (r *rotation) run(ctx context.Context, asJSON bool) error {
 	return r.report(result, rotationError(err), asJSON)
 }
 
-// checkOut rejects a file with another access token than that of the API key, which is to be
-// rotated: somebody may have forgotten --current.
+// checkOut rejects a file with an access token other than the API key: was --current forgotten?
 func (r *rotation) checkOut(ctx context.Context, out rotate.Handover) error {
 	held, err := out.Get(ctx)
 	if err == nil && plain.HasWord(held.Reveal(), 32) && held != r.key.value {
