@@ -86,7 +86,7 @@ func (c *cleaner) add(s stray) {
 // creates. It looks at least once, even if ctx has ended. It is not an error if a lost token does
 // not show up.
 func (c *cleaner) settle(ctx context.Context) error {
-	looking, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	looking, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout+max(0, time.Duration(c.patience)))
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(cleanupTimeout, cancel) })()
 	_, err := repeat(ctx, &c.patience, func() (struct{}, bool, error) {
@@ -99,7 +99,9 @@ func (c *cleaner) settle(ctx context.Context) error {
 // look lists the tokens once and revokes what is left. It is done if nothing is left, or lists are
 // refused.
 func (c *cleaner) look(ctx context.Context) (done bool, err error) {
-	tokens, listErr := c.list(ctx)
+	listing, cancel := context.WithTimeout(ctx, cleanupTimeout/2) // what is known by its ID needs time, too
+	tokens, listErr := c.list(listing)
+	cancel()
 	for _, t := range tokens { // of a part, too
 		if t.Name != c.name || slices.Contains(c.keep, t.ID) || slices.Contains(c.revoked, t.ID) {
 			continue

@@ -516,8 +516,43 @@ func TestLookAfterTheEndOfTheContextIsBounded(t *testing.T) {
 		_, err = rotate.Create(ctx, w.login, w.request(), cleanup)
 
 		assert.ErrorIs(t, err, context.Canceled)
-		assert.Equal(t, time.Minute, time.Since(epoch))
+		assert.Equal(t, 30*time.Second, time.Since(epoch))
 	})
+}
+
+func TestListThatStallsLeavesTimeToRevokeWhatIsKnown(t *testing.T) {
+	t.Parallel()
+	for _, deadline := range []time.Duration{time.Hour, 5 * time.Second} {
+		inWorld(t, setup{get: true, patience: 30 * time.Second}, func(t *testing.T, w *world) {
+			r := w.rotation(t)
+			var err error
+			r.Client, err = r.Client.With(fastly.WithRetryPolicy(fastly.RetryPolicy{}),
+				fastly.WithMiddleware(func(next http.RoundTripper) http.RoundTripper { return hangingLists{next} }))
+			require.NoError(t, err)
+			r.Connect = nil
+			r.Handover.Put = func(context.Context, *fastly.TokenCreatedResponse) error { return errors.New("the vault is sealed") }
+			ctx, cancel := context.WithTimeout(t.Context(), deadline)
+			defer cancel()
+			start := time.Now()
+
+			_, err = r.Run(ctx)
+
+			assert.ErrorContains(t, err, "the vault is sealed")
+			assert.Less(t, time.Since(start), 3*time.Minute)
+			w.look()
+			assert.Len(t, w.tokens, 1, "only the old one")
+		})
+	}
+}
+
+// hangingLists gets no response to a list of tokens.
+type hangingLists struct{ next http.RoundTripper }
+
+func (h hangingLists) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.Method == http.MethodGet && req.URL.Path == "/tokens" {
+		return hanging{}.RoundTrip(req)
+	}
+	return h.next.RoundTrip(req)
 }
 
 // hanging is a transport that gets no response.

@@ -37,8 +37,6 @@ var ErrMaybeHandedOver = errors.New("rotate: the new token may have been handed 
 // maxKey bounds what is read of a file: a longer one holds no access token.
 const maxKey = 4 << 10
 
-const accessTokenLength = 32 // bytes
-
 // WriteFile returns a handover that replaces the file at path with one that holds the access token,
 // without a line break. Readers see either the old file or the new one, whole, even after a crash
 // of the machine. A first file has mode 0600. A later one keeps owner, group and mode (on Linux
@@ -76,7 +74,7 @@ func (x *run) checkDestination(ctx context.Context) error {
 		return err
 	}
 	t, old := there.token, x.record.Old.ID
-	isAnother := t == nil && plain.HasWord(there.key.Reveal(), accessTokenLength)
+	isAnother := t == nil && plain.HasWord(there.key.Reveal(), 32) // as an access token is
 	switch {
 	case t != nil && t.ID != old && t.Name != x.record.Name: // perhaps its only copy
 		return fmt.Errorf("the destination of the handover holds token %s, which works, and another run may have put there in place of token %s: rotate that one, or remove it from there", t.ID, old)
@@ -112,7 +110,7 @@ func (x *run) get(ctx context.Context) (fastly.Secret, error) {
 	if err != nil {
 		err = fmt.Errorf("the destination of the handover: %w", err)
 	}
-	return key, err
+	return fastly.Secret(bytes.TrimSpace([]byte(key.Reveal()))), err // a command may have added a line break
 }
 
 // look looks at the destination of the handover. If wait is set, it waits for a key that may be

@@ -595,6 +595,8 @@ func TestDestinationMustHoldTheKeyWhoseTokenIsRotated(t *testing.T) {
 		"the key":                func(_ *testing.T, w *world) fastly.Secret { return w.old.AccessToken },
 		"one that works":         func(_ *testing.T, w *world) fastly.Secret { return other(w) },
 		"one that does not work": func(*testing.T, *world) fastly.Secret { return "Jd8sKf02mPq-47xLwZ_nB5vTcYh1RgAe" },
+		"the key and a line end": func(_ *testing.T, w *world) fastly.Secret { return w.old.AccessToken + "\n" },
+		"white space":            func(*testing.T, *world) fastly.Secret { return " \n" },
 		"no key":                 func(*testing.T, *world) fastly.Secret { return "not a\ntoken" },
 		"one that may not read itself": func(_ *testing.T, w *world) fastly.Secret {
 			w.troubles = []trouble{at("GET /tokens/self", 2, "403", fastlytest.Fault{Kind: fastlytest.Status, Status: 403})}
@@ -611,7 +613,8 @@ func TestDestinationMustHoldTheKeyWhoseTokenIsRotated(t *testing.T) {
 
 				result, err := r.Run(t.Context())
 
-				if name == "nothing" || name == "no key" || name == "the key" || id && name != "one that works" {
+				isFree := slices.Contains([]string{"nothing", "white space", "no key", "the key", "the key and a line end"}, name)
+				if isFree || id && name != "one that works" {
 					require.NoError(t, err, name)
 					assert.Equal(t, rotate.StateDone, result.State, name)
 					return

@@ -3,7 +3,9 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -128,7 +130,7 @@ func (a *app) check(n needs) error {
 	var missing []string
 	needsKey := n.key && (n.unless == nil || !*n.unless) || n.login != nil && n.login.byKey
 	switch {
-	case a.key.err != nil && n != (needs{}): // one was meant
+	case a.key.err != nil && n != (needs{}) && (n.key || needsKey || !errors.Is(a.key.err, fs.ErrNotExist)): // create may be to make it
 		return a.key.err
 	case needsKey && a.key.value == "":
 		missing = append(missing, "an API key in "+varToken+", or a file with one in "+varTokenFile)

@@ -2,8 +2,6 @@
 //
 //	go install github.com/fastly-tokens/fastly/cmd/fastly-token@latest
 //	fastly-token help
-//
-// Its help, and a session of each command, are in docs/tool.md of the repository.
 package main
 
 import (

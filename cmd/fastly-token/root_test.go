@@ -218,7 +218,7 @@ func TestKeyFileThatCannotBeReadIsAnErrorWhereverAKeyMayBeUsed(t *testing.T) {
 	s.set(varTokenFile, filepath.Join(s.dir, "missing"))
 	for _, args := range [][]string{
 		{"whoami"}, {"list"}, {"exec", "--", "true"}, {"rotate", "--out", token}, {"rotate", "--current", "--out", token},
-		{"create", "--print"}, {"create", "--by-key", "--print"}, {"create", "--no-such-flag"},
+		{"create", "--by-key", "--print"},
 	} {
 		o := s.run(args...)
 		assert.Equal(t, exitUsage, o.code, "%v", args)
@@ -226,6 +226,17 @@ func TestKeyFileThatCannotBeReadIsAnErrorWhereverAKeyMayBeUsed(t *testing.T) {
 		assert.Contains(t, o.err, "no such file", "%v", args)
 	}
 	assert.Empty(t, s.Requests())
+	s.set(varTokenFile, s.dir)
+	for _, args := range [][]string{{"create", "--print"}, {"create", "--no-such-flag"}, {"list"}} {
+		o := s.run(args...)
+		assert.Equal(t, exitUsage, o.code, "%v", args)
+		assert.Contains(t, o.err, "fastly-token: FASTLY_API_TOKEN_FILE: ", "%v", args)
+	}
+	first := filepath.Join(s.dir, "first")
+	s.set(varTokenFile, first)
+	o := s.run("create", "--out", first)
+	require.Equal(t, 0, o.code, "it makes the file: %s", o.err)
+	assert.Equal(t, 0, s.run("whoami").code)
 	for _, args := range [][]string{{"help"}, {"--version"}, {"completion", "bash"}, {"serve", "--", "true"}} {
 		assert.Equal(t, 0, s.run(args...).code, "%v uses no key", args)
 	}

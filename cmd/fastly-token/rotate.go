@@ -124,7 +124,7 @@ func (r *rotation) run(ctx context.Context, asJSON bool) error {
 		lost := fmt.Errorf("an earlier create had no response: a token named %q may exist that nobody holds; look for it with fastly-token list", result.Name)
 		return errors.Join(r.report(result, nil, asJSON), &leftError{lost})
 	}
-	return r.report(result, rotationError(err), asJSON)
+	return r.report(result, r.rotationError(err), asJSON)
 }
 
 // checkOut rejects a file with an access token other than the API key: was --current forgotten?
@@ -226,7 +226,7 @@ type rotated struct {
 }
 
 // rotationError makes an error a leftError if the rotation left something behind.
-func rotationError(err error) error {
+func (r *rotation) rotationError(err error) error {
 	runErr, ok := errors.AsType[*rotate.Error](err)
 	if !ok {
 		return err
@@ -237,7 +237,7 @@ func rotationError(err error) error {
 		state == rotate.StateHandedOver && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)):
 		return err
 	}
-	return &leftError{err}
+	return &leftError{fmt.Errorf("%w; the state is in %q", err, r.state)}
 }
 
 // check rejects wrong usage before anything is done.
