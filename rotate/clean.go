@@ -294,7 +294,7 @@ func (x *run) others(ctx context.Context, there held) string {
 	}
 	var text strings.Builder
 	if made := append(x.clean.ids(), x.record.Kept...); x.gone != nil && len(made) > 0 {
-		fmt.Fprintf(&text, "; as the old token is gone, no run revokes token %s: run again with the ID of one that is in use, and revoke by hand what is not", strings.Join(made, ", "))
+		fmt.Fprintf(&text, "; as the old token is gone, no run revokes token %s: revoke by hand what is not in use, and run again, with the ID of one that is in use", strings.Join(made, ", "))
 	}
 	tokens, err := x.clean.list(ctx)
 	for _, t := range tokens {

@@ -519,7 +519,7 @@ func TestTokenThatMayBeInUseIsNeitherRevokedNorForgottenWhenTheOldOneIsGone(t *t
 				second, err := w.rotation(t).Run(t.Context())
 
 				assert.ErrorIs(t, err, fastly.ErrNotFound, name)
-				assert.ErrorContains(t, err, "no run revokes token "+first.New.ID+": run again with the ID of one that is in use", name)
+				assert.ErrorContains(t, err, "no run revokes token "+first.New.ID+": revoke by hand what is not in use, and run again, with the ID of one that is in use", name)
 				assert.NotContains(t, err.Error(), "nobody holds", name)
 				assert.Equal(t, rotate.StateCreating, second.State, name)
 				assert.Equal(t, first.New.ID, second.New.ID, name)

@@ -159,7 +159,7 @@ func (r *rotation) clients(ctx context.Context) (client *fastly.Client, err erro
 	}
 	token, err := holder.Tokens.GetTokenCurrent(ctx)
 	if errors.Is(err, fastly.ErrUnauthorized) {
-		err = fmt.Errorf("%w; replace it with fastly-token create --scope SCOPE --out %q --force", err, r.out)
+		err = fmt.Errorf("%w; if %q exists, finish that rotation first, by the ID of its old token in there; else replace it with fastly-token create --scope SCOPE --out %q --force", err, r.state, r.out)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("--current: the access token in %q: %w", r.out, err)
@@ -237,7 +237,7 @@ func (r *rotation) rotationError(err error) error {
 		state == rotate.StateHandedOver && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)):
 		return err
 	}
-	return &leftError{fmt.Errorf("%w; the state is in %q", err, r.state)}
+	return &leftError{fmt.Errorf("%w; the state is in %q: give that to --state in a run with another ID", err, r.state)}
 }
 
 // check rejects wrong usage before anything is done.
