@@ -15,7 +15,7 @@ const (
 	redacted          = "[REDACTED]"
 	minToken          = 4 // of API keys, access tokens and one-time passwords
 	minPassword       = 8 // a shorter password may be a common word
-	accessTokenLength = 32
+	accessTokenLength = plain.AccessTokenLength
 	maxHeaderFields   = 64
 	maxHeaderValue    = 1 << 10 // bytes
 )

@@ -186,12 +186,12 @@ func TestTokenOfAnAccountIsRefused(t *testing.T) {
 
 		result, err := r.Run(t.Context())
 
-		assert.ErrorContains(t, err, "belongs to an account")
+		assert.ErrorContains(t, err, "is an automation token")
 		assert.Equal(t, rotate.StateUnchanged, result.State)
 
 		w.record = fmt.Appendf(nil, `{"version":1,"state":"creating","name":"[r-K3QZ7MPX2A]","own":true,"old":{"id":%q,"scope":"global"}}`, automation.ID)
 		result, err = r.Run(t.Context())
-		assert.ErrorContains(t, err, "belongs to an account", "also in a rotation that began before")
+		assert.ErrorContains(t, err, "is an automation token", "also in a rotation that began before")
 		assert.Equal(t, rotate.StateUnchanged, result.State)
 		assert.Zero(t, w.count("POST /tokens"))
 	})

@@ -276,7 +276,8 @@ func note(err error) error {
 func (x *run) errGone(ctx context.Context, err error, unclear unclearError) error {
 	there, lookErr := x.look(ctx, false)
 	why := "another run may have rotated the token; "
-	switch old := x.record.Old.ID; {
+	old := x.record.Old.ID
+	switch {
 	case there.token != nil && there.token.ID == cmp.Or(old, x.r.TokenID), isDead(unclear) && old != "" && !x.record.Own:
 		why = "" // it is there, or the key is another one
 	case old == "" && isGone(unclear):

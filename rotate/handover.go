@@ -74,7 +74,7 @@ func (x *run) checkDestination(ctx context.Context) error {
 		return err
 	}
 	t, old := there.token, x.record.Old.ID
-	isAnother := t == nil && plain.HasWord(there.key.Reveal(), 32) // as an access token is
+	isAnother := t == nil && plain.HasWord(there.key.Reveal(), plain.AccessTokenLength)
 	switch {
 	case t != nil && t.ID != old && t.Name != x.record.Name: // perhaps its only copy
 		return fmt.Errorf("the destination of the handover holds token %s, which works, and another run may have put there in place of token %s: rotate that one, or remove it from there", t.ID, old)

@@ -98,8 +98,8 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // sentence describes the state, and says what to do.
 func (r *Result) sentence() string {
-	left := strings.Join(r.Left, ", ")
-	switch state := r.State; {
+	state, left := r.State, strings.Join(r.Left, ", ")
+	switch {
 	case state == StateUnchanged && r.Unknown:
 		return fmt.Sprintf("nothing has changed, but a token named %q may exist that nobody holds: look for it in a list", r.Name)
 	case state == StateUnchanged:

@@ -225,7 +225,7 @@ func TestRotationRejectsWhatItCannotFinish(t *testing.T) {
 			func(t *testing.T, w *world, r *rotate.Rotation) {
 				r.TokenID, r.Client = "", w.client(t, w.old.AccessToken)
 			},
-			"the key has no global scope", nil,
+			"the key is not of scope global", nil,
 		},
 		"a token of another user": {
 			func(t *testing.T, w *world, r *rotate.Rotation) {

@@ -37,7 +37,7 @@ func (a *app) auditCommand() *cobra.Command {
   unused         they were not used for 90 days (--unused); one that never was
                  counts from its creation
   global         they have the scope global
-  all-services   they reach every service of the account
+  all-services   they reach every service of the customer
 
 The exit code is 4 if anything was found and not revoked.
 

@@ -130,7 +130,7 @@ func (r *rotation) run(ctx context.Context, asJSON bool) error {
 // checkOut rejects a file with an access token other than the API key: was --current forgotten?
 func (r *rotation) checkOut(ctx context.Context, out rotate.Handover) error {
 	held, err := out.Get(ctx)
-	if err == nil && plain.HasWord(held.Reveal(), 32) && held != r.key.value {
+	if err == nil && plain.HasWord(held.Reveal(), plain.AccessTokenLength) && held != r.key.value {
 		err = usagef("--out: %q holds an access token other than the API key in %s, whose token is rotated without --current: "+
 			"add --current or the ID of a token, or remove the file", r.out, r.key.variable)
 	}

@@ -11,6 +11,9 @@ import (
 	"unicode/utf8"
 )
 
+// AccessTokenLength is the number of bytes of the API's access tokens.
+const AccessTokenLength = 32
+
 const minBare = 4 // what is left of a shorter text would be found anywhere
 
 // Forms returns each text as it is, in its plain form, and in that without what it may lose in
