@@ -286,12 +286,28 @@ func jsEscape(s string) string {
 	return template.JSEscapeString(s)
 }
 
+// encodable are secrets that look like escapes, in whole or in part.
+var encodable = []string{
+	canaryKey, canaryPassword, escapedPassword, escapedEscapes, `quote"&amp;`, `back\\slash`, `\u0041bcd`, "&#65;bcdef", `\%6eabcdef`,
+	`&not%69n;`, "100%abcdef", `\06123456`, `\062345 `, "a+b c+d e", "éàüöß€😀", "%25%32%35&", "&amp;amp;", `\\\\\\\\`, "password&",
+	`C:\users\x`, "abcdefg\U0003c600;",
+}
+
+func TestSecretIsFoundInWhateverTwoEncodersMake(t *testing.T) {
+	t.Parallel()
+	for _, secret := range encodable {
+		for _, first := range encoders {
+			for _, second := range encoders {
+				text := second(`"` + first(first(secret)) + `"`)
+				assert.Equal(t, "[REDACTED]", fastly.RedactTokens(text, secret), "%q in %q", secret, text)
+			}
+		}
+	}
+}
+
 // A secret is found in whatever the encoders make of it, one after the other.
 func FuzzRedactEncoded(f *testing.F) {
-	for _, secret := range []string{
-		canaryKey, canaryPassword, escapedPassword, escapedEscapes, `quote"&amp;`, `back\\slash`, `\u0041bcd`, "&#65;bcdef", `\%6eabcdef`,
-		`&not%69n;`, "100%abcdef", `\06123456`, "a+b c+d e", "éàüöß€😀", "%25%32%35&", "&amp;amp;", `\\\\\\\\`, "password&", `C:\users\x`, "abcdefg\U0003c600;",
-	} {
+	for _, secret := range encodable {
 		for order := range uint32(len(encoders)) {
 			f.Add(secret, "no user %", "here", order)
 			f.Add(secret, "&", ";", order*1371)

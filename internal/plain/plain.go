@@ -37,11 +37,26 @@ func Forms(texts ...string) (all []string) {
 
 var spaces = strings.NewReplacer("+", " ", "\xA0", " ") // a no-break space, in Latin-1
 
-// plainForm undoes the escapes of URLs, HTML, JSON and programming languages, in whatever mixture: from
-// right to left, so that what follows the beginning of an escape is plain already. Backslashes that
+// plainForm undoes the escapes of URLs, HTML, JSON and programming languages, in whatever mixture.
+// Several backslashes may be escapes of one, so they become one before it is undone. Backslashes that
 // are left go, and Latin-1, UTF-8 and UTF-8 that was read as Latin-1 become Latin-1.
 func plainForm(text string) string {
-	buf := []byte(strings.ReplaceAll(text, `\\`, `\`)) // two may be the escape of one
+	text = rewrite(text, func(text []byte) (length int, decoded string) {
+		switch {
+		case text[0] != '\\':
+			return unescape(text)
+		case len(text) > 1 && text[1] == '\\':
+			return 1, ""
+		}
+		return 0, ""
+	})
+	return spaces.Replace(rewrite(text, unescape))
+}
+
+// rewrite replaces what unescape decodes, from right to left, so that what follows the beginning of an
+// escape is plain already.
+func rewrite(text string, unescape func([]byte) (length int, decoded string)) string {
+	buf := []byte(text)
 	start := len(buf)
 	for i := start - 1; i >= 0; i-- {
 		start--
@@ -55,7 +70,7 @@ func plainForm(text string) string {
 			copy(buf[start:], decoded)
 		}
 	}
-	return spaces.Replace(string(buf[start:]))
+	return string(buf[start:])
 }
 
 // unescape returns the length of the escape that text begins with, or zero, and what it stands for.

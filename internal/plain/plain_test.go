@@ -23,6 +23,14 @@ func TestFormsUndoEscapesInAnyMixture(t *testing.T) {
 	}
 }
 
+// Else what one backslash stands for would be taken for a part of another's escape.
+func TestFormsTakeSeveralBackslashesForOne(t *testing.T) {
+	t.Parallel()
+	for _, escaped := range []string{`\062345`, `\\\062345`, `\\\\062345`, "%255C%255C062345", `&#92;\062345`, `%5C\062345`} {
+		assert.Contains(t, plain.Forms(escaped), "2345", escaped)
+	}
+}
+
 func TestFormsOfTextWithoutEscapesAreTheText(t *testing.T) {
 	t.Parallel()
 	assert.Equal(t, []string{"no such token"}, plain.Forms("no such token"))
