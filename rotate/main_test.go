@@ -55,12 +55,17 @@ type response struct {
 
 func newAPI(t *testing.T, opts ...fastlytest.Option) *api {
 	t.Helper()
+	a := startAPI(opts...)
+	t.Cleanup(a.close)
+	return a
+}
+
+func startAPI(opts ...fastlytest.Option) *api {
 	a := &api{requests: make(chan *http.Request), responses: make(chan response)}
 	a.clock.Store(epoch.UnixNano())
 	opts = append(opts, fastlytest.WithClock(a.now), fastlytest.WithRateLimit(1<<30))
 	a.Server = fastlytest.NewServer(opts...)
 	go a.exchange()
-	t.Cleanup(a.close)
 	return a
 }
 

@@ -147,14 +147,16 @@ type prover struct {
 }
 
 func newProver(t *testing.T, s setup) *prover {
-	return &prover{setup: s, api: newAPI(t, fastlytest.WithLag(s.lag)), good: map[string]bool{}, reached: map[string]bool{}}
+	p := &prover{setup: s, api: startAPI(fastlytest.WithLag(s.lag)), good: map[string]bool{}, reached: map[string]bool{}}
+	t.Cleanup(func() { p.api.close() })
+	return p
 }
 
 func (p *prover) run(t *testing.T, troubles []trouble) *sequence {
 	t.Helper()
 	if len(p.api.Tokens()) > 100 {
 		p.api.close()
-		p.api = newAPI(t, fastlytest.WithLag(p.lag))
+		p.api = startAPI(fastlytest.WithLag(p.lag))
 	}
 	p.n++
 	s := &sequence{troubles: troubles}
