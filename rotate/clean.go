@@ -25,16 +25,15 @@ const (
 // patience is the time left to look for what the API may show with a delay.
 type patience time.Duration
 
-// repeat calls f until it is done, with a pause between calls, while patience lasts. When ctx ends,
-// f is called once more. It returns f's last result.
+// repeat calls f until it is done, with a pause between calls, while patience lasts. When ctx ends
+// in a pause, f is called once more. It returns f's last result.
 func repeat[T any](ctx context.Context, p *patience, f func() (result T, done bool, err error)) (T, error) {
 	start, limit := time.Now(), time.Duration(*p)
 	defer func() { *p -= patience(time.Since(start)) }()
 	for pause := firstPause; ; pause = min(2*pause, maxPause) {
-		ended := ctx.Err() != nil
 		result, done, err := f()
 		left := limit - time.Since(start)
-		if done || ended || left <= 0 {
+		if done || ctx.Err() != nil || left <= 0 {
 			return result, err
 		}
 		_ = clock.Sleep(ctx, min(pause, left)) // f is called once more
@@ -86,11 +85,8 @@ func (c *cleaner) add(s stray) {
 // creates. It looks at least once, even if ctx has ended. It is not an error if a lost token does
 // not show up.
 func (c *cleaner) settle(ctx context.Context) error {
-	looking, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout+max(0, time.Duration(c.patience)))
-	defer cancel()
-	defer context.AfterFunc(ctx, func() { time.AfterFunc(cleanupTimeout, cancel) })()
 	_, err := repeat(ctx, &c.patience, func() (struct{}, bool, error) {
-		done, err := c.look(looking)
+		done, err := c.look(context.WithoutCancel(ctx))
 		return struct{}{}, done, err
 	})
 	return err
@@ -99,9 +95,11 @@ func (c *cleaner) settle(ctx context.Context) error {
 // look lists the tokens once and revokes what is left. It is done if nothing is left, or lists are
 // refused.
 func (c *cleaner) look(ctx context.Context) (done bool, err error) {
-	listing, cancel := context.WithTimeout(ctx, cleanupTimeout/2) // what is known by its ID needs time, too
+	ctx, cancel := context.WithTimeout(ctx, cleanupTimeout)
+	defer cancel()
+	listing, stop := context.WithTimeout(ctx, cleanupTimeout/2) // what is known by its ID needs time, too
 	tokens, listErr := c.list(listing)
-	cancel()
+	stop()
 	for _, t := range tokens { // of a part, too
 		if t.Name != c.name || slices.Contains(c.keep, t.ID) || slices.Contains(c.revoked, t.ID) {
 			continue
