@@ -134,9 +134,8 @@ func (x *run) checkNew(ctx context.Context, created *fastly.TokenCreatedResponse
 		return fmt.Errorf("the client for the new token: %w", err)
 	}
 	x.use(client)
-	if x.clean.isOther(&created.TokenResponse) {
-		x.clean.patience = 0 // Client never sees it
-		return errOtherUser
+	if err := x.clean.checkOwner(&created.TokenResponse); err != nil {
+		return err
 	}
 	t, err := repeat(ctx, &x.clean.patience, func() (*fastly.TokenResponse, bool, error) {
 		t, err := client.Tokens.GetTokenCurrent(ctx)
@@ -146,10 +145,8 @@ func (x *run) checkNew(ctx context.Context, created *fastly.TokenCreatedResponse
 		return fmt.Errorf("the new token %s does not work: %w", created.ID, err)
 	}
 	if err == nil {
-		if x.clean.isOther(t) {
-			x.clean.patience = 0
-		}
-		if err := x.checkRights(t, lifetime); err != nil {
+		otherOwner := x.clean.checkOwner(t)
+		if err := cmp.Or(x.checkRights(t, lifetime), otherOwner); err != nil {
 			return err
 		}
 	}

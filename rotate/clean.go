@@ -167,11 +167,18 @@ func (c *cleaner) revoke(ctx context.Context, s *stray) (done bool, all error) {
 // errNoClient says that the key of the client is rejected, and no other is known.
 var errNoClient = errors.New("there is no key to clean up with")
 
-// isOther reports whether a token belongs to another user or customer than those that the clients
-// see.
-func (c *cleaner) isOther(t *fastly.TokenResponse) bool {
+// errOtherUser says that the API does not show the new token to the clients.
+var errOtherUser = errors.New("the new token belongs to another user than the key")
+
+// checkOwner returns an error, and ends the patience, if a new token belongs to another user or
+// customer than those whose tokens the clients see.
+func (c *cleaner) checkOwner(t *fastly.TokenResponse) error {
 	differs := func(a, b string) bool { return a != "" && b != "" && a != b }
-	return differs(t.UserID, c.owner.UserID) || differs(t.CustomerID, c.owner.CustomerID)
+	if differs(t.UserID, c.owner.UserID) || differs(t.CustomerID, c.owner.CustomerID) {
+		c.patience = 0
+		return errOtherUser
+	}
+	return nil
 }
 
 // isRefused reports whether the API did not process a request.

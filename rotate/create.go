@@ -88,16 +88,16 @@ func (c *cleaner) create(ctx context.Context, client *fastly.Client, req *fastly
 		response, _ := errors.AsType[*fastly.GenericTokenError](err)
 		isPage := response != nil && !says(err, response.StatusCode) || errors.Is(err, fastly.ErrInvalidResponse)
 		again := len(c.clients) > 0 && try < maxCreates && !isPage
-		created, other, settleErr := c.recover(ctx, created)
-		if !again || other || created != nil || settleErr != nil || ctx.Err() != nil {
+		created, settleErr := c.recover(ctx, created)
+		if !again || created != nil || settleErr != nil || ctx.Err() != nil {
 			return created, also(also(err, settleErr), ctx.Err())
 		}
 	}
 }
 
-// recover looks for the token of a create that failed, and revokes it. It returns
-// created if that token may still work, and whether it is another user's.
-func (c *cleaner) recover(ctx context.Context, created *fastly.TokenCreatedResponse) (_ *fastly.TokenCreatedResponse, other bool, err error) {
+// recover looks for the token of a create that failed, and revokes it. It returns created if that
+// token may still work.
+func (c *cleaner) recover(ctx context.Context, created *fastly.TokenCreatedResponse) (_ *fastly.TokenCreatedResponse, err error) {
 	// The ID in a broken response may be of any token, unless its name is with it.
 	known := created != nil && created.ID != "" && created.Name == c.name
 	if known {
@@ -105,10 +105,8 @@ func (c *cleaner) recover(ctx context.Context, created *fastly.TokenCreatedRespo
 		c.add(stray{id: created.ID})
 	}
 	lost := c.lost
-	other = created != nil && c.isOther(&created.TokenResponse)
-	if other {
-		err = errOtherUser
-		c.patience = 0 // the clients never see it
+	if created != nil {
+		err = c.checkOwner(&created.TokenResponse)
 	}
 	if len(c.clients) > 0 {
 		err = also(err, c.settle(ctx))
@@ -116,11 +114,8 @@ func (c *cleaner) recover(ctx context.Context, created *fastly.TokenCreatedRespo
 	if created == nil || created.AccessToken == "" || slices.Contains(c.revoked, created.ID) || !known && c.lost < lost {
 		created = nil
 	}
-	return created, other, err
+	return created, err
 }
-
-// errOtherUser says that the API does not show the new token to the client.
-var errOtherUser = errors.New("the new token belongs to another user than the key")
 
 // CreateError says what a failed [Create] left behind: nothing if Left is empty
 // and Unknown is false.
