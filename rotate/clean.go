@@ -221,12 +221,9 @@ func also(err, more error) error {
 
 // revokeStrays revokes all tokens of this rotation but New.
 func (x *run) revokeStrays(ctx context.Context) error {
-	x.clean.keep, x.clean.known = []string{x.record.New.ID}, false
+	x.clean.keep = []string{x.record.New.ID}
 	for _, id := range x.record.Kept {
 		x.clean.add(stray{id: id, seen: true})
-	}
-	if x.renewed { // a later run looks once more
-		return x.clean.settle(ctx)
 	}
 	return x.settle(ctx)
 }

@@ -64,9 +64,9 @@ func Create(ctx context.Context, client *fastly.Client, req *fastly.CreateTokenR
 // errLost says that the token of a create may exist.
 var errLost = fmt.Errorf("a create had no usable response, and its token was not found: %w", fastly.ErrOutcomeUnknown)
 
-// create sends req until a response is complete, and revokes the tokens of the
-// other attempts. It calls record before each, with the attempt among the lost.
-// Together with an error, the response is of a token that may work.
+// create sends req until a response is complete, and revokes the tokens of the other attempts. It
+// calls record before each, with the attempt among the lost. Together with an error, the response is
+// of a token that may work.
 func (c *cleaner) create(ctx context.Context, client *fastly.Client, req *fastly.CreateTokenRequest, record func() error) (*fastly.TokenCreatedResponse, error) {
 	for try := 1; ; try++ {
 		c.lost++
@@ -117,21 +117,20 @@ func (c *cleaner) recover(ctx context.Context, created *fastly.TokenCreatedRespo
 	return created, err
 }
 
-// CreateError says what a failed [Create] left behind: nothing if Left is empty
-// and Unknown is false.
+// CreateError says what a failed [Create] left behind: nothing if Left is empty and Unknown is
+// false.
 type CreateError struct {
-	// Name is the name of the request with its marker. Tokens with this name
-	// that you do not hold belong to nobody.
+	// Name is the name of the request with its marker. Tokens with this name that you do not hold
+	// belong to nobody.
 	Name string
-	// Left holds the IDs of tokens with this name that were created and could
-	// not be revoked, as far as is known.
+	// Left holds the IDs of tokens with this name that were created and could not be revoked, as far
+	// as is known.
 	Left []string
-	// Unknown reports whether there may be another token with this name: a
-	// create had no usable response, and its token was not found or not looked
-	// for.
+	// Unknown reports whether there may be another token with this name: a create had no usable
+	// response, and its token was not found or not looked for.
 	Unknown bool
-	// Err is the reason. It matches fastly.ErrOutcomeUnknown if a create had no
-	// usable response, even if nothing is left of it: test Left and Unknown.
+	// Err is the reason. It matches fastly.ErrOutcomeUnknown if a create had no usable response, even
+	// if nothing is left of it: test Left and Unknown.
 	Err error
 }
 

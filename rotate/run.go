@@ -123,11 +123,11 @@ func (x *run) resume(ctx context.Context) error {
 	return x.renew(ctx)
 }
 
-// settle cleans up after creates of earlier runs. What they have lost and what does not show up now
+// settle cleans up after creates. What those of earlier runs have lost and what does not show up now
 // either is reported and no longer looked for.
 func (x *run) settle(ctx context.Context) error {
 	err := x.clean.settle(ctx)
-	if err == nil && x.clean.lost > 0 {
+	if err == nil && x.clean.lost > 0 && !x.renewed { // what this run has lost, a later one looks for
 		if err := ctx.Err(); err != nil {
 			return err // there was no time to look
 		}
