@@ -22,14 +22,11 @@ const (
 	maxPause       = 8 * time.Second
 )
 
-// patience is the time left to look for what the API may show with a delay.
-type patience time.Duration
-
 // repeat calls f until it is done, with a pause between calls, while patience lasts. When ctx ends
 // in a pause, f is called once more. It returns f's last result.
-func repeat[T any](ctx context.Context, p *patience, f func() (result T, done bool, err error)) (T, error) {
-	start, limit := time.Now(), time.Duration(*p)
-	defer func() { *p -= patience(time.Since(start)) }()
+func repeat[T any](ctx context.Context, patience *time.Duration, f func() (result T, done bool, err error)) (T, error) {
+	start, limit := time.Now(), *patience
+	defer func() { *patience -= time.Since(start) }()
 	for pause := firstPause; ; pause = min(2*pause, maxPause) {
 		result, done, err := f()
 		left := limit - time.Since(start)
@@ -48,9 +45,9 @@ type cleaner struct {
 	keep     []string             // IDs of tokens with the name that somebody may hold
 	lost     int                  // creates whose token, if any, was not found
 	left     []stray              // tokens to revoke
-	known    bool                 // revoke only what is known by its ID: no old token confirms the name
+	byID     bool                 // revoke nothing that is known by its name alone: no old token confirms that
 	revoked  []string
-	patience patience
+	patience time.Duration // left to look for what the API may show with a delay
 }
 
 // stray is a token that nobody holds.
@@ -85,21 +82,24 @@ func (c *cleaner) add(s stray) {
 // creates. It looks at least once, even if ctx has ended. It is not an error if a lost token does
 // not show up.
 func (c *cleaner) settle(ctx context.Context) error {
-	_, err := repeat(ctx, &c.patience, func() (struct{}, bool, error) {
-		done, err := c.look(context.WithoutCancel(ctx))
-		return struct{}{}, done, err
+	_, err := repeat(ctx, &c.patience, func() (none struct{}, done bool, err error) {
+		looking, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
+		defer cancel()
+		refused, listErr := c.find(looking)
+		revokeErr := c.revokeLeft(looking)
+		if c.clean() || c.byID && listErr == nil && revokeErr == nil && c.lost <= len(c.left) {
+			return none, true, nil
+		}
+		return none, refused, also(listErr, revokeErr)
 	})
 	return err
 }
 
-// look lists the tokens once and revokes what is left. It is done if nothing is left, or lists are
-// refused.
-func (c *cleaner) look(ctx context.Context) (done bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, cleanupTimeout)
+// find adds the tokens of a list that nobody holds. refused says that no later list will be better.
+func (c *cleaner) find(ctx context.Context) (refused bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, cleanupTimeout/2) // what is known by its ID needs time, too
 	defer cancel()
-	listing, stop := context.WithTimeout(ctx, cleanupTimeout/2) // what is known by its ID needs time, too
-	tokens, listErr := c.list(listing)
-	stop()
+	tokens, err := c.list(ctx)
 	for _, t := range tokens { // of a part, too
 		if t.Name != c.name || slices.Contains(c.keep, t.ID) || slices.Contains(c.revoked, t.ID) {
 			continue
@@ -108,20 +108,22 @@ func (c *cleaner) look(ctx context.Context) (done bool, err error) {
 		i := slices.Index(c.ids(), t.ID)
 		c.left[i].seen = true
 	}
-	// A list that is not whole may be so later; one that is refused stays refused.
-	refused := len(tokens) == 0 && (isRefused(listErr) || errors.Is(listErr, fastly.ErrInvalidResponse))
-	var revokeErr error
+	return len(tokens) == 0 && (isRefused(err) || errors.Is(err, fastly.ErrInvalidResponse)), err
+}
+
+// revokeLeft revokes what is left.
+func (c *cleaner) revokeLeft(ctx context.Context) (all error) {
 	left := c.left
 	c.left = nil
 	for _, s := range left {
-		if s.found && c.known {
+		if s.found && c.byID {
 			c.left = append(c.left, s)
 			continue
 		}
 		done, err := c.revoke(ctx, &s)
 		if err != nil {
 			c.left = append(c.left, s)
-			revokeErr = also(revokeErr, err)
+			all = also(all, err)
 			continue
 		}
 		c.revoked = append(c.revoked, s.id)
@@ -129,10 +131,7 @@ func (c *cleaner) look(ctx context.Context) (done bool, err error) {
 			c.lost = max(c.lost-1, 0)
 		}
 	}
-	if c.clean() || c.known && listErr == nil && revokeErr == nil && c.lost <= len(c.left) {
-		return true, nil
-	}
-	return refused, also(listErr, revokeErr)
+	return all
 }
 
 // list returns the tokens of the user. With an error, they are not all.

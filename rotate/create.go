@@ -43,7 +43,7 @@ func Create(ctx context.Context, client *fastly.Client, req *fastly.CreateTokenR
 	}
 	marked := *req
 	marked.Name = mark(req.Name)
-	c := &cleaner{name: marked.Name, patience: patience(clock.Lag)}
+	c := &cleaner{name: marked.Name, patience: clock.Lag}
 	if cleanup != nil {
 		c.clients = []*fastly.Client{cleanup}
 	}

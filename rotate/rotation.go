@@ -127,13 +127,14 @@ func (r *Rotation) check(ctx context.Context) error {
 		missing = "a Journal"
 	case r.Lifetime < 0 || r.Grace < 0 || r.Patience < 0:
 		missing = "a Lifetime, a Grace and a Patience that are not negative"
-	case r.Connect != nil:
-		return nil
-	default: // fail now rather than with a token in hand
+	}
+	if missing != "" {
+		return fmt.Errorf("a rotation needs %s: %w", missing, fastly.ErrInvalidArgument)
+	}
+	if r.Connect == nil { // fail now rather than with a token in hand
 		if _, err := r.Client.With(fastly.WithAPIKey("made-up")); err != nil {
 			return fmt.Errorf("for a client like this one Connect is needed: %w", err)
 		}
-		return nil
 	}
-	return fmt.Errorf("a rotation needs %s: %w", missing, fastly.ErrInvalidArgument)
+	return nil
 }

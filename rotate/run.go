@@ -34,7 +34,7 @@ type run struct {
 
 // start reads the old token, or continues where an earlier run stopped.
 func (x *run) start(ctx context.Context) error {
-	x.clean.patience = patience(cmp.Or(x.r.Patience, clock.Lag))
+	x.clean.patience = cmp.Or(x.r.Patience, clock.Lag)
 	x.log = cmp.Or(x.r.Logger, slog.New(slog.DiscardHandler))
 	me, err := x.r.Client.Tokens.GetTokenCurrent(ctx)
 	err = note(err)
@@ -116,7 +116,7 @@ func (x *run) resume(ctx context.Context) error {
 		x.record.New = fastly.TokenResponse{}
 	}
 	x.record.keepNew()
-	x.record.State, x.clean.keep, x.clean.known = StateCreating, x.record.Kept, x.gone != nil
+	x.record.State, x.clean.keep, x.clean.byID = StateCreating, x.record.Kept, x.gone != nil
 	if err := x.settle(ctx); err != nil {
 		return also(x.gone, err)
 	}
