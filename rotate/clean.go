@@ -22,18 +22,19 @@ const (
 	maxPause       = 8 * time.Second
 )
 
-// repeat calls f until it is done, with a pause between calls, while patience lasts. When ctx ends
-// in a pause, f is called once more. It returns f's last result.
+// repeat calls f until it is done, with a pause between calls, while patience lasts. When ctx ends,
+// f is called once more. It returns f's last result.
 func repeat[T any](ctx context.Context, patience *time.Duration, f func() (result T, done bool, err error)) (T, error) {
 	start, limit := time.Now(), *patience
 	defer func() { *patience -= time.Since(start) }()
 	for pause := firstPause; ; pause = min(2*pause, maxPause) {
+		ended := ctx.Err() != nil
 		result, done, err := f()
 		left := limit - time.Since(start)
-		if done || ctx.Err() != nil || left <= 0 {
+		if done || ended || left <= 0 && ctx.Err() == nil {
 			return result, err
 		}
-		_ = clock.Sleep(ctx, min(pause, left)) // f is called once more
+		_ = clock.Sleep(ctx, min(pause, left))
 	}
 }
 
@@ -79,11 +80,14 @@ func (c *cleaner) add(s stray) {
 }
 
 // settle revokes every token with the name except those to keep, and looks for those of lost
-// creates. It looks at least once, even if ctx has ended. It is not an error if a lost token does
-// not show up.
+// creates. When ctx ends, it looks once more. It is not an error if a lost token does not show up.
 func (c *cleaner) settle(ctx context.Context) error {
 	_, err := repeat(ctx, &c.patience, func() (none struct{}, done bool, err error) {
-		looking, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
+		looking := ctx
+		if ctx.Err() != nil {
+			looking = context.WithoutCancel(ctx)
+		}
+		looking, cancel := context.WithTimeout(looking, cleanupTimeout)
 		defer cancel()
 		refused, listErr := c.find(looking)
 		revokeErr := c.revokeLeft(looking)

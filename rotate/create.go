@@ -36,7 +36,7 @@ const maxCreates = 3
 // not looked for because cleanup is nil, or it is complete but there may be another one. Keep it or
 // revoke it.
 //
-// Once ctx has ended, Create creates nothing, and looks for at most a minute more.
+// When ctx has ended, Create looks once more, for at most a minute, and creates nothing.
 func Create(ctx context.Context, client *fastly.Client, req *fastly.CreateTokenRequest, cleanup *fastly.Client) (*fastly.TokenCreatedResponse, error) {
 	if ctx == nil || client == nil || req == nil {
 		return nil, fmt.Errorf("rotate: Create needs a context, a client and a request: %w", fastly.ErrInvalidArgument)
