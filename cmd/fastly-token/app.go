@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -124,15 +125,15 @@ func (a *app) getenv(name string) string {
 	return ""
 }
 
-// width returns how many columns stdout has; 0 means no limit.
+// width returns how many columns stdout has.
 func (a *app) width() int {
 	if f, ok := a.stdout.(*os.File); ok {
 		if width, _, err := term.GetSize(int(f.Fd())); err == nil {
-			return width
+			return cmp.Or(width, unlimited) // 0 if the terminal does not know
 		}
 	}
 	width, _ := strconv.Atoi(a.getenv("COLUMNS")) // 0 if it is no number
-	return max(width, 0)
+	return cmp.Or(max(width, 0), unlimited)
 }
 
 // say writes lines to stderr, for a person. It ignores errors, which are no reason to stop half-way.

@@ -111,13 +111,16 @@ type row struct {
 	group string
 }
 
-const gap = 2 // columns between columns
+const (
+	gap       = 2 // columns between columns
+	unlimited = 1 << 20
+)
 
 // columnsOf returns how many columns a terminal needs for the text.
 func columnsOf(text string) int { return prettytext.StringWidthWithoutEscSequences(text) }
 
-// table formats rows, at most width wide; 0 means no limit. If not even the narrowest cells fit
-// side by side, each row becomes a block.
+// table formats rows, at most width wide. If not even the narrowest cells fit side by side, each row
+// becomes a block.
 func table(columns []column, rows []row, width int, st styles) string {
 	header, widths := make([]cell, len(columns)), make([]int, len(columns))
 	for i, c := range columns {
@@ -126,10 +129,7 @@ func table(columns []column, rows []row, width int, st styles) string {
 			widths[i] = max(widths[i], columnsOf(r.cells[i].text))
 		}
 	}
-	side := true // by side
-	if width > 0 {
-		side = shrink(columns, widths, width)
-	}
+	sideBySide := shrink(columns, widths, width)
 	var b strings.Builder
 	line := func(cells []cell) {
 		var text string
@@ -139,23 +139,19 @@ func table(columns []column, rows []row, width int, st styles) string {
 		}
 		b.WriteString(strings.TrimRight(text, " ") + "\n")
 	}
-	if side {
+	if sideBySide {
 		line(header)
 	}
 	group := ""
 	for i, r := range rows {
-		if !side && i > 0 {
+		if !sideBySide && i > 0 {
 			b.WriteByte('\n')
 		}
 		if r.group != group {
 			group = r.group
-			title := group
-			if width > 0 {
-				title = prettytext.Snip(group, width, "…")
-			}
-			b.WriteString(st.dim.Sprint(title) + "\n")
+			b.WriteString(st.dim.Sprint(prettytext.Snip(group, width, "…")) + "\n")
 		}
-		if side {
+		if sideBySide {
 			line(r.cells)
 		} else {
 			b.WriteString(fields(columns, r.cells, width, st))
@@ -196,11 +192,8 @@ func fields(columns []column, cells []cell, width int, st styles) string {
 	}
 	var b strings.Builder
 	for i, c := range columns {
-		text, title := cells[i].text, c.title
-		if width > 0 {
-			text = breakLines(text, max(width-titles-gap, 8))
-		}
-		for line := range strings.SplitSeq(text, "\n") {
+		title := c.title
+		for line := range strings.SplitSeq(breakLines(cells[i].text, max(width-titles-gap, 8)), "\n") {
 			line = st.bold.Sprint(title) + strings.Repeat(" ", titles-columnsOf(title)+gap) + cells[i].paint.Sprint(line)
 			b.WriteString(strings.TrimRight(line, " ") + "\n")
 			title = ""

@@ -152,7 +152,7 @@ func version() string {
 	return info.Main.Version
 }
 
-// helpWidth is the width that help has at most, and where there is no terminal.
+// helpWidth is the width that help has at most.
 const helpWidth = 80
 
 func helpCommand(root *cobra.Command) *cobra.Command {
@@ -172,9 +172,9 @@ func helpCommand(root *cobra.Command) *cobra.Command {
 	}
 }
 
-// help returns the help of a command, at most width wide; 0 means no limit.
+// help returns the help of a command, at most width wide.
 func help(cmd *cobra.Command, width int) string {
-	width = min(cmp.Or(width, helpWidth), helpWidth)
+	width = min(width, helpWidth)
 	var b strings.Builder
 	text := cmp.Or(cmd.Long, cmd.Short+".")
 	usage, more := cmd.UseLine(), `Use "fastly-token help" for the exit codes and the flags of every command.`

@@ -217,5 +217,5 @@ func (s *service) printServed(api served) error {
 	l.add("API key", api.TwoFactor.Key)
 	l.add("Password", api.TwoFactor.Password)
 	l.add("One-time password, or TOTP secret", api.TwoFactor.OTP+", "+api.TwoFactor.TOTPSecret)
-	return s.print(fields(l.columns, l.cells, 0, s.styles()))
+	return s.print(fields(l.columns, l.cells, unlimited, s.styles()))
 }

@@ -32,7 +32,7 @@ func TestTheWidestColumnIsCutFirst(t *testing.T) {
 	columns := []column{{title: "A", min: 4}, {title: "B", min: 4}, {title: "C"}}
 	rows := []row{{cells: []cell{{text: "0123456789"}, {text: "01234567"}, {text: "stays"}}}}
 	assert.Equal(t, "A        B        C\n012345…  012345…  stays\n", table(columns, rows, 23, unstyled))
-	assert.Equal(t, "A           B         C\n0123456789  01234567  stays\n", table(columns, rows, 0, unstyled))
+	assert.Equal(t, "A           B         C\n0123456789  01234567  stays\n", table(columns, rows, unlimited, unstyled))
 }
 
 func TestWideCharactersAreAligned(t *testing.T) {
