@@ -79,9 +79,6 @@ func (au *audit) run(ctx context.Context) (err error) {
 	if au.current, err = au.client.Tokens.GetTokenCurrent(ctx); err != nil {
 		return err
 	}
-	if au.customer == "self" {
-		au.customer = au.current.CustomerID
-	}
 	tokens, partial := listTokens(ctx, au.client, au.customer)
 	switch {
 	case tokens == nil, partial != nil && au.format.metrics:
