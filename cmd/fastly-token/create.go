@@ -11,7 +11,6 @@ import (
 
 	"github.com/fastly-tokens/fastly"
 	"github.com/fastly-tokens/fastly/internal/atomicfile"
-	"github.com/fastly-tokens/fastly/internal/clock"
 )
 
 // cleanUpTime bounds a revoke that runs although the program is interrupted.
@@ -154,19 +153,15 @@ func (a *app) giveBack(created *fastly.TokenCreatedResponse, reason error) error
 func (a *app) discard(token *fastly.TokenCreatedResponse, byKey *fastly.Client, known bool) error {
 	ctx, cancel := context.WithTimeout(context.Background(), cleanUpTime)
 	defer cancel()
-	var err error
-	for {
-		err = a.discardOnce(ctx, token, byKey, known)
-		gone := errors.Is(err, fastly.ErrNotFound)
-		if err == nil || gone && known {
+	err := a.whileNew(ctx, fastly.ErrNotFound, func() error {
+		err := a.discardOnce(ctx, token, byKey, known)
+		if known && errors.Is(err, fastly.ErrNotFound) {
 			return nil
 		}
-		if !gone {
-			break
-		}
-		if sleepErr := a.sleep(ctx, clock.Lag/10); sleepErr != nil {
-			break
-		}
+		return err
+	})
+	if err == nil {
+		return nil
 	}
 	name := "token " + token.ID
 	if token.ID == "" {

@@ -13,7 +13,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fastly-tokens/fastly"
-	"github.com/fastly-tokens/fastly/internal/clock"
 )
 
 const execHelp = `Runs a command with a token of its own, limited to a scope and services, which is
@@ -153,26 +152,24 @@ func (x *execution) create(ctx context.Context) (*fastly.TokenCreatedResponse, e
 	return token, nil
 }
 
-// try waits until the API knows a new token, which may take a moment. A purge token need not be
-// allowed to read itself.
+// try waits until a new token works. A purge token need not be allowed to read itself.
 func (x *execution) try(ctx context.Context, token *fastly.TokenCreatedResponse) error {
 	client, err := x.newClient("the new access token", fastly.WithAPIKey(token.AccessToken.Reveal()))
 	if err != nil {
 		return err
 	}
 	defer client.CloseIdleConnections()
-	for waited := time.Duration(0); ; waited += clock.Lag / 10 {
-		_, err = client.Tokens.GetTokenCurrent(ctx)
-		switch {
-		case err == nil, errors.Is(err, fastly.ErrForbidden):
-			return nil
-		case !errors.Is(err, fastly.ErrUnauthorized) || waited == clock.Lag:
-			return fmt.Errorf("the new token does not work: %w", err)
-		}
-		if err := x.sleep(ctx, clock.Lag/10); err != nil {
-			return context.Cause(ctx)
-		}
+	err = x.whileNew(ctx, fastly.ErrUnauthorized, func() error {
+		_, err := client.Tokens.GetTokenCurrent(ctx)
+		return err
+	})
+	switch {
+	case err == nil, errors.Is(err, fastly.ErrForbidden):
+		return nil
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
 	}
+	return fmt.Errorf("the new token does not work: %w", err)
 }
 
 // commandCode is the exit code for a command that can't be executed.

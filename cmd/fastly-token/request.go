@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fastly-tokens/fastly"
+	"github.com/fastly-tokens/fastly/internal/clock"
 	"github.com/fastly-tokens/fastly/rotate"
 )
 
@@ -85,6 +86,17 @@ func (a *app) createToken(ctx context.Context, client *fastly.Client, req *fastl
 		last = createErr.Err // nothing was created
 	}
 	return created, errors.Join(append([]error{last}, earlier...)...)
+}
+
+// whileNew calls f again while its error says that the API does not know a new token yet, for as long
+// as the API may lag.
+func (a *app) whileNew(ctx context.Context, notKnown error, f func() error) error {
+	for waited := time.Duration(0); ; waited += clock.Lag / 10 {
+		err := f()
+		if !errors.Is(err, notKnown) || waited == clock.Lag || a.sleep(ctx, clock.Lag/10) != nil {
+			return err
+		}
+	}
 }
 
 // leaves reports whether a create may have left a token.
