@@ -128,14 +128,15 @@ type needs struct {
 // check returns an error that names what is missing. It does not prompt.
 func (a *app) check(n needs) error {
 	var missing []string
-	needsKey := n.key && (n.unless == nil || !*n.unless) || n.login != nil && n.login.byKey
+	byKey := n.login != nil && n.login.byKey
+	needsKey := byKey || n.key && (n.unless == nil || !*n.unless)
 	switch {
-	case a.key.err != nil && n != (needs{}) && (n.key || needsKey || !errors.Is(a.key.err, fs.ErrNotExist)): // create may be to make it
+	case a.key.err != nil && (n.key || byKey || n.login != nil && !errors.Is(a.key.err, fs.ErrNotExist)): // create may be to make it
 		return a.key.err
 	case needsKey && a.key.value == "":
 		missing = append(missing, "an API key in "+varToken+", or a file with one in "+varTokenFile)
 	}
-	if why := a.unasked(); why != "" && n.login != nil && !n.login.byKey {
+	if why := a.unasked(); why != "" && n.login != nil && !byKey {
 		if n.login.username(a) == "" {
 			missing = append(missing, "a user name in "+varUsername+" or --username, not asked for "+why)
 		}

@@ -14,7 +14,7 @@ import (
 	"github.com/fastly-tokens/fastly/internal/terminal"
 )
 
-// jsonFlag adds the flag of all commands that print.
+// jsonFlag adds the flag --json.
 func jsonFlag(fs *pflag.FlagSet) *bool { return fs.Bool("json", false, "print JSON") }
 
 // discardsOutput reports whether stdout keeps nothing: it is a device and no terminal. In place of a

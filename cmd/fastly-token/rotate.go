@@ -105,8 +105,8 @@ func (r *rotation) run(ctx context.Context, asJSON bool) error {
 		engine.Handover.Put = r.hand
 	}
 	_, stateErr := os.Lstat(r.state)
-	isKeys := r.id == "" && stateErr != nil // the token of the API key is to be rotated, from the beginning
-	if isKeys && r.out != "" {
+	isOwn := r.id == "" && stateErr != nil // the token of the API key is to be rotated, from the beginning
+	if isOwn && r.out != "" {
 		if err := r.checkOut(ctx, engine.Handover); err != nil {
 			return err
 		}
@@ -117,7 +117,7 @@ func (r *rotation) run(ctx context.Context, asJSON bool) error {
 		engine.NoWait = false
 		result, err = engine.Run(ctx)
 	}
-	if err == nil && isKeys && r.readKey(ctx).value == r.key.value {
+	if err == nil && isOwn && r.readKey(ctx).value == r.key.value {
 		r.say("token %s was that of the API key in %s, which stops working with it", escape(result.Old.ID), r.key.variable)
 	}
 	if err == nil && result.Unknown {
