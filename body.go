@@ -24,8 +24,8 @@ const (
 	maxShared     = 100_000   // strings that recur
 )
 
-// coding is the end of an error text: how a body is compressed, or "" if that is supported.
-func coding(resp *http.Response) string {
+// unreadCoding is the end of an error text: how a body is compressed, if not in a way that is read.
+func unreadCoding(resp *http.Response) string {
 	name := strings.ToLower(strings.Join(resp.Header.Values("Content-Encoding"), ", "))
 	switch name {
 	case "", "identity", "gzip", "x-gzip":
@@ -51,9 +51,9 @@ func explain(resp *http.Response, err error) outcome {
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		err = invalidResponse("its JSON ends too early")
 	case isSyntactic && syntactic.ByteOffset == 0:
-		err = invalidResponse("it is not JSON%s; "+notAPI, coding(resp))
+		err = invalidResponse("it is not JSON%s; "+notAPI, unreadCoding(resp))
 	case isSyntactic:
-		err = invalidResponse("it is not valid JSON at byte %d%s", syntactic.ByteOffset, coding(resp))
+		err = invalidResponse("it is not valid JSON at byte %d%s", syntactic.ByteOffset, unreadCoding(resp))
 	default:
 		return outcome{class: classTruncated, err: truncated(err)}
 	}

@@ -177,18 +177,18 @@ func attempt[T any](ctx context.Context, c *Client, op *operation, decode func(*
 		return value, out
 	}
 	defer resp.Body.Close()
-	received, limit := c.now(), c.seen.response(resp)
+	received, limit := c.now(), c.seen.noteResponse(resp)
 	if resp.StatusCode/100 != 2 {
 		out = readError(resp, op, limit, secrets.withSent(resp), received)
 		if !out.response.foreign {
-			c.seen.date(resp.Header, received)
+			c.seen.noteDate(resp.Header, received)
 		}
 		return value, out
 	}
 	value, out = decode(resp)
 	out.status = resp.StatusCode
 	if out.err == nil {
-		c.seen.date(resp.Header, received)
+		c.seen.noteDate(resp.Header, received)
 		return value, out
 	}
 	if ended := w.ended(); ended != nil && !out.foreign {
@@ -201,8 +201,8 @@ func attempt[T any](ctx context.Context, c *Client, op *operation, decode func(*
 	return value, out
 }
 
-// response notes the protocol and the rate limit.
-func (s *seen) response(resp *http.Response) RateLimit {
+// noteResponse notes the protocol and the rate limit, which it returns.
+func (s *seen) noteResponse(resp *http.Response) RateLimit {
 	s.http1.Store(resp.ProtoMajor == 1)
 	limit, complete := parseRateLimit(resp.Header)
 	if complete {
@@ -212,8 +212,8 @@ func (s *seen) response(resp *http.Response) RateLimit {
 	return limit
 }
 
-// date notes the clock of a response that is the API's.
-func (s *seen) date(h http.Header, received time.Time) {
+// noteDate notes the clock of a response that is the API's.
+func (s *seen) noteDate(h http.Header, received time.Time) {
 	if shown := clock.OfServer(h, received); shown != nil {
 		s.clock.Store(shown)
 	}

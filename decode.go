@@ -230,20 +230,20 @@ func (d *tokenDecoder) services() []string {
 	if d.PeekKind() == '[' {
 		return d.array()
 	}
-	d.empty(d.value())
+	d.mustBeEmpty(d.value())
 	return nil
 }
 
 func (d *tokenDecoder) bool() bool {
 	value := d.value()
 	if value.Kind() != 't' && value.Kind() != 'f' {
-		d.empty(value)
+		d.mustBeEmpty(value)
 	}
 	return value.Kind() == 't'
 }
 
-// empty rejects a value but for null and an empty string, which stand for any type.
-func (d *tokenDecoder) empty(value jsontext.Value) {
+// mustBeEmpty rejects a value but for null and an empty string, which stand for any type.
+func (d *tokenDecoder) mustBeEmpty(value jsontext.Value) {
 	if len(d.unquote(value)) > 0 {
 		d.fail("its field %s has an unexpected type", d.StackPointer())
 	}

@@ -97,6 +97,7 @@ func (e *GenericTokenError) message() string {
 }
 
 const notAPI = "something other than the API answered: check the base URL and proxies"
+const notAccepted = "check that the credentials are right, and neither expired nor revoked"
 
 // statusHint says what to do about the response.
 func (e *GenericTokenError) statusHint() string {
@@ -116,7 +117,7 @@ func (e *GenericTokenError) statusHint() string {
 	case e.findMeaning().hint != "":
 		return e.findMeaning().hint
 	case e.StatusCode == http.StatusUnauthorized:
-		return "check that the credentials are right, and neither expired nor revoked"
+		return notAccepted
 	case e.StatusCode == http.StatusForbidden:
 		return "use a token whose scope and user may do this"
 	}

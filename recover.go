@@ -39,7 +39,7 @@ func decodeRevoked(resp *http.Response) (none struct{}, out outcome) {
 	mediaType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	switch {
 	case !isJSON && !endsEarly:
-		out = explain(resp, invalidResponse("it is not JSON%s; "+notAPI, coding(resp)))
+		out = explain(resp, invalidResponse("it is not JSON%s; "+notAPI, unreadCoding(resp)))
 		out.foreign = true
 	case mediaType == "text/html":
 		out = explain(resp, invalidResponse("it is a page of HTML; "+notAPI))
@@ -125,8 +125,8 @@ func readError(resp *http.Response, op *operation, limit RateLimit, s secrets, n
 		resp.Body = http.NoBody // in place of the connection
 	}
 	text, err := io.ReadAll(io.LimitReader(resp.Body, maxErrorBytes))
-	if name := coding(resp); name != "" && !utf8.Valid(text) {
-		text = []byte("the body can't be read" + name)
+	if why := unreadCoding(resp); why != "" && !utf8.Valid(text) {
+		text = []byte("the body can't be read" + why)
 	}
 	e := &GenericTokenError{
 		StatusCode: status,

@@ -104,7 +104,7 @@ var meanings = []meaning{{
 	hint: "use another API token: this one has expired",
 }, {
 	sentinel: ErrInvalidCredentials, code: "invalid_grant", text: "credentials are missing or invalid",
-	hint: "check that the credentials are right, and neither expired nor revoked",
+	hint: notAccepted,
 }}
 
 // findMeaning returns the meaning of a response in one of the API's forms, or else the zero value.
