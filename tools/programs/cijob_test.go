@@ -32,7 +32,7 @@ func (j *job) run(ctx context.Context, work func(context.Context, *fastly.Client
 		Lifetime: 10 * time.Minute, // in case all else fails
 		Username: j.username,
 		Password: j.password,
-		// Asked for each attempt: a code ages while a retry waits, and is good for one.
+		// Asked for each attempt: a code may expire while a retry waits, and is good for one.
 		OTPFunc: func(context.Context) (fastly.Secret, error) {
 			code, err := totp.GenerateCode(j.totpSecret, time.Now())
 			return fastly.Secret(code), err
