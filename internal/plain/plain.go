@@ -42,13 +42,10 @@ var spaces = strings.NewReplacer("+", " ", "\xA0", " ") // a no-break space, in 
 // are left go, and Latin-1, UTF-8 and UTF-8 that was read as Latin-1 become Latin-1.
 func plainForm(text string) string {
 	text = rewrite(text, func(text []byte) (length int, decoded string) {
-		switch {
-		case text[0] != '\\':
-			return unescape(text)
-		case len(text) > 1 && text[1] == '\\':
-			return 1, ""
+		if text[0] == '\\' && (len(text) == 1 || isAlphanumeric(rune(text[1]))) {
+			return 0, "" // it may begin an escape
 		}
-		return 0, ""
+		return unescape(text)
 	})
 	return spaces.Replace(rewrite(text, unescape))
 }
@@ -161,6 +158,8 @@ func EndsWithWord(text string, n int) bool {
 }
 
 // notInWord reports whether r is no letter, digit, - or _, as all of an access token are.
-func notInWord(r rune) bool {
-	return (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') && r != '-' && r != '_'
+func notInWord(r rune) bool { return !isAlphanumeric(r) && r != '-' && r != '_' }
+
+func isAlphanumeric(r rune) bool {
+	return '0' <= r && r <= '9' || 'A' <= r && r <= 'Z' || 'a' <= r && r <= 'z'
 }
