@@ -20,14 +20,13 @@ var update = flag.Bool("update", false, "write "+document)
 
 const introduction = `# How we know what the API does
 
-This library, its test server and its documents rest on what is known of the Fastly Tokens API. **None of it was ever run
-against a live account.** Below, each fact stands once, with how it is known:
+This library, its test server and its documents rest on what is known of the Fastly Tokens API. **None of it has ever been
+run against a live account.** Below, each fact appears once, with how it is known:
 
 | Rank | Facts | |
 |---|---|---|
 %s
-Where sources disagree, what was recorded goes before what clients do, that before what is documented, and all before what
-is assumed.
+Where sources disagree, recordings outrank what clients do, which outranks the documentation; what is assumed comes last.
 
 The sources are public: [the reference](https://www.fastly.com/documentation/reference/api/auth-tokens/user/);
 [Fastly's Go client](https://github.com/fastly/go-fastly) with the traffic that its tests recorded (fastly/fixtures/tokens),
@@ -43,22 +42,22 @@ more than was asked for; the API may be less strict. Anyone with an account can 
     cd tools && GOWORK=off go run ./verify-api     # with an API key in FASTLY_API_TOKEN
 
 That only reads. With ` + "`--write`" + ` it creates tokens for ten minutes and revokes them; ` + "`--help`" + ` says more. What it prints
-at the end, with everything private replaced, is welcome in an issue: it is how a fact gains rank, or leaves this list.
+at the end, with everything private replaced, is welcome in an issue: that is how a fact rises in rank, or leaves this list.
 
 "Needs" is what a check can't do without; "writes" means that it makes, confirms or revokes a token, or tries to, and
-"harms" that it is made on ` + "`fastlytest`" + ` only.
+"harms" that it runs on ` + "`fastlytest`" + ` only.
 `
 
 const rest = `
 ## What can't be checked from outside
 
 - The API refuses TLS below 1.2. The test server speaks plain HTTP.
-- That ` + "`limit_services`" + ` of an automation token, with no ` + "`services`" + `, means no service: that shows where services are used.
+- That ` + "`limit_services`" + ` of an automation token, with no ` + "`services`" + `, means no service: only a use of the token shows that.
 - Accounts with single sign-on: a 401 or 400 with ` + "`Fastly-SSO-Login-Url`" + `; ` + "`Fastly-OTP: setup`" + ` and ` + "`Fastly-Password: rotate`" + `.
 - What is not the API at all: pages of load balancers, firewalls, proxies and portals, and errors of other forms
   (` + "`title`" + ` and ` + "`errors`" + `, JSON:API, RFC 9457) behind the same host.
-- Lists in pages, which the API may turn to as it did elsewhere: until then, no list has a ` + "`Link`" + ` to a next page.
-- A 429 to a read, and a ` + "`Retry-After`" + `: reported, but not by rule.
+- Lists in pages, which the API may introduce, as it did elsewhere: until then, no list has a ` + "`Link`" + ` to a next page.
+- A 429 to a read, and a ` + "`Retry-After`" + `: reported, but not as a rule.
 - That the rate limit is the customer's, that the API never redirects, that a one-time password works once, and that
   a reset of the password unlocks a user ([documented](https://www.fastly.com/documentation/guides/account-info/account-management/troubleshooting-your-login)).
 - What scopes allow beyond tokens, such as purging: documented. How many tokens a bulk revoke may have: not known.

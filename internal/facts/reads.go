@@ -81,7 +81,7 @@ var reads = each(Key, Reads, []Fact{
 	{ID: "token-times", Says: "Times are RFC 3339, to the second, with `Z` or `+00:00`; null, absent or empty if not set.",
 		By: recording, Check: every(list, matches(timeForm, tokenTimes...),
 			tokenTimes...)},
-	{ID: "token-last-use", Says: "`last_used_at` of a token in use is less than an hour ago; it lags by minutes at times.",
+	{ID: "token-last-use", Says: "`last_used_at` of a token in use is less than an hour ago; it sometimes lags by minutes.",
 		By: recording, Check: func(ctx context.Context, p *Probe) error {
 			at, err := time.Parse(time.RFC3339, p.self(ctx).text("last_used_at"))
 			if err != nil || p.now().Sub(at).Abs() > time.Hour {
@@ -126,7 +126,7 @@ var responses = []Fact{
 		By: reference, Check: status(401, as("", "/tokens"))},
 	{ID: "no-key-text", Says: "Its `msg` is `" + missingCredentials + "`.",
 		By: programs, Check: refused(401, missingCredentials, "", as("", "/tokens"))},
-	{ID: "wrong-key", Says: "A wrong key is a 401; the 403 that the reference gives to an invalid token has no witness.",
+	{ID: "wrong-key", Says: "A wrong key is a 401; no other source confirms the 403 of the reference for an invalid token.",
 		By: programs, Check: status(401, as(wrongKey, "/tokens/self"))},
 	{ID: "unknown-path", Says: "An unknown path is a 404 to a request with a key.",
 		By: inference, Needs: Key, Check: status(404, get("/no-such-path"))},
@@ -138,7 +138,7 @@ var responses = []Fact{
 		By: programs, Needs: Key, Check: says(404, get("/tokens/"+unknownID), func(t, _ object) bool {
 			return t.text("msg") != "" && (t["detail"] == nil || t.text("detail") != "")
 		}, "msg", "detail")},
-	{ID: "error-type", Says: "The `Content-Type` of an error is `application/json`, at times `text/plain`.",
+	{ID: "error-type", Says: "The `Content-Type` of an error is `application/json`, sometimes `text/plain`.",
 		By: programs, Check: field("Content-Type", `^(application/json|text/plain)\b`, as("", "/tokens"))},
 	{ID: "error-served-by", Says: "An error, too, has `X-Served-By`, which Fastly's support asks for.",
 		By: programs, Check: field("X-Served-By", `.`, as("", "/tokens"))},
