@@ -32,8 +32,8 @@ func (a *app) auditCommand() *cobra.Command {
 		Short: "Find tokens that are a risk, or are about to be a problem",
 		Long: `Finds tokens that are a risk, or are about to be a problem:
 
-  never-expires  they have no end date
-  expiring       they end within 30 days (--expiring)
+  never-expires  they have no expiry
+  expiring       they expire within 30 days (--expiring)
   unused         they were not used for 90 days (--unused); one that never was
                  counts from its creation
   global         they have the scope global
@@ -41,12 +41,12 @@ func (a *app) auditCommand() *cobra.Command {
 
 The exit code is 4 if anything was found and not revoked.
 
-Times are compared with the API's, and a clock of this machine that is off is named. With a list
-that could not be read whole, nothing counts as unused, and nothing is revoked.
+Times are compared with the API's clock, and if that of this machine is off, a line says so. If the
+list could not be read completely, nothing counts as unused, and nothing is revoked.
 
 --metrics prints, for Prometheus, when each token was created, was last used and expires, as
-timestamps, and fastly_token_info with scope and services. Findings do not count for the exit code
-then. --out replaces a file as a whole, for the textfile collector of node_exporter.
+timestamps, and fastly_token_info with scope and services. Findings then do not change the exit
+code. --out replaces a file atomically, for the textfile collector of node_exporter.
 
 In CSV, a cell that a spreadsheet would take for a formula begins with an apostrophe.`,
 		Example: `  fastly-token audit --customer self --ignore global
@@ -87,7 +87,7 @@ func (au *audit) run(ctx context.Context) (err error) {
 		return au.writeMetrics(tokens)
 	}
 	if off := au.clockOffset(); off != 0 {
-		au.say("the clock of this machine is %s from the API's, which counts here", terminal.Duration(off.Abs()))
+		au.say("the clock of this machine is off by %s; times here are compared with the API's", terminal.Duration(off.Abs()))
 	}
 	rules := au.rules
 	if partial != nil {
@@ -144,9 +144,9 @@ func (au *audit) checkFlags() error {
 	case au.revoke && slices.Contains(au.rules.ignored, unused):
 		return usagef("--revoke-unused and --ignore unused exclude each other")
 	case au.revoke && au.rules.unused == 0: // every token
-		return usagef("--revoke-unused needs an --unused of more than no time")
+		return usagef("--revoke-unused needs an --unused that is not zero")
 	case au.revoke && !au.yes && au.unasked() != "":
-		return usagef("--revoke-unused needs confirmation: add --yes if you are sure; it is not asked for %s", au.unasked())
+		return usagef("--revoke-unused needs confirmation: add --yes if you are sure; it was not asked for %s", au.unasked())
 	}
 	return nil
 }

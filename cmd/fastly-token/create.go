@@ -167,7 +167,7 @@ func (a *app) discard(token *fastly.TokenCreatedResponse, byKey *fastly.Client, 
 	if token.ID == "" {
 		name = fmt.Sprintf("the token named %q", token.Name)
 	}
-	outcome := "may not be revoked: look for it, as it may work"
+	outcome := "may not have been revoked: look for it, as it may work"
 	if notProcessed(err) && !errors.Is(err, fastly.ErrNotFound) {
 		outcome = "was NOT revoked: it works"
 	}

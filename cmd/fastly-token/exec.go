@@ -16,18 +16,18 @@ import (
 )
 
 const execHelp = `Runs a command with a token of its own, limited to a scope and services, which is
-revoked when the command ends: for jobs whose steps need less than the job's API key allows.
+revoked when the command ends: for jobs whose steps need less than the API key of the job allows.
 
 The token is created by login, and revoked by the API key of the environment, which must belong to
 the same user and have the scope global.
 
-The command finds its API key in FASTLY_API_TOKEN, or in the variable of --env. The credentials of
-the environment are taken from it: the variables listed under "fastly-token help" but the base URL,
-variables with the old API key or the password in them, and variables with names in _FILE whose
-files hold one. (This keeps credentials from leaking by accident. It does not stop a malicious
+The command finds its API key in FASTLY_API_TOKEN, or in the variable of --env. It does not get the
+other credentials of the environment: the variables listed under "fastly-token help" except the base
+URL, variables that contain the old API key or the password, and variables with names in _FILE whose
+files contain one. (This keeps credentials from leaking by accident. It does not stop a malicious
 command: processes of the same user can read each other's memory.)
 
-Before the command starts, the new token is tried. If GITHUB_ACTIONS is "true", a line on standard
+The new token is tried before the command starts. If GITHUB_ACTIONS is "true", a line on standard
 error makes the job's log mask it. The token is revoked however the command ends. If all else fails,
 after a SIGKILL for example, it expires by itself after --ttl.
 

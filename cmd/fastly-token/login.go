@@ -111,7 +111,7 @@ func (l *login) code(ctx context.Context, a *app) (fastly.Secret, error) {
 		return l.readOnce(ctx, a, otp, "the one-time password of "+varOTP+" or --otp-file")
 	case a.unasked() != "":
 		return "", usagef("the account has two-factor authentication: the one-time password is missing: put it in the file of "+
-			"%s or --otp-file, or the secret that makes it in that of %s or --totp-secret-file; it is not asked for %s", varOTP, varTOTP, a.unasked())
+			"%s or --otp-file, or the secret that makes it in that of %s or --totp-secret-file; it was not asked for %s", varOTP, varTOTP, a.unasked())
 	}
 	text, err := a.ask(ctx, "One-time password: ", true)
 	return fastly.Secret(text), err

@@ -95,8 +95,8 @@ func TestNotRevokedIsSaidOnlyIfItIsKnown(t *testing.T) {
 	}{
 		"refused":            {[]fastlytest.Fault{{Kind: fastlytest.Status, Status: 403}}, exitLookInto, "was NOT revoked"},
 		"every response cut": {[]fastlytest.Fault{{Kind: fastlytest.CutAfter}}, 0, "revoked token"},
-		"no connection":      {[]fastlytest.Fault{{Kind: fastlytest.CutBefore}}, exitLookInto, "may not be revoked"},
-		"busy":               {[]fastlytest.Fault{{Kind: fastlytest.Status, Status: 503}}, exitLookInto, "may not be revoked"},
+		"no connection":      {[]fastlytest.Fault{{Kind: fastlytest.CutBefore}}, exitLookInto, "may not have been revoked"},
+		"busy":               {[]fastlytest.Fault{{Kind: fastlytest.Status, Status: 503}}, exitLookInto, "may not have been revoked"},
 	} {
 		s := newExecSite(t)
 		for _, f := range tc.faults {
@@ -166,7 +166,7 @@ func TestTokenThatTheKeyDoesNotSeeIsNotSaidToBeRevoked(t *testing.T) {
 	o := s.run("exec", "--", "true")
 	assert.Equal(t, exitLookInto, o.code)
 	require.Len(t, active(s.made()), 1)
-	assert.Contains(t, o.err, "token "+s.made()[0].ID+" may not be revoked")
+	assert.Contains(t, o.err, "token "+s.made()[0].ID+" may not have been revoked")
 }
 
 func TestPrintNeedsAnOutputThatKeeps(t *testing.T) {

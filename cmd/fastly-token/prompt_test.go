@@ -219,7 +219,7 @@ func TestNothingPromptsWhereNobodyIs(t *testing.T) {
 					continue
 				}
 				assert.Equal(t, exitUsage, p.end(s), tm.shown.String())
-				want := regexp.MustCompile("(--password-file|--otp-file|--yes)[^\n]*[,;] (it is )?not asked for " + tc.reason)
+				want := regexp.MustCompile("(--password-file|--otp-file|--yes)[^\n]*[,;] (it was )?not asked for " + tc.reason)
 				require.Eventually(t, func() bool { return want.MatchString(tm.shown.String()) },
 					30*time.Second, 2*time.Millisecond, "want what is missing, and why it is not asked for")
 				assert.NotContains(t, tm.shown.String(), prompt)

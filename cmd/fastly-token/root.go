@@ -26,8 +26,8 @@ Credentials come from the environment:
   FASTLY_PASSWORD_FILE     file with its password
   FASTLY_OTP_FILE          file with its one-time password, if the account has
                            two-factor authentication
-  FASTLY_TOTP_SECRET_FILE  file with the secret to make that from; if both are
-                           set, this one is used
+  FASTLY_TOTP_SECRET_FILE  file with the secret that makes one-time passwords;
+                           takes precedence over FASTLY_OTP_FILE
   FASTLY_API_URL           base URL of the API, if not https://api.fastly.com
 
 Flags take precedence over the variables of the login. The program prompts for what neither

@@ -121,7 +121,7 @@ func TestMistakesEndWithCodeTwo(t *testing.T) {
 	assert.Contains(t, s.run("get").err, "say which token: one ID; ")
 	assert.Contains(t, s.run("get", "one", "two").err, "say which token: one ID; ")
 	assert.Contains(t, s.run("audit", "--csv", "--json").err, "--json, --csv and --metrics exclude each other")
-	assert.Contains(t, s.run("audit", "--unused", "0", "--revoke-unused", "--yes").err, "--unused of more than no time")
+	assert.Contains(t, s.run("audit", "--unused", "0", "--revoke-unused", "--yes").err, "--unused that is not zero")
 	assert.Empty(t, s.Requests())
 }
 

@@ -27,11 +27,11 @@ is in the file of --out, for a job that runs again and again. It must belong to 
 key, which --current does not need if the old token has the scope global.
 
 The new access token goes to a file (--out), which is replaced atomically and keeps its owner and
-mode, but for access by others; or to the standard input of a command, without a line break. A
+mode, except that others lose access; or to the standard input of a command, without a line break. A
 command must end with exit code 0 if and only if it has taken the access token, and read all of it.
 It gets no credentials in its environment.
 
-The new token is created by login. Random letters at the end of its name make that unique.
+The new token is created by login. Random letters at the end of its name make the name unique.
 
 If a step fails, the earlier ones are undone. After a crash or an interruption, run the same command
 again, on the same machine, to finish the rotation: a state file records how far it got. It holds no
@@ -63,7 +63,7 @@ func (a *app) rotateCommand() *cobra.Command {
 			args, r.command = args[:n], args[n:]
 		}
 		if len(args) > 1 {
-			return usagef("want at most the ID of one token before --, and not %d arguments", len(args))
+			return usagef("want at most one argument before --, the ID of a token; got %d", len(args))
 		}
 		if len(args) == 1 {
 			if err := checkID("the argument", args[0]); err != nil { // even "": it is not the token of the API key

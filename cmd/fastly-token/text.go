@@ -97,7 +97,7 @@ func (d *duration) Set(s string) error {
 		*d = duration(value)
 		return nil
 	case err == nil, strings.Contains(err.Error(), "out of range"):
-		return errors.New("it is too long: at most 36500d are possible")
+		return errors.New("it is too long: at most 36500d is allowed")
 	}
 	return errors.New(`want a time such as "30d" or "36h"`)
 }
