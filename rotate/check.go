@@ -141,7 +141,7 @@ func (x *run) checkNew(ctx context.Context, created *fastly.TokenCreatedResponse
 		t, err := client.Tokens.GetTokenCurrent(ctx)
 		return t, !errors.Is(err, fastly.ErrUnauthorized), err
 	})
-	if err != nil && !isKnown(err) { // it works if it only may not read itself
+	if err != nil && !isKnown(err) { // a key that may not read its token works
 		return fmt.Errorf("the new token %s does not work: %w", created.ID, err)
 	}
 	if err == nil {
@@ -178,7 +178,7 @@ func (x *run) lifetime() (time.Duration, error) {
 	case x.r.Lifetime != 0 || old.ExpiresAt.IsZero():
 		return x.r.Lifetime, nil
 	case old.CreatedAt.IsZero() || !old.ExpiresAt.After(old.CreatedAt):
-		return 0, fmt.Errorf("the API does not say what lifetime token %s has; say how long the new one is to work", old.ID)
+		return 0, fmt.Errorf("the API does not show the lifetime of token %s: say how long the new one is to work", old.ID)
 	}
 	lifetime := old.ExpiresAt.Sub(old.CreatedAt)
 	return cmp.Or(lifetime.Round(time.Minute), lifetime), nil

@@ -197,7 +197,7 @@ func isGone(err error) bool { return says(err, http.StatusNotFound) }
 // isDead reports whether the API says that a key does not work.
 func isDead(err error) bool { return says(err, http.StatusUnauthorized) }
 
-// isKnown reports whether the API says that a key may not do something: it works.
+// isKnown reports whether the API says that a key may not do something: the key works.
 func isKnown(err error) bool { return says(err, http.StatusForbidden) }
 
 // says reports whether err is a response of the API with the status. Gateways send other forms of

@@ -41,7 +41,7 @@
 //
 // What a run can look up, it does not assume: what the journal says is compared with the API, and
 // the destination is looked at before each revoke. A response that is not the API's says nothing
-// about a token; neither does absence from a part of a list. What remains unknown is an error or
+// about a token; nor does absence from an incomplete list. What remains unknown is an error or
 // Result.Unknown.
 //
 // # Markers

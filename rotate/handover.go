@@ -77,7 +77,7 @@ func (x *run) checkDestination(ctx context.Context) error {
 	isAnother := t == nil && plain.HasWord(there.key.Reveal(), plain.AccessTokenLength)
 	switch {
 	case t != nil && t.ID != old && t.Name != x.record.Name: // perhaps its only copy
-		return fmt.Errorf("the destination of the handover holds token %s, which works, and another run may have put there in place of token %s: rotate that one, or remove it from there", t.ID, old)
+		return fmt.Errorf("the destination of the handover holds token %s, which works and which another run may have put there in place of token %s: rotate that one, or remove it from there", t.ID, old)
 	case isAnother && x.r.TokenID == "" && x.record.State == StateUnchanged: // its token may be meant
 		return fmt.Errorf("the destination of the handover holds an access token other than that of token %s, the client's own: say which token to rotate, or remove it from there", old)
 	}
@@ -90,7 +90,7 @@ func (x *run) checkDestination(ctx context.Context) error {
 		return fmt.Errorf("the destination of the handover: %w", err)
 	}
 	if note != "" {
-		x.log.InfoContext(ctx, "the new file is not as the old one", "note", note)
+		x.log.InfoContext(ctx, "the new file will differ from the old one", "note", note)
 	}
 	return nil
 }

@@ -703,7 +703,7 @@ func TestClientThatCannotUseAnotherKeyNeedsConnect(t *testing.T) {
 		result, err := r.Run(t.Context())
 
 		assert.ErrorIs(t, err, fastly.ErrInvalidArgument)
-		assert.ErrorContains(t, err, "Connect is needed")
+		assert.ErrorContains(t, err, "needs Connect")
 		assert.Equal(t, rotate.StateUnknown, result.State)
 		assert.Empty(t, w.ops)
 	})

@@ -76,7 +76,7 @@ type Result struct {
 	Left []string
 	// Unknown reports whether a token with the name Name may exist that nobody holds: a create had
 	// no usable response, and its token was not found. A later run looks once more. One that has
-	// looked for the token of an earlier run in vain says so here, and begins anew.
+	// looked for the token of an earlier run without success says so here, and starts over.
 	Unknown bool
 }
 

@@ -133,7 +133,7 @@ func (r *Rotation) check(ctx context.Context) error {
 	}
 	if r.Connect == nil { // fail now rather than with a token in hand
 		if _, err := r.Client.With(fastly.WithAPIKey("made-up")); err != nil {
-			return fmt.Errorf("for a client like this one Connect is needed: %w", err)
+			return fmt.Errorf("a client like this one needs Connect: %w", err)
 		}
 	}
 	return nil

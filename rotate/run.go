@@ -69,13 +69,13 @@ func (x *run) checkOld() (time.Duration, error) {
 	old := &x.record.Old
 	switch {
 	case old.UserID == "":
-		return 0, fmt.Errorf("token %s belongs to no user, so it is an automation token: what would replace it is a token of a user", old.ID)
+		return 0, fmt.Errorf("token %s belongs to no user, so it is an automation token: its replacement would be a token of a user", old.ID)
 	case old.UserID != x.me.UserID:
 		return 0, fmt.Errorf("token %s belongs to another user than the key: only that user can create its replacement", old.ID)
 	case len(old.Scopes) == 0:
 		return 0, fmt.Errorf("the API does not say what scopes token %s has", old.ID)
 	case old.LimitServices && len(old.Services) == 0:
-		return 0, fmt.Errorf("token %s is limited to no service: what would replace it is for all of them", old.ID)
+		return 0, fmt.Errorf("token %s is limited to no service: its replacement would be for all of them", old.ID)
 	case !mayClean(x.me.Scopes):
 		return 0, fmt.Errorf("the key is not of scope global: it could not revoke token %s", old.ID)
 	}
