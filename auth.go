@@ -95,7 +95,7 @@ type APIKeyTransport struct {
 	// KeyFunc is called for each request, with its context (but not its trace), and must be safe for
 	// concurrent use. Its error fails the request.
 	KeyFunc func(context.Context) (Secret, error)
-	Host    string            // that alone gets the key, host[:port]; empty means api.fastly.com
+	Host    string            // host[:port], which alone gets the key; empty means api.fastly.com
 	Base    http.RoundTripper // sends the requests; nil means [http.DefaultTransport]
 }
 

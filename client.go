@@ -55,9 +55,9 @@ func NewClient(opts ...Option) (*Client, error) {
 	return c.with(opts)
 }
 
-// With returns a client with the settings and connections of c, but for opts. An option that
-// authenticates replaces the credentials of c; it is an error if c has a [WithTransport], which would
-// go on sending its own. A new base URL needs new credentials. The clients share what
+// With returns a client with the settings and connections of c, except for what opts change. An option
+// that authenticates replaces the credentials of c; it is an error if c has a [WithTransport], which
+// would go on sending its own. A new base URL needs new credentials. The clients share what
 // [Client.RateLimit] returns unless their base URLs differ.
 func (c *Client) With(opts ...Option) (*Client, error) {
 	if c == nil || c.base == nil {

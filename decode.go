@@ -242,7 +242,7 @@ func (d *tokenDecoder) bool() bool {
 	return value.Kind() == 't'
 }
 
-// mustBeEmpty rejects a value but for null and an empty string, which stand for any type.
+// mustBeEmpty rejects a value, except null and an empty string, which stand for any type.
 func (d *tokenDecoder) mustBeEmpty(value jsontext.Value) {
 	if len(d.unquote(value)) > 0 {
 		d.fail("its field %s has an unexpected type", d.StackPointer())

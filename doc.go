@@ -21,7 +21,7 @@
 // A create with a Username and a Password authenticates itself: [WithoutAuthentication] is enough
 // for it. Credentials go to the host of the base URL only, over TLS unless that host is loopback or
 // [WithInsecurePlainHTTP] is given; no redirect is followed. Use [WithHTTPClient] for a proxy or TLS
-// settings, [WithMiddleware] for tracing, [WithTransport] to authenticate otherwise. Every key,
+// settings, [WithMiddleware] for tracing, [WithTransport] to authenticate in another way. Every key,
 // password, one-time password and access token is a [Secret], which prints, logs and marshals as
 // [REDACTED]; [Secret.Reveal] is the way to read one.
 //

@@ -121,7 +121,7 @@ func WithHTTPClient(hc *http.Client) Option {
 	}
 }
 
-// WithMiddleware puts a round tripper around the transport, whichever it is, for tracing, metrics or
+// WithMiddleware puts a round tripper around whatever transport is used, for tracing, metrics or
 // logging. The first one given is the outermost; those of [Client.With] are outside those that it
 // inherits. wrap is called once, and again by a With that replaces the transport.
 //

@@ -22,7 +22,7 @@ type RetryPolicy struct {
 	MaxAttempts int // in total; default 4; 1 disables retries
 	// MinBackoff and MaxBackoff set the exponential backoff with full jitter: the wait before the
 	// nth retry is random, up to MinBackoff doubled n-1 times, at most MaxBackoff. The defaults are
-	// 250 ms and 8 s; a default that contradicts the other field takes its value.
+	// 250 ms and 8 s; a default that contradicts the other field takes that field's value.
 	MinBackoff, MaxBackoff time.Duration
 	// MaxWait is the longest wait, default 30 s; if the API asks for more, a call fails immediately.
 	MaxWait time.Duration

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Sentinels for [errors.Is], by StatusCode of a [*GenericTokenError]. Those of a 4xx but for 408 and
-// 429 match only a response in one of the API's forms; any other matches [ErrInvalidResponse].
+// Sentinels for [errors.Is], by StatusCode of a [*GenericTokenError]. Those of a 4xx, except 408
+// and 429, match only a response in one of the API's forms; any other matches [ErrInvalidResponse].
 var (
 	ErrBadRequest    = errors.New("fastly: bad request")           // 400
 	ErrUnauthorized  = errors.New("fastly: unauthorized")          // 401

@@ -89,7 +89,7 @@ func (s *TokensService) ListTokensCustomer(ctx context.Context, customerID strin
 // ListTokensUser returns the tokens of the client's user: GET /tokens. The key must be of scope
 // global or global:read (documented). The list is in no particular order. Without an error it is
 // complete, and empty but not nil if there are none. With an error it holds the tokens that could be
-// read, or is nil if none could: that one is missing from it proves nothing.
+// read, or is nil if none could: a token's absence from it proves nothing.
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/user/#list-tokens-user
 func (s *TokensService) ListTokensUser(ctx context.Context) ([]TokenResponse, error) {
 	return do(ctx, s, operation{kind: kindRead, method: http.MethodGet, path: "/tokens"}, decodeTokens)

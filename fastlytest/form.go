@@ -89,7 +89,7 @@ func parseForm(h http.Header, body []byte) (url.Values, *problem) {
 	return form, checkOnce(form)
 }
 
-// checkOnce rejects a form that has a field twice, but for services[].
+// checkOnce rejects a form that has a field twice, except services[].
 func checkOnce(form url.Values) *problem {
 	for field, values := range form {
 		if len(values) > 1 && field != "services[]" {

@@ -52,7 +52,7 @@ func WithLimitedReads() Option {
 }
 
 // WithLag makes reads show creates and revokes only after d by the server's clock,
-// as lists and edges do at times. Until then a token that a client has created is
+// as lists and edges sometimes do. Until then a token that a client has created is
 // missing from lists, its GET by ID is a 404, and its key a 401; a revoke by ID
 // finds it. A token that a client has revoked is still in lists, and nowhere else.
 // [Server.Tokens] and [Server.AddToken] do not lag. The default is no lag; a negative

@@ -103,7 +103,7 @@ func (s *service) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = os.RemoveAll(dir) }() // nothing in it is true
+	defer func() { _ = os.RemoveAll(dir) }() // what it holds is made up
 	login := api.Login
 	if s.twoFactor {
 		login = api.TwoFactor

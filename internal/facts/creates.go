@@ -12,7 +12,7 @@ import (
 
 const sudoRequired = "You must POST /sudo to access this endpoint"
 
-// creates are the facts of POST /tokens, but for a confirmed key.
+// creates are the facts of POST /tokens, except with a confirmed key.
 var creates = each(Login, Writes, []Fact{
 	{ID: "create", Says: "`POST /tokens` with `username` and `password` in the form, and no other credentials, " +
 		"returns 200 and a token. It needs no `POST /sudo`.",
@@ -122,7 +122,7 @@ func withoutCode(ctx context.Context, p *Probe) *response {
 	return p.responses["without code"]
 }
 
-// create is another create by login, but for changes.
+// create is another create by login, with changes.
 func create(change func(*Probe, *creation)) step {
 	return loggedIn(func(ctx context.Context, p *Probe) *response { return p.createWithCode(ctx, change) })
 }

@@ -20,7 +20,7 @@ import (
 type Probe struct {
 	URL       string            // without a slash at the end
 	Transport http.RoundTripper // nil: [http.DefaultTransport]
-	Name      string            // of the tokens that checks make, but for a number
+	Name      string            // of the tokens that checks make, without its number
 
 	// Credentials; empty: none. The key is of scope global, and of the user who logs
 	// in.
