@@ -83,7 +83,8 @@ func (x *run) readOld(ctx context.Context) error {
 	return nil
 }
 
-// checkRecord compares what the journal says with what the API shows.
+// checkRecord returns an error if the journal is of another rotation than the caller's, or does not say
+// what the API shows.
 func (x *run) checkRecord(ctx context.Context, there held) error {
 	r := &x.record
 	id := x.r.TokenID
@@ -92,7 +93,8 @@ func (x *run) checkRecord(ctx context.Context, there held) error {
 	}
 	switch {
 	case id == "" && r.Own: // the key is rejected, as the old token would be
-	case x.r.TokenID == "" && r.Own && x.isLikeOld(x.me), x.isAnother(there) && id == there.token.ID: // another run has replaced it
+	case x.r.TokenID == "" && r.Own && x.isLikeOld(x.me), // another run has replaced it
+		x.isAnother(there) && id == there.token.ID:
 	case id != r.Old.ID && id != r.New.ID && !slices.Contains(r.Kept, id):
 		return fmt.Errorf("the journal holds an unfinished rotation of token %s: run again with its ID to finish that one, or use another journal for another token", r.Old.ID)
 	case x.me != nil && x.me.UserID != r.Old.UserID:
