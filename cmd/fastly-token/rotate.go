@@ -173,29 +173,26 @@ func (r *rotation) clients(ctx context.Context) (client *fastly.Client, err erro
 
 // report prints the result. If stdout can't be written, stderr says what was done.
 func (r *rotation) report(result rotate.Result, err error, asJSON bool) error {
+	view := rotated{
+		State: result.State.String(), Old: result.Old, New: result.New, RevokeAt: result.RevokeAt,
+		Revoked: append([]string{}, result.Revoked...), Left: append([]string{}, result.Left...), Unknown: result.Unknown,
+	}
 	done := fmt.Sprintf("Token %s is revoked.", escape(result.Old.ID))
-	left := result.State == rotate.StateHandedOver
-	if left {
+	if result.State == rotate.StateHandedOver {
+		view.StateFile = r.state
 		done = fmt.Sprintf("Token %s works until %s: run this again then, on this machine, to revoke it. The state is in %q.", escape(result.Old.ID), stamp(result.RevokeAt), r.state)
 	}
-	short := fmt.Sprintf("handed over token %s\n%s", escape(result.New.ID), done)
-	switch {
-	case asJSON:
-		view := rotated{
-			State: result.State.String(), Old: result.Old, New: result.New, RevokeAt: result.RevokeAt,
-			Revoked: append([]string{}, result.Revoked...), Left: append([]string{}, result.Left...), Unknown: result.Unknown,
-		}
-		if left {
-			view.StateFile = r.state
-		}
-		if err != nil {
-			return errors.Join(err, r.printJSON(view))
-		}
-		return r.printDone(toJSON(view), short)
-	case err != nil:
-		return err
+	text := r.describe(&result.New) + "\n" + done + "\n"
+	if asJSON {
+		text = toJSON(view)
 	}
-	return r.printDone(r.describe(&result.New)+"\n"+done+"\n", short)
+	switch {
+	case err == nil:
+		return r.printDone(text, fmt.Sprintf("handed over token %s\n%s", escape(result.New.ID), done))
+	case asJSON:
+		return errors.Join(err, r.print(text))
+	}
+	return err
 }
 
 // runEngine runs the engine, with one-time passwords if the API wants them.
