@@ -280,11 +280,12 @@ func note(err error) error {
 // errGone adds which token is in use to an error: another run may have been faster.
 func (x *run) errGone(ctx context.Context, err error, unclear unclearError) error {
 	there, lookErr := x.look(ctx, false)
-	why := "another run may have rotated the token; "
-	old := x.record.Old.ID
+	why, old := "another run may have rotated the token; ", x.record.Old.ID
+	isInPlace := there.token != nil && there.token.ID == cmp.Or(old, x.r.TokenID)
+	isAnotherKey := isDead(unclear) && old != "" && !x.record.Own
 	switch {
-	case there.token != nil && there.token.ID == cmp.Or(old, x.r.TokenID), isDead(unclear) && old != "" && !x.record.Own:
-		why = "" // it is there, or the key is another one
+	case isInPlace, isAnotherKey:
+		why = ""
 	case old == "" && isGone(unclear):
 		why = "no such token: if it existed, another run may have rotated it; "
 	case old == "" && x.r.TokenID != "":
