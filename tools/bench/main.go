@@ -86,12 +86,12 @@ var figures = []struct {
 	limits  []float64
 }{
 	{"bulk revoke of 100", []string{"allocations"}, meter.bulkAllocations, []float64{130}},
-	{"list of 100,000", []string{"time to 10 times that of 10,000"}, meter.linear, []float64{1.15}},
-	{"list of 100,000", []string{"live heap at its peak to the list"}, meter.heap, []float64{2.2}},
-	{"256 revokes over 64 goroutines, 20 ms away", []string{"time to four round trips"}, meter.latency, []float64{1.3}},
+	{"list of 100,000", []string{"time divided by 10 times that of 10,000"}, meter.linear, []float64{1.15}},
+	{"list of 100,000", []string{"peak of the live heap divided by the list"}, meter.heap, []float64{2.2}},
+	{"256 revokes over 64 goroutines, 20 ms away", []string{"time divided by four round trips"}, meter.latency, []float64{1.3}},
 	{
 		"a program with one get",
-		[]string{"s of cold build beyond the floor's", "MiB beyond the floor's", "other modules"},
+		[]string{"seconds of cold build more than the floor", "MiB more than the floor", "other modules"},
 		meter.build, []float64{1.5, 0.6, 3},
 	},
 }
