@@ -41,8 +41,8 @@ type app struct {
 	now            func() time.Time
 	sleep          func(context.Context, time.Duration) error
 	signals        <-chan os.Signal
-	resetSignals   func()      // makes the next signal end the process
-	keysSignal     func() bool // reports whether a terminal sends Ctrl-C to child processes, too
+	exit           func(code int) // ends the process
+	keysSignal     func() bool    // reports whether a terminal sends Ctrl-C to child processes, too
 	options        []fastly.Option
 
 	timeout time.Duration // flags of every command
@@ -65,7 +65,7 @@ func (a *app) run(args []string) int {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 	a.interrupt = cancel
-	a.interruptOnSignals(a.resetSignals) // a second signal ends the process
+	a.interruptOnSignals(a.exit)
 	a.key = a.readKey(ctx)
 	a.hidden = hide(args)
 	done := make(chan struct{})
@@ -95,15 +95,20 @@ func (a *app) run(args []string) int {
 	return a.finish(ctx, cmd, err)
 }
 
-// interruptOnSignals makes the first ending signal end the context of the command, after a call of
-// first.
-func (a *app) interruptOnSignals(first func()) {
+// interruptOnSignals makes the first ending signal end the context of the command, and one that
+// comes a second later, or more, call again: timeout(1) and terminals send the first one twice.
+func (a *app) interruptOnSignals(again func(code int)) {
+	var first time.Time
 	a.handleSignals(func(sig os.Signal) {
-		if slices.Contains(endingSignals, sig) {
-			first()
+		switch {
+		case !slices.Contains(endingSignals, sig):
+			stopsOn(sig)
+		case first.IsZero():
+			first = a.now()
 			a.interrupt(interruption{sig})
+		case a.now().Sub(first) >= time.Second:
+			again(interruption{sig}.code())
 		}
-		stopsOn(sig)
 	})
 }
 

@@ -96,7 +96,7 @@ func (x *execution) run(ctx context.Context) (err error) {
 		return err
 	}
 	// A second signal must not end the process before the token is revoked.
-	x.interruptOnSignals(func() {})
+	x.interruptOnSignals(func(int) {})
 	token, err := x.create(ctx)
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -384,8 +385,10 @@ func TestSignalDuringTheCreateLeavesNoToken(t *testing.T) {
 		signals <- syscall.SIGTERM
 		signals <- syscall.SIGINT
 	}()
-	reset := func() { t.Error("a second signal would end the process and leave the token") }
-	o := s.runWith(&app{stdin: strings.NewReader(""), signals: signals, resetSignals: reset}, "exec", "--", "touch", filepath.Join(s.dir, "ran"))
+	start, calls := time.Now(), atomic.Int64{}
+	s.now = func() time.Time { return start.Add(time.Duration(calls.Add(1)) * time.Second) } // later each time
+	exit := func(int) { t.Error("a second signal would end the process and leave the token") }
+	o := s.runWith(&app{stdin: strings.NewReader(""), signals: signals, exit: exit}, "exec", "--", "touch", filepath.Join(s.dir, "ran"))
 	<-done
 	assert.Equal(t, 128+15, o.code, o.err)
 	s.assertRevoked()

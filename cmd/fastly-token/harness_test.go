@@ -116,8 +116,8 @@ func (s *site) runWith(a *app, args ...string) outcome {
 	if a.stderr == nil {
 		a.stderr = &stderr
 	}
-	if a.resetSignals == nil {
-		a.resetSignals = func() {}
+	if a.exit == nil {
+		a.exit = func(int) {}
 	}
 	if a.keysSignal == nil {
 		a.keysSignal = func() bool { return false }

@@ -28,8 +28,7 @@ func main() {
 	a := &app{
 		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
 		environ: os.Environ(), now: time.Now, sleep: clock.Sleep,
-		signals: signals, resetSignals: func() { signal.Reset(endingSignals...) },
-		keysSignal: hasTerminal,
+		signals: signals, exit: os.Exit, keysSignal: hasTerminal,
 	}
 	os.Exit(a.run(os.Args[1:]))
 }
