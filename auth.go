@@ -110,7 +110,7 @@ func (t *APIKeyTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 // CloseIdleConnections closes those of Base; an [http.Client] calls it.
-func (t *APIKeyTransport) CloseIdleConnections() { closeIdle(cmp.Or(t.Base, http.DefaultTransport)) }
+func (t *APIKeyTransport) CloseIdleConnections() { closeIdle(t.Base) }
 
 // BasicAuthTransport is like [APIKeyTransport], but adds a user name and password as HTTP Basic
 // authentication (RFC 7617), for [TokensService.CreateToken] (documented) and nothing else (assumed).
@@ -129,7 +129,7 @@ func (t *BasicAuthTransport) RoundTrip(req *http.Request) (*http.Response, error
 }
 
 // CloseIdleConnections closes those of Base; an [http.Client] calls it.
-func (t *BasicAuthTransport) CloseIdleConnections() { closeIdle(cmp.Or(t.Base, http.DefaultTransport)) }
+func (t *BasicAuthTransport) CloseIdleConnections() { closeIdle(t.Base) }
 
 // sendAuthenticated sends a copy of req with a credential through base. As an http.RoundTripper must,
 // it does not modify req and closes its body on any error.

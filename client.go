@@ -169,11 +169,12 @@ func attempt[T any](ctx context.Context, c *Client, op *operation, decode func(*
 	}
 	w := c.watch(ctx, op.kind)
 	defer w.stop()
-	resp, err := w.send(c.newRequest(w.ctx, op, otp))
+	req := c.newRequest(w.ctx, op, otp)
+	resp, err := w.send(req)
 	if err != nil {
 		out.class = classifyFailure(err, w.sent(err))
 		secrets.tokens = out.class == classNoResponse // net/http quotes a response that is not HTTP
-		out.err = redactError(cmp.Or(w.ended(), err), secrets)
+		out.err = redactError(cmp.Or(w.ended(), w.viaProxy(req, err, out.class)), secrets)
 		return value, out
 	}
 	defer resp.Body.Close()

@@ -167,8 +167,9 @@ func (e *GenericTokenError) retryHint() string {
 func (op *operation) failure(ctx context.Context, out outcome, call callContext) error {
 	e := out.response
 	if e == nil {
-		if dial, ok := errors.AsType[*net.OpError](out.err); ok && dial.Op == "dial" {
-			call.hint = cmp.Or(call.hint, "check the network and the base URL")
+		dial, ok := errors.AsType[*net.OpError](out.err)
+		if ok && (dial.Op == "dial" || dial.Op == "proxyconnect") {
+			call.hint = cmp.Or(call.hint, "check the network, proxies and the base URL")
 		}
 		return op.newError(ctx, reason(out.err), out.err, call)
 	}

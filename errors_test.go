@@ -31,7 +31,7 @@ const (
 	hintCredentials = "; check that the credentials are right, and neither expired nor revoked"
 	hintForbidden   = "; use a token whose scope and user may do this"
 	hintForeign     = "; something other than the API answered: check the base URL and proxies"
-	hintNetwork     = "; check the network and the base URL"
+	hintNetwork     = "; check the network, proxies and the base URL"
 	hintRevoked     = "; the token may be revoked nevertheless; revoking again by ID is safe"
 )
 

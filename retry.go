@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"net"
 	"net/http"
 	"time"
 
@@ -127,9 +126,8 @@ func classifyStatus(status int) class {
 	case status == http.StatusRequestTimeout, status == http.StatusInternalServerError,
 		status >= http.StatusBadGateway && status <= http.StatusGatewayTimeout:
 		return classServerError
-	case status == http.StatusProxyAuthRequired: // the proxy has not passed it on
-		return classPermanent
-	case status/100 == 3 && status != http.StatusSeeOther: // RFC 9110, section 15.4.4: processed
+	case status == http.StatusProxyAuthRequired, // the proxy has not passed it on
+		status/100 == 3 && status != http.StatusSeeOther: // RFC 9110, section 15.4.4: processed
 		return classPermanent
 	case status/100 == 4:
 		return classClientError
@@ -139,10 +137,10 @@ func classifyStatus(status int) class {
 
 // classifyFailure classifies an attempt that got no response.
 func classifyFailure(err error, sent bool) class {
-	if sent {
+	switch {
+	case sent:
 		return classNoResponse
-	}
-	if isPermanent(err) {
+	case isPermanent(err):
 		return classPermanent
 	}
 	return classNotSent
@@ -151,17 +149,10 @@ func classifyFailure(err error, sent bool) class {
 // isPermanent reports whether err, of a request that was not sent, is likely to recur: the request
 // was rejected, or the server's certificate or TLS is wrong.
 func isPermanent(err error) bool {
-	// If a proxy refuses a CONNECT, net/http's error is the status text alone.
-	text := err.Error()
+	text := err.Error() // all that net/http says of a CONNECT that a proxy refuses
 	return text == http.StatusText(http.StatusProxyAuthRequired) ||
 		text == http.StatusText(http.StatusForbidden) ||
 		isA[*rejectedError](err) || isA[*tls.CertificateVerificationError](err) || neterr.IsPlainHTTP(err)
-}
-
-// isBeforeSending reports whether err comes from a transport that had not sent the request yet.
-func isBeforeSending(err error) bool {
-	dns, ok := errors.AsType[*net.DNSError](err)
-	return ok && dns.IsNotFound || isPermanent(err)
 }
 
 func isA[E error](err error) bool {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
@@ -15,7 +16,6 @@ import (
 	"time"
 
 	"github.com/fastly-tokens/fastly/internal/neterr"
-	"github.com/fastly-tokens/fastly/internal/terminal"
 	"github.com/fastly-tokens/fastly/internal/tolerant"
 )
 
@@ -42,13 +42,13 @@ func defaultTransport() http.RoundTripper {
 	return t
 }
 
-// checkProxy names the proxy that refuses a CONNECT: net/http's own error is the status text alone.
-func checkProxy(_ context.Context, proxy *url.URL, _ *http.Request, resp *http.Response) error {
-	if resp.StatusCode == http.StatusOK {
+// checkProxy returns the status of a refused CONNECT: net/http's own error is the reason phrase alone.
+func checkProxy(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Response) error {
+	err := fmt.Errorf("%d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
+	switch resp.StatusCode {
+	case http.StatusOK:
 		return nil
-	}
-	err := fmt.Errorf("the proxy %s refused the connection: %d %s", terminal.Line(proxy.Host), resp.StatusCode, http.StatusText(resp.StatusCode))
-	if resp.StatusCode == http.StatusProxyAuthRequired || resp.StatusCode == http.StatusForbidden {
+	case http.StatusProxyAuthRequired, http.StatusForbidden:
 		return &rejectedError{err}
 	}
 	return err
@@ -75,12 +75,7 @@ func checkTLS(rt http.RoundTripper) error {
 	return nil
 }
 
-// closeIdle closes the idle connections of a transport, if it can.
-func closeIdle(rt http.RoundTripper) {
-	if t, ok := rt.(interface{ CloseIdleConnections() }); ok {
-		t.CloseIdleConnections()
-	}
-}
+func closeIdle(rt http.RoundTripper) { (&http.Client{Transport: rt}).CloseIdleConnections() }
 
 // untraced is a context that hides the trace of the request that it belongs to.
 type untraced struct{ context.Context }
@@ -196,7 +191,19 @@ func (w *watch) sent(err error) bool {
 		return false
 	}
 	// What reports nothing counts as having sent, unless err comes from before that.
-	return !isBeforeSending(err)
+	dns, _ := errors.AsType[*net.DNSError](err)
+	return (dns == nil || !dns.IsNotFound) && !isPermanent(err)
+}
+
+// viaProxy returns err, with the name of the proxy if there was no connection through it.
+func (w *watch) viaProxy(req *http.Request, err error, c class) error {
+	t, ok := w.client.below.(*http.Transport)
+	if ok && t.Proxy != nil && c != classNoResponse && w.connected.Load() == 0 {
+		if proxy, _ := t.Proxy(req); proxy != nil {
+			return &net.OpError{Op: "dial", Net: "through the proxy " + proxy.Host, Err: err}
+		}
+	}
+	return err
 }
 
 // ended returns why the attempt or its response body ended early, or nil.

@@ -10,7 +10,6 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -90,7 +89,8 @@ func TestProxyThatRefusesIsNamed(t *testing.T) {
 				useDefaultTransport(t, newProxied(t, proxy, srv))
 				c := mustClient(t, fastly.WithAPIKey(someKey), fastly.WithBaseURL(srv.URL), quickRetry)
 				err := op.do(t.Context(), c)
-				require.ErrorContains(t, err, fmt.Sprintf("the proxy %s refused the connection: %d %s", hostOf(t, proxy.URL), status, http.StatusText(status)))
+				require.ErrorContains(t, err, fmt.Sprintf("dial through the proxy %s: %d %s", hostOf(t, proxy.URL), status, http.StatusText(status)))
+				require.ErrorContains(t, err, hintNetwork)
 				require.NotErrorIs(t, err, fastly.ErrOutcomeUnknown)
 				assertOneLine(t, err)
 				assert.EqualValues(t, attempts, connects.Load(), "attempts")
@@ -99,22 +99,62 @@ func TestProxyThatRefusesIsNamed(t *testing.T) {
 	}
 }
 
-// If a proxy refuses a CONNECT, net/http's error is the status text alone.
-func TestProxyThatRefusesTheCallersTransportIsNotAskedAgain(t *testing.T) {
+// If a proxy refuses a CONNECT, net/http's error is the reason phrase alone, which reads like the API's.
+func TestProxyThatRefusesTheCallersTransportIsNamed(t *testing.T) {
 	t.Parallel()
-	srv := newQuietTLS(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { assert.Fail(t, "a request got through") }))
-	t.Cleanup(srv.Close)
-	for status, attempts := range map[int]int{http.StatusProxyAuthRequired: 1, http.StatusForbidden: 1, http.StatusBadGateway: 4} {
-		t.Run(strconv.Itoa(status), func(t *testing.T) {
+	for answer, attempts := range map[string]int32{
+		"407 Proxy Authentication Required": 1, "403 Forbidden": 1, "502 Bad Gateway": 4,
+		"403 Access Denied": 4, "407": 4, "302 Found": 4, "": 4, "not HTTP": 4, // no status is known
+	} {
+		t.Run(answer, func(t *testing.T) {
 			t.Parallel()
-			proxy, connects := newProxy(t, status)
-			tr := newProxied(t, proxy, srv)
-			c := mustClient(t, fastly.WithAPIKey(someKey), fastly.WithBaseURL(srv.URL), quickRetry, fastly.WithHTTPClient(&http.Client{Transport: tr}))
-			_, err := c.Tokens.CreateToken(t.Context(), &fastly.CreateTokenRequest{Name: "deploy"})
-			require.ErrorContains(t, err, http.StatusText(status))
-			require.NotErrorIs(t, err, fastly.ErrOutcomeUnknown)
-			assert.EqualValues(t, attempts, connects.Load(), "attempts")
+			var connects atomic.Int32
+			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				connects.Add(1)
+				conn, _, err := http.NewResponseController(w).Hijack()
+				if assert.NoError(t, err) && answer != "" {
+					_, _ = io.WriteString(conn, "HTTP/1.1 "+answer+"\r\nContent-Length: 0\r\n\r\n")
+				}
+				_ = conn.Close()
+			}))
+			t.Cleanup(srv.Close)
+			proxy := hostOf(t, srv.URL)
+			for _, op := range operations {
+				connects.Store(0)
+				tr := &http.Transport{Proxy: http.ProxyURL(&url.URL{Scheme: "http", Host: proxy, User: url.UserPassword("jane", canaryPassword)})}
+				c := mustClient(t, fastly.WithAPIKey(someKey), quickRetry, fastly.WithHTTPClient(&http.Client{Transport: tr}))
+				err := op.do(t.Context(), c)
+				require.ErrorContains(t, err, "fastly: "+op.method+" "+op.path+": dial through the proxy "+proxy+": ")
+				_, phrase, _ := strings.Cut(answer, " ")
+				if attempts == 1 || len(phrase) > len("HTTP") {
+					require.ErrorContains(t, err, proxy+": "+phrase)
+				}
+				require.ErrorContains(t, err, hintNetwork)
+				require.NotErrorIs(t, err, fastly.ErrOutcomeUnknown)
+				assertOneLine(t, err)
+				assertNoSecret(t, err)
+				assert.Equal(t, attempts, connects.Load(), "attempts")
+			}
 		})
+	}
+}
+
+func TestProxyThatIsNotThereIsNamed(t *testing.T) {
+	t.Parallel()
+	tr := &http.Transport{
+		Proxy:       http.ProxyURL(&url.URL{Scheme: "http", Host: "proxy.example:3128"}),
+		DialContext: func(context.Context, string, string) (net.Conn, error) { return nil, errConnRefused },
+	}
+	for name, option := range map[string]fastly.Option{
+		"net/http's": fastly.WithHTTPClient(&http.Client{Transport: tr}),
+		"wrapped":    fastly.WithHTTPClient(&http.Client{Transport: roundTripFunc(tr.RoundTrip)}),
+	} {
+		for _, op := range operations {
+			err := op.do(t.Context(), mustClient(t, fastly.WithAPIKey(someKey), noRetry, option))
+			require.ErrorContains(t, err, hintNetwork, op.name)
+			assert.Equal(t, name != "wrapped", strings.Contains(err.Error(), "dial through the proxy proxy.example:3128: "), err)
+			assertOneLine(t, err)
+		}
 	}
 }
 
