@@ -525,7 +525,7 @@ func TestRevokeAcceptsOnlyAnEmptyBodyOrJSON(t *testing.T) {
 			if body == `{"status":` {
 				want = "it is not JSON"
 			}
-			require.EqualError(t, err, "fastly: "+op.method+" "+op.path+": the response is not what the API sends: "+want+hintRevoked, op.name)
+			require.EqualError(t, err, "fastly: "+op.method+" "+op.path+": the response is not what the API sends: "+want+op.hintRevoked(), op.name)
 			assertMatches(t, err, fastly.ErrInvalidResponse)
 		}
 	}
@@ -542,7 +542,7 @@ func TestRevokeIsNotDoneByAReportOfAnError(t *testing.T) {
 			if op.method == http.MethodDelete {
 				err := op.do(t.Context(), newStub(t, http.StatusOK, nil, body).client(t))
 				assertMatches(t, err, fastly.ErrInvalidResponse)
-				assert.ErrorContains(t, err, "it reports an error"+hintRevoked, op.name)
+				assert.ErrorContains(t, err, "it reports an error"+op.hintRevoked(), op.name)
 			}
 		}
 	}

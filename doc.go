@@ -51,7 +51,4 @@
 //	get, list  retry           retry                              retry
 //	revoke     retry           retry                              success
 //	create     retry           never: ErrOutcomeUnknown           never: ErrOutcomeUnknown
-//
-// A 404 of the API to a revoke is success if an earlier attempt may have been processed. In bulk it
-// matches ErrOutcomeUnknown instead, since it may be about any of the tokens.
 package fastly

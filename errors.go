@@ -23,7 +23,8 @@ import (
 // that holds an access token or a secret of the request is [REDACTED] as a whole, so a password
 // that is an ordinary word of 8 characters or more can withhold a message.
 //
-// One that a program makes, for a mock, matches sentinels by StatusCode, Code, Msg and Detail.
+// One that a program makes, for a mock, matches sentinels by StatusCode, Code, Msg and Detail, but
+// for ErrOutcomeUnknown and ErrInvalidResponse, which [errors.Join] can add.
 type GenericTokenError struct {
 	StatusCode int // the HTTP status, such as 404
 	// Msg, Detail and Code are those of the API's JSON, or the title, detail and code of JSON:API or
@@ -99,6 +100,11 @@ func (e *GenericTokenError) message() string {
 const notAPI = "something other than the API answered: check the base URL and proxies"
 const notAccepted = "check that the credentials are right, and neither expired nor revoked"
 
+var statusHints = map[int]string{
+	http.StatusUnauthorized: notAccepted,
+	http.StatusForbidden:    "use a token whose scope and user may do this",
+}
+
 // statusHint says what to do about the response.
 func (e *GenericTokenError) statusHint() string {
 	switch {
@@ -112,16 +118,8 @@ func (e *GenericTokenError) statusHint() string {
 		return "set a new password in the Fastly web interface first"
 	case errors.Is(e.statusSentinel(), ErrInvalidResponse):
 		return notAPI
-	case e.hint != "":
-		return e.hint
-	case e.findMeaning().hint != "":
-		return e.findMeaning().hint
-	case e.StatusCode == http.StatusUnauthorized:
-		return notAccepted
-	case e.StatusCode == http.StatusForbidden:
-		return "use a token whose scope and user may do this"
 	}
-	return ""
+	return cmp.Or(e.hint, e.findMeaning().hint, statusHints[e.StatusCode])
 }
 
 // responseHint says what to do about a response that means something else to another operation.
@@ -190,7 +188,7 @@ func (op *operation) newError(ctx context.Context, text string, err error, call 
 	return &requestError{text, err, call.unknown}
 }
 
-// recoveryHint says what to do about a request that may have been processed.
+// recoveryHint says what to do about a request that may have been processed, or a bulk revoke that was not.
 func (op *operation) recoveryHint(out outcome, unknown, maybeProcessed bool) string {
 	switch {
 	case out.hint != "":
@@ -204,7 +202,11 @@ func (op *operation) recoveryHint(out outcome, unknown, maybeProcessed bool) str
 	case unknown:
 		return "an earlier attempt may have been processed: list the tokens to see, " +
 			"with another key if this one no longer works"
-	case maybeProcessed && op.kind != kindRead && op.kind != kindCreate:
+	case op.kind == kindRevokeBulk && maybeProcessed:
+		return "the tokens may be revoked nevertheless: list them to see, since revoking them again is then a 404"
+	case op.kind == kindRevokeBulk && out.status == http.StatusNotFound:
+		return "one of the tokens does not exist, and as far as is known none was revoked: revoke them one by one"
+	case maybeProcessed && op.method == http.MethodDelete:
 		return "the token may be revoked nevertheless; revoking again by ID is safe"
 	}
 	return ""

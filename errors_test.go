@@ -32,8 +32,16 @@ const (
 	hintForbidden   = "; use a token whose scope and user may do this"
 	hintForeign     = "; something other than the API answered: check the base URL and proxies"
 	hintNetwork     = "; check the network, proxies and the base URL"
-	hintRevoked     = "; the token may be revoked nevertheless; revoking again by ID is safe"
+	hintMissing     = "; one of the tokens does not exist, and as far as is known none was revoked: revoke them one by one"
 )
+
+// hintRevoked is what to do after a revoke that may have been processed.
+func (o operation) hintRevoked() string {
+	if o.kind == fastly.KindRevokeBulk {
+		return "; the tokens may be revoked nevertheless: list them to see, since revoking them again is then a 404"
+	}
+	return "; the token may be revoked nevertheless; revoking again by ID is safe"
+}
 
 const sudoJSON = `{"msg":"You must POST /sudo to access this endpoint"}`
 
@@ -402,7 +410,7 @@ func TestErrorSaysWhenToRetry(t *testing.T) {
 			err = c.Tokens.RevokeToken(t.Context(), someID)
 			want := "fastly: DELETE /tokens/" + someID + ": " + test.text
 			if test.status >= 500 {
-				want += hintRevoked
+				want += revokeToken.hintRevoked()
 			}
 			require.EqualError(t, err, want)
 		})
@@ -528,6 +536,12 @@ func TestGenericTokenErrorMadeByHandReadsWell(t *testing.T) {
 	otp := &fastly.GenericTokenError{StatusCode: http.StatusBadRequest, Code: "2fa.verify"}
 	assertMatches(t, otp, fastly.ErrBadRequest, fastly.ErrOTPRequired)
 
+	lost := errors.Join(&fastly.GenericTokenError{StatusCode: http.StatusBadGateway}, fastly.ErrOutcomeUnknown)
+	assertMatches(t, lost, fastly.ErrServer, fastly.ErrOutcomeUnknown)
+	assert.Equal(t, http.StatusBadGateway, responseError(t, lost).StatusCode)
+	page := errors.Join(&fastly.GenericTokenError{StatusCode: http.StatusNonAuthoritativeInfo}, fastly.ErrInvalidResponse)
+	assertMatches(t, page, fastly.ErrInvalidResponse)
+
 	require.EqualError(t, &fastly.GenericTokenError{StatusCode: http.StatusNotFound}, "fastly: 404 Not Found")
 	missing := &fastly.GenericTokenError{StatusCode: http.StatusNotFound, Msg: "Record not found", Method: "GET", Path: "/tokens/x"}
 	require.EqualError(t, missing, "fastly: GET /tokens/x: 404 Record not found")
@@ -645,12 +659,14 @@ func TestErrorOfAContextThatEndsWithAResponse(t *testing.T) {
 			want := fmt.Sprintf("fastly: %s %s: context canceled; the last response was %d no", op.method, op.path, status)
 			sentinels := []error{statusSentinel(status)}
 			switch {
+			case status == 404 && op.kind == fastly.KindRevokeBulk:
+				want += hintMissing
 			case status == 404 || op.kind == fastly.KindRead:
 			case op.kind == fastly.KindCreate:
 				sentinels = append(sentinels, fastly.ErrOutcomeUnknown)
 				want += `; a token may have been created: before you create it again, look for the name "deploy" in a list of the user's tokens, and revoke what you find and don't hold`
 			default:
-				want += hintRevoked
+				want += op.hintRevoked()
 			}
 			require.EqualError(t, err, want)
 			require.ErrorIs(t, err, context.Canceled)
@@ -758,6 +774,20 @@ func TestForeignTextThatWasCutSaysSo(t *testing.T) {
 	long := newStub(t, http.StatusForbidden, nil, strings.Repeat("long ", 20<<10))
 	_, err := long.client(t).Tokens.GetTokenCurrent(t.Context())
 	require.ErrorContains(t, err, "…"+hintForeign)
+}
+
+// All or none: a repeat of what was processed looks like a request of which nothing was.
+func TestBulkRevokeThatMayHaveBeenProcessedIsNotToBeRepeated(t *testing.T) {
+	t.Parallel()
+	srv := newAPI(t)
+	ids := []string{srv.AddToken(srv.User().ID, fastly.TokenCreatedResponse{}).ID, srv.AddToken(srv.User().ID, fastly.TokenCreatedResponse{}).ID}
+	srv.Inject(fastlytest.Fault{Kind: fastlytest.StatusAfter, Foreign: true, Status: http.StatusForbidden, Method: http.MethodDelete})
+	err := srv.Client().Tokens.BulkRevokeTokens(t.Context(), ids)
+	assertMatches(t, err, fastly.ErrInvalidResponse)
+	require.ErrorContains(t, err, bulkRevokeTokens.hintRevoked())
+	err = srv.Client().Tokens.BulkRevokeTokens(t.Context(), ids)
+	assertMatches(t, err, fastly.ErrNotFound)
+	require.EqualError(t, err, "fastly: DELETE /tokens: 404 Record not found: Cannot load token"+hintMissing)
 }
 
 // It has logged in: to be told to do so would lead nowhere.

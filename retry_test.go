@@ -417,13 +417,13 @@ func TestClientErrorAfterARevokeWithoutAResponse(t *testing.T) {
 		hint    string // empty: success
 	}{
 		{revokeToken, 401, true, hintList},
-		{revokeToken, 403, false, hintRevoked},
+		{revokeToken, 403, false, revokeToken.hintRevoked()},
 		{revokeToken, 404, false, ""},
 		{revokeTokenCurrent, 401, false, ""},
 		{revokeTokenCurrent, 403, true, hintSelf},
 		{revokeTokenCurrent, 404, false, ""},
 		{bulkRevokeTokens, 401, true, hintList},
-		{bulkRevokeTokens, 403, false, hintRevoked},
+		{bulkRevokeTokens, 403, false, bulkRevokeTokens.hintRevoked()},
 		{bulkRevokeTokens, 404, true, hintList},
 	} {
 		t.Run(fmt.Sprint(test.status, " ", test.op.name), func(t *testing.T) {
@@ -471,7 +471,7 @@ func TestForeignClientErrorAfterARevokeWithoutAResponse(t *testing.T) {
 					want = statusSentinel(status)
 				}
 				assertMatches(t, err, want)
-				require.ErrorContains(t, err, hintRevoked)
+				require.ErrorContains(t, err, op.hintRevoked())
 				require.ErrorContains(t, err, "(after 2 attempts)")
 				r.assertRequests(2)
 				r.assertApplied(false)

@@ -46,7 +46,7 @@ var ErrInvalidArgument = errors.New("invalid argument")
 // ErrOutcomeUnknown is matched by the error of a call that may have been processed, if repeating it
 // is unsafe or proves nothing. A create may have left a token that nobody holds: before creating it
 // again, look for its name with [TokensService.ListTokensUser]. After a revoke, list what is left.
-// A revoke that failed otherwise is safe to repeat, even if it was processed.
+// A revoke that failed otherwise is safe to repeat; if it was processed, a bulk one is then a 404.
 var ErrOutcomeUnknown = errors.New("fastly: outcome unknown")
 
 // Is reports whether target is a sentinel of this error: that of its status, that of its code or

@@ -156,7 +156,7 @@ func TestForeignClientErrorSaysNothingAboutATokenOrKey(t *testing.T) {
 					require.ErrorContains(t, err, hintForeign)
 					assert.NotContains(t, err.Error(), hintForbidden)
 					assert.NotContains(t, err.Error(), hintCredentials)
-					assert.Equal(t, op.method == http.MethodDelete && status != 407, strings.Contains(err.Error(), hintRevoked), err)
+					assert.Equal(t, op.method == http.MethodDelete && status != 407, strings.Contains(err.Error(), op.hintRevoked()), err)
 					assertOneLine(t, err)
 				}
 				assert.Len(t, srv.requests(), len(operations), "none is retried")

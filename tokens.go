@@ -27,7 +27,7 @@ type TokensService struct {
 // the tokens or be a superuser (documented). Either all are revoked or none, a 404 means that one of
 // them does not exist, and the request counts once toward the rate limit (assumed); how many IDs it
 // may have is not known. If an earlier attempt of the call may have been processed, a 401 or 404
-// matches [ErrOutcomeUnknown], too.
+// matches [ErrOutcomeUnknown], too; after an earlier call, a 404 may mean that it revoked them all.
 // Source: https://www.fastly.com/documentation/reference/api/auth-tokens/user/#bulk-revoke-tokens
 func (s *TokensService) BulkRevokeTokens(ctx context.Context, tokenIDs []string) error {
 	if len(tokenIDs) == 0 {

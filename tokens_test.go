@@ -429,7 +429,7 @@ func TestDocumentedErrorsOfEachOperation(t *testing.T) {
 		{"RevokeTokenCurrent: read-only key", reader, revokeCurrent, 403, forbidden, hintForbidden},
 		{"BulkRevokeTokens: unknown key", nobody, bulk, 401, unauthorized, hintCredentials},
 		{"BulkRevokeTokens: somebody else's", plain, bulk, 403, forbidden, hintForbidden},
-		{"BulkRevokeTokens: no such token", owner, bulkMissing, 404, []error{fastly.ErrNotFound}, "404 Record not found: Cannot load token"},
+		{"BulkRevokeTokens: no such token", owner, bulkMissing, 404, []error{fastly.ErrNotFound}, "404 Record not found: Cannot load token" + hintMissing},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
