@@ -80,7 +80,7 @@ func (e *GenericTokenError) message() string {
 	}
 	text, body := cmp.Or(e.Msg, e.Detail), strings.TrimSpace(e.Body)
 	if e.Detail != "" && e.Detail != text {
-		text += ": " + e.Detail
+		text = strings.TrimRight(text, ".") + ": " + e.Detail
 	}
 	if text == "" && e.Code == "" && !strings.HasPrefix(body, "<") {
 		text = body
@@ -90,7 +90,7 @@ func (e *GenericTokenError) message() string {
 	if e.cut && text != "" && strings.HasSuffix(body, last) {
 		text += "…"
 	}
-	text = cmp.Or(text, http.StatusText(e.StatusCode), "(no reason given)")
+	text = cmp.Or(strings.TrimRight(text, "."), http.StatusText(e.StatusCode), "(no reason given)")
 	if e.Code != "" && e.Code != e.Msg {
 		text += " (" + e.Code + ")"
 	}

@@ -417,6 +417,30 @@ func TestErrorSaysWhenToRetry(t *testing.T) {
 	}
 }
 
+func TestFullStopOfAMessageIsLeftOutBeforeWhatFollows(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		e    fastly.GenericTokenError
+		text string
+	}{
+		"nothing":      {fastly.GenericTokenError{StatusCode: 409, Msg: "No."}, "409 No"},
+		"a hint":       {fastly.GenericTokenError{StatusCode: 403, Msg: "No."}, "403 No" + hintForbidden},
+		"a detail":     {fastly.GenericTokenError{StatusCode: 409, Msg: "No.", Detail: "Not now. Or ever."}, "409 No: Not now. Or ever"},
+		"a code":       {fastly.GenericTokenError{StatusCode: 409, Msg: "No.", Code: "x1"}, "409 No (x1)"},
+		"an ellipsis":  {fastly.GenericTokenError{StatusCode: 409, Msg: "Wait..."}, "409 Wait"},
+		"the same":     {fastly.GenericTokenError{StatusCode: 409, Msg: "No.", Detail: "No."}, "409 No"},
+		"nothing else": {fastly.GenericTokenError{StatusCode: 409, Msg: "."}, "409 Conflict"},
+	} {
+		assert.EqualError(t, &test.e, "fastly: "+test.text, name)
+	}
+	srv := newStub(t, http.StatusTooManyRequests, http.Header{"Retry-After": {"5"}}, `{"msg":"Contact support if you think this is a mistake."}`)
+	c := srv.client(t, quickRetry)
+	skipWaits(c)
+	_, err := c.Tokens.GetTokenCurrent(t.Context())
+	require.ErrorContains(t, err, "429 Contact support if you think this is a mistake (after 4 attempts); the rate limit resets at ")
+	assert.Equal(t, "Contact support if you think this is a mistake.", responseError(t, err).Msg)
+}
+
 func TestExhaustedRateLimitIsReported(t *testing.T) {
 	t.Parallel()
 	srv := newAPI(t, fastlytest.WithRateLimit(1), fastlytest.WithClock(func() time.Time { return testTime }))
