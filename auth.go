@@ -13,6 +13,7 @@ import (
 
 	"github.com/fastly-tokens/fastly/internal/origin"
 	"github.com/fastly-tokens/fastly/internal/terminal"
+	"github.com/fastly-tokens/fastly/internal/tolerant"
 )
 
 const defaultHost = "api.fastly.com"
@@ -155,7 +156,7 @@ func sendAuthenticated(req *http.Request, host string, base http.RoundTripper, o
 		sent.Header = http.Header{}
 	}
 	maps.Copy(sent.Header, cred.header)
-	resp, err := roundTrip(base, sent)
+	resp, err := tolerant.RoundTrip(base, sent)
 	if err != nil {
 		return nil, redactError(err, cred.secrets)
 	}

@@ -89,25 +89,9 @@ func (c untraced) Value(key any) any {
 	return value
 }
 
-// roundTrip copes with transports that break the contract of RoundTrip. Its response has a body.
-func roundTrip(rt http.RoundTripper, req *http.Request) (*http.Response, error) {
-	resp, err := rt.RoundTrip(req)
-	switch {
-	case err != nil:
-		if resp != nil && resp.Body != nil {
-			_ = resp.Body.Close()
-		}
-		return nil, err
-	case resp == nil:
-		return nil, errors.New("the transport returned no response and no error")
-	case resp.Body == nil:
-		resp.Body = http.NoBody
-	}
-	return resp, nil
-}
-
 // watch bounds an attempt in time, observes it by its trace, and is the body of its response. Over
-// HTTP/1, net/http reports a header as written before a byte of it has left.
+// HTTP/1, net/http reports a header as written before a byte of it has left, and would repeat a
+// request to which something has added an idempotency key.
 //
 // Go 1.26: over HTTP/2, net/http would repeat what may have been processed, and any number of times
 // (golang.org/issue/47635). A watch stops the former, and counts connections to stop the latter.
@@ -125,10 +109,11 @@ type watch struct {
 	asked          atomic.Bool // for a connection
 	connected      atomic.Int32
 	http2          atomic.Bool  // a header is being written over HTTP/2, or was
+	keyed          atomic.Bool  // the same over HTTP/1, with an idempotency key
 	written        atomic.Int32 // headers
 }
 
-var errRepeated = errors.New("the HTTP/2 connection was lost after the request was sent")
+var errRepeated = errors.New("the connection was lost after the request was sent")
 
 // watch starts an attempt: requests with the context of the watch are part of it. Stop it in the end.
 func (c *Client) watch(ctx context.Context, k kind) *watch {
@@ -136,28 +121,35 @@ func (c *Client) watch(ctx context.Context, k kind) *watch {
 	if k == kindRead && !c.seen.http1.Load() {
 		w.maxConnections = 4
 	}
-	w.trace.GotConn = func(httptrace.GotConnInfo) { w.stopRepeat(w.connected.Add(1) > w.maxConnections) }
+	w.trace.GotConn = func(got httptrace.GotConnInfo) {
+		if w.keyed.Load() && got.Conn != nil { // over HTTP/1, the end of the context alone may come too late
+			_ = got.Conn.Close()
+		}
+		w.stopRepeat(w.connected.Add(1) > w.maxConnections)
+	}
 	if k != kindRead {
 		w.trace.GetConn = func(string) {
 			w.asked.Store(true)
 			w.stopRepeat(false)
 		}
 		w.trace.WroteHeaderField = func(name string, _ []string) {
-			if strings.HasPrefix(name, ":") { // RFC 9113, section 8.3
+			switch {
+			case strings.HasPrefix(name, ":"): // RFC 9113, section 8.3
 				w.http2.Store(true)
+			case name == "Idempotency-Key", name == "X-Idempotency-Key":
+				w.keyed.Store(true)
 			}
 		}
 		w.trace.WroteHeaders = func() { w.written.Add(1) }
 	}
 	ctx, w.cancel = context.WithCancelCause(ctx)
 	w.ctx = httptrace.WithClientTrace(ctx, &w.trace)
-	timeout := cmp.Or(c.timeout, c.silence)
-	w.timer = time.AfterFunc(timeout, func() { w.cancel(context.DeadlineExceeded) })
+	w.timer = time.AfterFunc(cmp.Or(c.timeout, c.silence), func() { w.cancel(context.DeadlineExceeded) })
 	return w
 }
 
 func (w *watch) stopRepeat(repeated bool) {
-	if repeated || w.http2.Load() {
+	if repeated || w.http2.Load() || w.keyed.Load() {
 		w.cancel(errRepeated)
 	}
 }
@@ -169,7 +161,7 @@ func (w *watch) stop() {
 
 // send makes the round trip, and watches the body of the response.
 func (w *watch) send(req *http.Request) (*http.Response, error) {
-	resp, err := roundTrip(w.client.transport, req)
+	resp, err := tolerant.RoundTrip(w.client.transport, req)
 	if err != nil {
 		return nil, err
 	}

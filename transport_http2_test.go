@@ -258,7 +258,7 @@ func TestAttemptsOverHTTP2AreBounded(t *testing.T) {
 				require.NoError(t, ctx.Err(), "it ends by itself")
 				if n := srv.requests.Load(); op.kind == fastly.KindRead && n > 1 { // net/http repeats it
 					assert.EqualValues(t, 4, n, "requests")
-					assert.ErrorContains(t, err, "the HTTP/2 connection was lost after the request was sent")
+					assert.ErrorContains(t, err, "the connection was lost after the request was sent")
 				} else {
 					assert.EqualValues(t, 1, n, "requests")
 				}

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -336,6 +337,63 @@ func TestTransportThatReportsAConnectionAloneCountsAsSent(t *testing.T) {
 		_, err := c.Tokens.CreateToken(t.Context(), &fastly.CreateTokenRequest{Name: "deploy"})
 		require.ErrorIs(t, err, fastly.ErrOutcomeUnknown, failure)
 		assert.Equal(t, 1, calls, "requests")
+	}
+}
+
+// Over HTTP/1, net/http takes a request with such a header for idempotent, even if it has no value.
+func TestCreateWithAnIdempotencyKeyIsSentOnce(t *testing.T) {
+	t.Parallel()
+	const kept = 4 // connections, on any of which net/http could repeat a create
+	for name, header := range map[string]http.Header{
+		"Idempotency-Key": {"Idempotency-Key": {"1"}}, "X-Idempotency-Key": {"X-Idempotency-Key": {"1"}}, "no value": {"Idempotency-Key": nil},
+	} {
+		for what, req := range map[string]*fastly.CreateTokenRequest{"with a body": {Name: someName}, "without one": {}} {
+			t.Run(name+" "+what, func(t *testing.T) {
+				t.Parallel()
+				var reads sync.WaitGroup
+				srv := newStubFunc(t, func(w http.ResponseWriter, r *http.Request) {
+					if r.Method == http.MethodPost {
+						panic(http.ErrAbortHandler) // which closes the connection
+					}
+					reads.Done()
+					reads.Wait() // so that each has a connection of its own
+					_, _ = io.WriteString(w, tokenJSON)
+				})
+				base := &http.Transport{MaxIdleConnsPerHost: kept}
+				t.Cleanup(base.CloseIdleConnections)
+				adding := func(next http.RoundTripper) http.RoundTripper {
+					return roundTripFunc(func(r *http.Request) (*http.Response, error) {
+						r = r.Clone(r.Context())
+						maps.Copy(r.Header, header)
+						return next.RoundTrip(r)
+					})
+				}
+				for _, option := range []fastly.Option{
+					fastly.WithMiddleware(adding), fastly.WithHTTPClient(&http.Client{Transport: adding(base)}),
+				} {
+					c := srv.client(t, option)
+					reads.Add(kept)
+					var done sync.WaitGroup
+					for range kept {
+						done.Go(func() {
+							_, err := c.Tokens.GetTokenCurrent(t.Context())
+							assert.NoError(t, err)
+						})
+					}
+					done.Wait()
+					sent, again := len(srv.requests()), false
+					ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GotConn: func(got httptrace.GotConnInfo) {
+						if again { // net/http may write to it before it sees that the context has ended
+							assert.ErrorIs(t, got.Conn.SetDeadline(time.Time{}), net.ErrClosed)
+						}
+						again = true
+					}})
+					_, err := c.Tokens.CreateToken(ctx, req)
+					require.ErrorIs(t, err, fastly.ErrOutcomeUnknown)
+					assert.Equal(t, 1, len(srv.requests())-sent, "creates that were sent")
+				}
+			})
+		}
 	}
 }
 

@@ -1,5 +1,5 @@
 // Package tolerant reads what servers, and what stands between them and a client, send in place of
-// what the RFCs say.
+// what the RFCs say, and copes with transports that break their contract.
 package tolerant
 
 import (

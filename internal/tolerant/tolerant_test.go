@@ -3,6 +3,7 @@ package tolerant_test
 import (
 	"bytes"
 	"compress/gzip"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -104,4 +105,35 @@ func TestTitleOfAPageIsReadAsFarAsItCame(t *testing.T) {
 		assert.Equal(t, want, tolerant.HTMLTitle(page, false), page)
 	}
 	assert.Equal(t, "cut o", tolerant.HTMLTitle("<title>cut o", true))
+}
+
+type roundTripFunc func(*http.Request) (*http.Response, error)
+
+func (f roundTripFunc) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+func TestRoundTripReturnsAResponseWithABodyOrAnError(t *testing.T) {
+	t.Parallel()
+	errBelow := errors.New("it broke")
+	body, w := io.Pipe()
+	for name, test := range map[string]struct {
+		resp *http.Response
+		err  error
+		want string // the error
+	}{
+		"response and error": {&http.Response{Body: body}, errBelow, "it broke"},
+		"error, no body":     {&http.Response{}, errBelow, "it broke"},
+		"neither":            {nil, nil, "the transport returned no response and no error"},
+		"no body":            {&http.Response{}, nil, ""},
+	} {
+		resp, err := tolerant.RoundTrip(roundTripFunc(func(*http.Request) (*http.Response, error) { return test.resp, test.err }), nil)
+		if test.want != "" {
+			assert.Nil(t, resp, name)
+			assert.EqualError(t, err, test.want, name)
+			continue
+		}
+		require.NoError(t, err, name)
+		assert.Equal(t, http.NoBody, resp.Body, name)
+	}
+	_, err := w.Write([]byte("x"))
+	assert.ErrorIs(t, err, io.ErrClosedPipe, "the body that comes with an error is closed")
 }
