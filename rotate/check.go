@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/fastly-tokens/fastly"
+	"github.com/fastly-tokens/fastly/internal/clock"
 )
 
 // use sets the clients that clean up: Client, unless its key is rejected, and fresh, which uses
@@ -30,6 +31,9 @@ func (x *run) connect(key fastly.Secret) (*fastly.Client, error) {
 		return x.r.Client.With(fastly.WithAPIKey(key.Reveal()))
 	}
 	client, err := x.r.Connect(key)
+	if err == nil && client == nil {
+		err = errors.New("there is none")
+	}
 	if err == nil {
 		x.connected = append(x.connected, client)
 	}
@@ -52,7 +56,7 @@ func (x *run) read(ctx context.Context, id string) (_ *fastly.TokenResponse, all
 
 // readNew is like read, for a token that the API may not show yet.
 func (x *run) readNew(ctx context.Context, id string) (*fastly.TokenResponse, error) {
-	return repeat(ctx, &x.clean.patience, func() (*fastly.TokenResponse, bool, error) {
+	return clock.Repeat(ctx, &x.clean.patience, func() (*fastly.TokenResponse, bool, error) {
 		t, err := x.read(ctx, id)
 		return t, !isGone(err), err
 	})
@@ -98,7 +102,7 @@ func (x *run) checkRecord(ctx context.Context, there held) error {
 	case id != r.Old.ID && id != r.New.ID && !slices.Contains(r.Kept, id):
 		return fmt.Errorf("the journal holds an unfinished rotation of token %s: run again with its ID to finish that one, or use another journal for another token", r.Old.ID)
 	case x.me != nil && x.me.UserID != r.Old.UserID:
-		return fmt.Errorf("token %s belongs to another user than the key", r.Old.ID)
+		return fmt.Errorf("token %s belongs to another user than the key: run again with a key of that user", r.Old.ID)
 	}
 	if len(x.clean.clients) == 0 {
 		return fmt.Errorf("%w; run again with another key of this user, and the ID %s", x.keyErr, r.Old.ID)
@@ -139,7 +143,7 @@ func (x *run) checkNew(ctx context.Context, created *fastly.TokenCreatedResponse
 	if err := x.clean.checkOwner(&created.TokenResponse); err != nil {
 		return err
 	}
-	t, err := repeat(ctx, &x.clean.patience, func() (*fastly.TokenResponse, bool, error) {
+	t, err := clock.Repeat(ctx, &x.clean.patience, func() (*fastly.TokenResponse, bool, error) {
 		t, err := client.Tokens.GetTokenCurrent(ctx)
 		return t, !errors.Is(err, fastly.ErrUnauthorized), err
 	})
@@ -209,7 +213,7 @@ func difference(t, old *fastly.TokenResponse, lifetime time.Duration) string {
 	}
 	latest := cmp.Or(t.CreatedAt, time.Now()).Add(lifetime + time.Minute)
 	if t.ExpiresAt.IsZero() || t.ExpiresAt.After(latest) {
-		return "it expires later than requested"
+		return "it expires later than requested (is the clock right?)"
 	}
 	return ""
 }

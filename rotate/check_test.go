@@ -51,6 +51,9 @@ func TestPlantedRecordIsNotBelieved(t *testing.T) {
 		"a revoked old token before the handover": func(w *world, _ string) string {
 			return strings.Replace(fmt.Sprintf(format, "creating", marked, w.old.ID, w.user.ID, purge, service, "", ""), "{", `{"old_revoked":true,`, 1)
 		},
+		"a new token that was kept": func(w *world, _ string) string {
+			return fmt.Sprintf(format, "handed over", marked, w.old.ID, w.user.ID, purge, service, "0000000000000000000000", "0000000000000000000000")
+		},
 		"a new token before it was created": func(w *world, production string) string {
 			return fmt.Sprintf(format, "creating", marked, w.old.ID, w.user.ID, purge, service, production, "")
 		},
@@ -202,13 +205,7 @@ func TestTokenThatMayNotReadItselfIsRotated(t *testing.T) {
 	t.Parallel()
 	for _, get := range []bool{true, false} {
 		inWorld(t, setup{get: get, grace: time.Hour, noWait: true}, func(t *testing.T, w *world) {
-			before := w.before
-			w.before = func(r *http.Request) bool {
-				if r.URL.Path == "/tokens/self" && r.Header.Get("Fastly-Key") != w.admin.AccessToken.Reveal() {
-					w.Inject(fastlytest.Fault{Kind: fastlytest.Status, Status: 403, Path: "/tokens/self", Body: `{"msg":"You are not authorized to perform this action"}`})
-				}
-				return before(r)
-			}
+			onlyTheAdminReadsItself(w)
 
 			first, err := w.rotation(t).Run(t.Context())
 			require.NoError(t, err, w.log.String())
@@ -220,6 +217,52 @@ func TestTokenThatMayNotReadItselfIsRotated(t *testing.T) {
 			assert.Equal(t, rotate.StateDone, second.State)
 			w.look()
 			assert.True(t, w.rotated())
+		})
+	}
+}
+
+// onlyTheAdminReadsItself makes the API refuse that to other tokens, as it may to purge tokens.
+func onlyTheAdminReadsItself(w *world) {
+	before := w.before
+	w.before = func(r *http.Request) bool {
+		if r.URL.Path == "/tokens/self" && r.Header.Get("Fastly-Key") != w.admin.AccessToken.Reveal() {
+			w.Inject(fastlytest.Fault{Kind: fastlytest.Status, Status: 403, Path: "/tokens/self", Body: `{"msg":"You are not authorized to perform this action"}`})
+		}
+		return before(r)
+	}
+}
+
+func TestRotationOfATokenThatMayNotReadItselfIsFinishedAfterACrash(t *testing.T) {
+	t.Parallel()
+	for _, state := range []rotate.State{rotate.StateCreating, rotate.StateHanding, rotate.StateHandedOver} {
+		inWorld(t, setup{get: true, grace: time.Minute, noWait: state == rotate.StateHandedOver, patience: time.Second}, func(t *testing.T, w *world) {
+			onlyTheAdminReadsItself(w)
+			reach(t, w, state)
+			w.noWait = false
+
+			result, err := w.rotation(t).Run(t.Context())
+
+			require.NoError(t, err, state)
+			assert.Equal(t, rotate.StateDone, result.State)
+			w.look()
+			assert.True(t, w.rotated(), w.log.String())
+		})
+	}
+}
+
+func TestClientForAKeyMustNotBeNil(t *testing.T) {
+	t.Parallel()
+	for _, get := range []bool{true, false} {
+		inWorld(t, setup{get: get}, func(t *testing.T, w *world) {
+			r := w.rotation(t)
+			r.Connect = func(fastly.Secret) (*fastly.Client, error) { return nil, nil }
+
+			result, err := r.Run(t.Context())
+
+			assert.ErrorContains(t, err, "there is none")
+			assert.Equal(t, rotate.StateUnchanged, result.State)
+			w.look()
+			assert.Len(t, w.tokens, 1, w.log.String())
 		})
 	}
 }

@@ -15,28 +15,8 @@ import (
 	"github.com/fastly-tokens/fastly/internal/clock"
 )
 
-const (
-	// cleanupTimeout bounds each step that continues after the caller's context has ended.
-	cleanupTimeout = time.Minute
-	firstPause     = 250 * time.Millisecond
-	maxPause       = 8 * time.Second
-)
-
-// repeat calls f until it is done, with a pause between calls, while patience lasts. When ctx ends,
-// f is called once more. It returns f's last result.
-func repeat[T any](ctx context.Context, patience *time.Duration, f func() (result T, done bool, err error)) (T, error) {
-	start, limit := time.Now(), *patience
-	defer func() { *patience -= time.Since(start) }()
-	for pause := firstPause; ; pause = min(2*pause, maxPause) {
-		ended := ctx.Err() != nil
-		result, done, err := f()
-		left := limit - time.Since(start)
-		if done || ended || left <= 0 && ctx.Err() == nil {
-			return result, err
-		}
-		_ = clock.Sleep(ctx, min(pause, left))
-	}
-}
+// cleanupTimeout bounds each step that continues after the caller's context has ended.
+const cleanupTimeout = time.Minute
 
 // cleaner finds and revokes the tokens with a name that nobody holds.
 type cleaner struct {
@@ -82,7 +62,7 @@ func (c *cleaner) add(s stray) {
 // settle revokes every token with the name except those to keep, and looks for those of lost
 // creates. When ctx ends, it looks once more. It is not an error if a lost token does not show up.
 func (c *cleaner) settle(ctx context.Context) error {
-	_, err := repeat(ctx, &c.patience, func() (none struct{}, done bool, err error) {
+	_, err := clock.Repeat(ctx, &c.patience, func() (none struct{}, done bool, err error) {
 		looking := ctx
 		if ctx.Err() != nil {
 			looking = context.WithoutCancel(ctx)
@@ -159,8 +139,9 @@ func (c *cleaner) revoke(ctx context.Context, s *stray) (done bool, all error) {
 		case err == nil:
 			return true, nil
 		case isGone(err) && (s.tried || s.seen):
-			return false, nil
+			return done, nil
 		}
+		done = done || isDead(err) && errors.Is(err, fastly.ErrOutcomeUnknown) // the key has revoked itself
 		s.tried = s.tried || !isRefused(err)
 		all = also(all, err)
 	}
@@ -228,7 +209,13 @@ func (x *run) revokeStrays(ctx context.Context) error {
 	for _, id := range x.record.Kept {
 		x.clean.add(stray{id: id, seen: true})
 	}
-	return x.settle(ctx)
+	err := x.settle(ctx)
+	alone := x.me != nil && x.me.ID == x.record.Old.ID && len(x.clean.clients) == 1
+	if err != nil && len(x.clean.left) == 0 && !alone && ctx.Err() == nil {
+		// A list that fails is no reason to leave the old token working.
+		x.report, err = also(x.report, err), nil
+	}
+	return err
 }
 
 // revokeOld revokes the old token.
@@ -238,7 +225,7 @@ func (x *run) revokeOld(ctx context.Context) error {
 		return nil
 	}
 	old := stray{id: id, seen: true}
-	done, err := repeat(ctx, &x.clean.patience, func() (bool, bool, error) {
+	done, err := clock.Repeat(ctx, &x.clean.patience, func() (bool, bool, error) {
 		done, err := x.clean.revoke(ctx, &old)
 		return done, err == nil || isRefused(err), err
 	})
@@ -248,7 +235,7 @@ func (x *run) revokeOld(ctx context.Context) error {
 	x.clean.revoked = append(x.clean.revoked, id)
 	x.record.OldRevoked = true
 	x.log.InfoContext(ctx, "the old token is revoked", "token", id)
-	if !done {
+	if !done && !x.record.Old.Expired(time.Now()) {
 		x.warn(ctx, fmt.Errorf("token %s was gone: unless this rotation has revoked it before, another one has rotated it; token %s is in use here%s", id, x.record.New.ID, x.others(ctx, held{})))
 	}
 	return nil
@@ -283,8 +270,9 @@ func (x *run) errGone(ctx context.Context, err error, unclear unclearError) erro
 	why, old := "another run may have rotated the token; ", x.record.Old.ID
 	isInPlace := there.token != nil && there.token.ID == cmp.Or(old, x.r.TokenID)
 	isAnotherKey := isDead(unclear) && old != "" && !x.record.Own
+	hasExpired := errors.Is(unclear, fastly.ErrTokenExpired) || x.record.Old.Expired(time.Now())
 	switch {
-	case isInPlace, isAnotherKey:
+	case isInPlace, isAnotherKey, hasExpired:
 		why = ""
 	case old == "" && isGone(unclear):
 		why = "no such token: if it existed, another run may have rotated it; "

@@ -3,6 +3,8 @@ package rotate_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net/http"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -52,6 +54,63 @@ func TestRotationLooksOnceMoreForALostCreate(t *testing.T) {
 			assert.True(t, w.rotated(), name)
 		})
 	}
+}
+
+// Nobody knows when the list will be whole, and the old token has been replaced.
+func TestListThatFailsDoesNotKeepTheOldTokenWorking(t *testing.T) {
+	t.Parallel()
+	for name, list := range map[string]fastlytest.Fault{
+		"refused": {Kind: fastlytest.Status, Status: 403, Body: `{"msg":"You are not authorized to perform this action"}`},
+		"partial": {Kind: fastlytest.Status, Status: 200, Body: `[]`, Header: http.Header{"Link": {`<https://api.fastly.com/tokens?page=2>; rel="next"`}}},
+	} {
+		inWorld(t, setup{get: true, grace: time.Minute, patience: time.Second}, func(t *testing.T, w *world) {
+			w.troubles = []trouble{
+				at("POST /tokens", 1, "cut before", fastlytest.Fault{Kind: fastlytest.CutBefore}),
+				at("put", 1, crashAfter, fastlytest.Fault{}),
+			}
+			_, err := w.rotate(t)
+			require.ErrorIs(t, err, errCrash)
+			list.Method, list.Path, list.Times = "GET", "/tokens", -1
+			w.Inject(list)
+
+			for range 2 {
+				result, err := w.rotation(t).Run(t.Context())
+
+				require.ErrorIs(t, err, fastly.ErrOutcomeUnknown, name)
+				assert.ErrorContains(t, err, fmt.Sprintf("a token named %q may exist", result.Name))
+				assert.ErrorContains(t, err, "if that keeps failing, revoke by hand what is not in use, and remove the journal")
+				assert.True(t, result.Unknown)
+				assert.Empty(t, result.Left)
+				w.look()
+				assert.False(t, w.works(w.old.ID), w.log.String())
+				assert.Len(t, w.tokens, 1)
+			}
+		})
+	}
+}
+
+// The key of the client is that of the old token, and no other can look for what is lost.
+func TestOldTokenIsKeptWhileItsKeyAloneCanLook(t *testing.T) {
+	t.Parallel()
+	inWorld(t, setup{own: true, patience: time.Second}, func(t *testing.T, w *world) {
+		w.troubles = []trouble{
+			at("POST /tokens", 1, "cut before", fastlytest.Fault{Kind: fastlytest.CutBefore}),
+			at("save", 4, crashAfter, fastlytest.Fault{}),
+		}
+		_, err := w.rotate(t)
+		require.ErrorIs(t, err, errCrash)
+		require.Contains(t, string(w.record), "handed over")
+		w.Inject(fastlytest.Fault{Kind: fastlytest.Status, Status: 503, Method: "GET", Path: "/tokens", Times: -1})
+		r := w.rotation(t)
+		r.Client = w.client(t, w.old.AccessToken)
+
+		result, err := r.Run(t.Context())
+
+		require.Error(t, err, w.log.String())
+		assert.Equal(t, []string{w.old.ID}, result.Left)
+		w.look()
+		assert.True(t, w.works(w.old.ID))
+	})
 }
 
 func TestLostCreateThatShowsUpForALaterRunIsRevoked(t *testing.T) {

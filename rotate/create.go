@@ -21,10 +21,9 @@ const maxCreates = 3
 // error is nil only if Create returns a complete token, and has revoked every other one with its
 // name.
 //
-// A token whose create was lost may show up late, so Create looks for it for up to 30 s in all, but
-// not while lists are refused. If it does not show up, Create returns another one together with an
-// error, whose Unknown is set. If something other than the API answered a create, Create does not
-// send the password again.
+// Create looks for lost tokens for up to 30 s in all, as they may show up late, but not while lists
+// are refused. If one does not show up, Create returns another one together with an error, whose
+// Unknown is set. If something other than the API answered, it does not send the password again.
 //
 // The client may be one that can do nothing else (see [fastly.WithoutAuthentication]). The cleanup
 // client lists and revokes: its key must be of scope global and belong to the user of the new
@@ -32,11 +31,8 @@ const maxCreates = 3
 //
 // The error is a [*CreateError], which says what exists, unless an argument is nil
 // ([fastly.ErrInvalidArgument]). As with CreateToken, the response may be non-nil together with an
-// error. It then holds an access token that may work: the token could not be found or revoked, or
-// not looked for because cleanup is nil, or it is complete but there may be another one. Keep it or
-// revoke it.
-//
-// When ctx has ended, Create looks once more, for at most a minute, and creates nothing.
+// error. It then holds an access token that may work: keep it or revoke it. When ctx has ended,
+// Create looks once more, for at most a minute, and creates nothing.
 func Create(ctx context.Context, client *fastly.Client, req *fastly.CreateTokenRequest, cleanup *fastly.Client) (*fastly.TokenCreatedResponse, error) {
 	if ctx == nil || client == nil || req == nil {
 		return nil, fmt.Errorf("rotate: Create needs a context, a client and a request: %w", fastly.ErrInvalidArgument)
@@ -120,11 +116,9 @@ func (c *cleaner) recover(ctx context.Context, created *fastly.TokenCreatedRespo
 // CreateError says what a failed [Create] left behind: nothing if Left is empty and Unknown is
 // false.
 type CreateError struct {
-	// Name is the name of the request with its marker. Tokens with this name that you do not hold
-	// belong to nobody.
+	// Name is that of the request, with its marker. Nobody holds tokens with this name but you.
 	Name string
-	// Left holds the IDs of tokens with this name that were created and could not be revoked, as far
-	// as is known.
+	// Left holds the IDs of tokens with this name that are known and could not be revoked.
 	Left []string
 	// Unknown reports whether there may be another token with this name: a create had no usable
 	// response, and its token was not found or not looked for.
@@ -146,7 +140,7 @@ func (e *CreateError) Error() string {
 	case len(e.Left) > 0:
 		text += fmt.Sprintf(", named %q", e.Name)
 	case errors.Is(e.Err, fastly.ErrOutcomeUnknown):
-		text += fmt.Sprintf("; no token named %q is left", e.Name)
+		text += fmt.Sprintf("; that has been done: no token named %q is left", e.Name)
 	}
 	return terminal.Escape(text)
 }

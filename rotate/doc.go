@@ -39,17 +39,15 @@
 // Whatever stops a run, the destination of the handover holds a token that works, or the old token
 // still works.
 //
-// What a run can look up, it does not assume: what the journal says is compared with the API, and
-// the destination is looked at before each revoke. A response that is not the API's says nothing
-// about a token; nor does absence from an incomplete list. What remains unknown is an error or
-// Result.Unknown.
+// What the journal says is compared with the API, and the destination is looked at before each
+// revoke. A response that is not the API's says nothing about a token; nor does absence from an
+// incomplete list. What remains unknown is an error or Result.Unknown.
 //
 // # Markers
 //
-// A create whose response was lost may have made a token that nobody holds. So that it can be found
-// by its name, each token that this package creates has a random marker at the end of the name, such
-// as "deploy [r-K3QZ7MPX2A]". A token with the marker of a finished rotation that was not the one
-// handed over belongs to nobody. [BaseName] removes the marker.
+// So that a token whose create was lost can be found by its name, each token that this package
+// creates has a random marker at the end of it, such as "deploy [r-K3QZ7MPX2A]". A token with the
+// marker of a finished rotation that was not handed over belongs to nobody. [BaseName] removes it.
 //
 // # Secrets
 //

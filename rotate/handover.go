@@ -2,6 +2,7 @@ package rotate
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/fastly-tokens/fastly"
 	"github.com/fastly-tokens/fastly/internal/atomicfile"
+	"github.com/fastly-tokens/fastly/internal/clock"
 	"github.com/fastly-tokens/fastly/internal/plain"
 )
 
@@ -19,10 +21,9 @@ type Handover struct {
 	// may be called again with a token that Get returned. Required.
 	Put func(context.Context, *fastly.TokenCreatedResponse) error
 	// Get returns what the destination of the handover holds, "" if nothing. What Put has stored
-	// must be visible to it immediately. With Get, a run after a crash in Put knows whether the new
-	// token was stored, the old token is revoked only if the new one is at the destination, and an
-	// unusable destination is detected before a token is created. If Get is nil, a run after a
-	// crash in Put hands over another new token, and keeps the first one working until then.
+	// must be visible to it immediately. With Get, the old token is revoked only if the new one is at
+	// the destination, and an unusable destination is detected before a token is created. Without, a
+	// run after a crash in Put hands over another new token, and keeps the first one until then.
 	Get func(context.Context) (fastly.Secret, error)
 
 	// check finds out whether Put can work. The note says what will change with it, apart from the
@@ -46,8 +47,6 @@ const maxKey = 4 << 10
 // What can't be replaced this way is an error before a token is created: anything other than a
 // regular file (a symbolic link, a device), a mount point, a directory that can't be written to, an
 // owner that the process can't give to a file.
-//
-// [fastly.KeyFile] reads such a file.
 func WriteFile(path string) Handover { return writeFile(atomicfile.Disk{}, path) }
 
 func writeFile(disk atomicfile.Disk, path string) Handover {
@@ -124,10 +123,10 @@ func (x *run) look(ctx context.Context, wait bool) (there held, err error) {
 		return there, nil // it is not a key
 	}
 	if err != nil {
-		return there, err
+		return there, fmt.Errorf("a client for the key at the destination of the handover: %w", err)
 	}
 	var dead error // the last 401
-	there.token, err = repeat(ctx, &x.clean.patience, func() (*fastly.TokenResponse, bool, error) {
+	there.token, err = clock.Repeat(ctx, &x.clean.patience, func() (*fastly.TokenResponse, bool, error) {
 		t, err := client.Tokens.GetTokenCurrent(ctx)
 		if isDead(err) {
 			dead = err
@@ -199,9 +198,15 @@ func (x *run) adopt(ctx context.Context, there held) error {
 	r.keepNew()
 	r.New, r.Fingerprint = *there.token, fingerprint(there.key)
 	if r.State != StateHandedOver {
-		r.State, r.RevokeAt = StateHandedOver, time.Now().Add(x.r.Grace).UTC().Round(0)
+		r.handedOver(x.r.Grace)
 	}
 	return x.save(ctx)
+}
+
+// hasExpired compares a duration by the API's clock and one by this machine's: neither need be right.
+func (x *run) hasExpired(t *fastly.TokenResponse) bool {
+	handedOver := x.record.RevokeAt.Add(-x.record.Grace)
+	return !t.ExpiresAt.IsZero() && time.Since(handedOver) >= t.ExpiresAt.Sub(cmp.Or(t.CreatedAt, handedOver))
 }
 
 // inUse reports whether New is in use, as far as that can be seen, and works.
@@ -214,7 +219,7 @@ func (x *run) inUse(ctx context.Context) (bool, error) {
 		if isGone(err) {
 			return false, nil
 		}
-		return err == nil && !t.Expired(time.Now()), err
+		return err == nil && !x.hasExpired(t), err
 	}
 	there, err := x.look(ctx, true)
 	switch {
@@ -223,7 +228,7 @@ func (x *run) inUse(ctx context.Context) (bool, error) {
 	case x.isAnother(there):
 		return true, x.adopt(ctx, there)
 	case there.token != nil && !x.isNew(there) && there.token.ID != x.record.Old.ID && there.token.Name != x.record.Name:
-		return false, fmt.Errorf("the destination of the handover holds token %s instead of token %s", there.token.ID, x.record.New.ID)
+		return false, fmt.Errorf("the destination of the handover holds token %s instead of token %s: remove it from there", there.token.ID, x.record.New.ID)
 	}
 	return x.isNew(there), nil
 }

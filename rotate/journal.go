@@ -19,12 +19,10 @@ import (
 //
 // Two machines that rotate the same token must share a journal: runs with journals of their own may
 // each create a token. A run reports that when it sees it.
-//
-// A run calls Lock, then Save any number of times, then Unlock.
 type Journal interface {
-	// Lock locks the journal and returns its record, empty if there is none. If another run has the
-	// lock, Lock does not wait, and its error matches ErrLocked. The lock should end with the
-	// process, or with the commands that it has started.
+	// Lock begins a run: it returns the record, empty if there is none. If another run has the lock,
+	// Lock does not wait, and its error matches ErrLocked. The lock should end with the process, or
+	// with the commands that it has started.
 	Lock(ctx context.Context) (record []byte, err error)
 	// Save replaces the record: when it returns nil, the new record survives a crash. An empty
 	// record removes the old one. After an error, the journal holds either record, whole.
@@ -51,10 +49,16 @@ type record struct {
 	Fingerprint string               `json:"fingerprint,omitempty"` // of New's access token
 	// Kept are IDs of new tokens that may have been handed over. They are revoked after another one
 	// was handed over.
-	Kept       []string  `json:"kept,omitempty"`
-	Lost       int       `json:"lost,omitempty"` // how many more tokens with the name may exist
-	RevokeAt   time.Time `json:"revoke_at,omitzero"`
-	OldRevoked bool      `json:"old_revoked,omitempty"`
+	Kept       []string      `json:"kept,omitempty"`
+	Lost       int           `json:"lost,omitempty"` // how many more tokens with the name may exist
+	RevokeAt   time.Time     `json:"revoke_at,omitzero"`
+	Grace      time.Duration `json:"grace,omitempty"` // from the handover to RevokeAt
+	OldRevoked bool          `json:"old_revoked,omitempty"`
+}
+
+// handedOver says that New is in use from now on.
+func (r *record) handedOver(grace time.Duration) {
+	r.State, r.Grace, r.RevokeAt = StateHandedOver, grace, time.Now().Add(grace).UTC().Round(0)
 }
 
 // keepNew keeps New, if this rotation made it, until another one is handed over.
@@ -65,8 +69,7 @@ func (r *record) keepNew() {
 	r.New, r.Fingerprint = fastly.TokenResponse{}, ""
 }
 
-// fingerprint returns half of a hash of an access token: enough to recognise it, and of no other
-// use.
+// fingerprint returns half of a hash of an access token: enough to recognise it.
 func fingerprint(key fastly.Secret) string {
 	sum := sha256.Sum256([]byte(key.Reveal()))
 	return hex.EncodeToString(sum[:sha256.Size/2])
@@ -81,8 +84,12 @@ func (x *run) load(text []byte) error {
 	unfinished := []State{StateCreating, StateHanding, StateHandedOver}
 	if err := json.Unmarshal(text, &r); err != nil || r.Version != recordVersion || r.Old.ID == "" || !marker.MatchString(r.Name) ||
 		!slices.Contains(unfinished, r.State) || (r.State == StateCreating) != (r.New.ID == "") || r.New.ID == r.Old.ID ||
-		r.Lost < 0 || r.OldRevoked && r.State != StateHandedOver {
-		return errors.New("the journal holds something other than a rotation that this version understands")
+		r.Lost < 0 || r.OldRevoked && r.State != StateHandedOver ||
+		slices.ContainsFunc(r.Kept, func(id string) bool { return id == r.Old.ID || id == r.New.ID }) {
+		return errors.New("the journal holds something other than a rotation that this version understands: run the version that wrote it, or remove it when no token of it is left to revoke")
+	}
+	if grace := max(r.Grace, x.r.Grace); r.State == StateHandedOver && time.Until(r.RevokeAt) > grace {
+		r.handedOver(grace) // the clock was ahead
 	}
 	x.record = r
 	x.clean.name, x.clean.owner, x.clean.lost = r.Name, r.Old, r.Lost
@@ -116,7 +123,6 @@ type memoryJournal struct {
 	record []byte
 }
 
-// Lock implements [Journal].
 func (j *memoryJournal) Lock(context.Context) ([]byte, error) {
 	if !j.locked.TryLock() {
 		return nil, ErrLocked
@@ -124,13 +130,11 @@ func (j *memoryJournal) Lock(context.Context) ([]byte, error) {
 	return slices.Clone(j.record), nil
 }
 
-// Save implements [Journal].
 func (j *memoryJournal) Save(_ context.Context, record []byte) error {
 	j.record = slices.Clone(record)
 	return nil
 }
 
-// Unlock implements [Journal].
 func (j *memoryJournal) Unlock() error {
 	j.locked.Unlock()
 	return nil

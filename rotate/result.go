@@ -1,6 +1,7 @@
 package rotate
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -70,9 +71,8 @@ type Result struct {
 	RevokeAt time.Time
 	// Revoked holds the IDs of the tokens that this run revoked, or found revoked, in order.
 	Revoked []string
-	// Left holds the IDs of the tokens that a later run must revoke, unless the error says that you
-	// must: the old one after the handover, and new ones that could not be revoked, as far as is
-	// known. None of them is in use by way of the handover.
+	// Left holds the IDs of the known tokens that a later run must revoke, unless the error says that
+	// you must: the old one after the handover, and new ones. None is in use by way of the handover.
 	Left []string
 	// Unknown reports whether a token with the name Name may exist that nobody holds: a create had
 	// no usable response, and its token was not found. A later run looks once more. One that has
@@ -90,11 +90,17 @@ type Error struct {
 
 // Error returns the reason and the state, in one line, and what to do next.
 func (e *Error) Error() string {
-	return terminal.Escape("rotate: " + strings.TrimPrefix(e.Err.Error(), "rotate: ") + "; " + e.Result.sentence())
+	text := "rotate: " + strings.TrimPrefix(e.Err.Error(), "rotate: ") + "; "
+	if e.Result.State == StateUnchanged && !e.Result.Unknown && errors.Is(e.Err, fastly.ErrOutcomeUnknown) {
+		text += "that has been done: " // to look for what a create may have left
+	}
+	return terminal.Escape(text + e.Result.sentence())
 }
 
 // Unwrap returns Err.
 func (e *Error) Unwrap() error { return e.Err }
+
+const again = "run again to finish; if that keeps failing, revoke by hand what is not in use, and remove the journal"
 
 // sentence describes the state, and says what to do.
 func (r *Result) sentence() string {
@@ -105,22 +111,28 @@ func (r *Result) sentence() string {
 	case state == StateUnchanged:
 		return "nothing has changed"
 	case state == StateCreating && r.New.ID != "":
-		return fmt.Sprintf("token %s may be in use, or an earlier one named %q; run again to finish", r.New.ID, r.Name)
+		return fmt.Sprintf("token %s may be in use, or an earlier one named %q; %s", r.New.ID, r.Name, again)
 	case state == StateCreating:
 		if left != "" {
 			left = ", such as " + left
 		}
-		return fmt.Sprintf("no new token is in use; tokens named %q may exist and must be revoked%s; run again to finish", r.Name, left)
+		return fmt.Sprintf("no new token is in use; tokens named %q may exist and must be revoked%s; %s", r.Name, left, again)
 	case state == StateHanding:
-		return fmt.Sprintf("token %s may have been handed over, or another one named %q: revoke neither these nor token %s by hand; run again to finish", r.New.ID, r.Name, r.Old.ID)
-	case state == StateHandedOver && r.Unknown && left == "":
-		return fmt.Sprintf("token %s is handed over, token %s is revoked; a token named %q may exist that nobody holds; run again to look for it", r.New.ID, r.Old.ID, r.Name)
+		return fmt.Sprintf("token %s may have been handed over, or another one named %q: revoke neither these nor token %s before you know which one is in use; %s", r.New.ID, r.Name, r.Old.ID, again)
 	case state == StateHandedOver:
-		when := ""
-		if r.RevokeAt.After(time.Now()) {
-			when = ", after " + r.RevokeAt.Format(time.RFC3339)
+		text := fmt.Sprintf("token %s is handed over; ", r.New.ID)
+		switch {
+		case left == "":
+			text += fmt.Sprintf("token %s is revoked; ", r.Old.ID)
+		case r.RevokeAt.After(time.Now()):
+			text += fmt.Sprintf("still to be revoked, after %s: %s; ", r.RevokeAt.Format(time.RFC3339), left)
+		default:
+			text += fmt.Sprintf("still to be revoked: %s; ", left)
 		}
-		return fmt.Sprintf("token %s is handed over; still to be revoked%s: %s; run again to finish", r.New.ID, when, left)
+		if r.Unknown {
+			text += fmt.Sprintf("a token named %q may exist that nobody holds; ", r.Name)
+		}
+		return text + again
 	case state == StateDone:
 		return fmt.Sprintf("the rotation is finished nevertheless: token %s is in use, token %s is revoked; running again is safe", r.New.ID, r.Old.ID)
 	}

@@ -20,25 +20,28 @@ func TestErrorSaysWhatIsSoAndWhatToDo(t *testing.T) {
 	for want, result := range map[string]rotate.Result{
 		"rotate: bad luck; this run did nothing": {},
 		"rotate: bad luck; nothing has changed":  {State: rotate.StateUnchanged, Old: old},
-		`rotate: bad luck; no new token is in use; tokens named "n [r-K3QZ7MPX2A]" may exist and must be revoked; run again to finish`: {
+		`rotate: bad luck; no new token is in use; tokens named "n [r-K3QZ7MPX2A]" may exist and must be revoked; run again to finish; if that keeps failing, revoke by hand what is not in use, and remove the journal`: {
 			State: rotate.StateCreating, Old: old, Name: "n [r-K3QZ7MPX2A]",
 		},
-		`rotate: bad luck; no new token is in use; tokens named "n" may exist and must be revoked, such as A, B; run again to finish`: {
+		`rotate: bad luck; no new token is in use; tokens named "n" may exist and must be revoked, such as A, B; run again to finish; if that keeps failing, revoke by hand what is not in use, and remove the journal`: {
 			State: rotate.StateCreating, Old: old, Name: "n", Left: []string{"A", "B"},
 		},
-		`rotate: bad luck; token NEW may be in use, or an earlier one named "n"; run again to finish`: {
+		`rotate: bad luck; token NEW may be in use, or an earlier one named "n"; run again to finish; if that keeps failing, revoke by hand what is not in use, and remove the journal`: {
 			State: rotate.StateCreating, Old: old, New: fresh, Name: "n",
 		},
-		`rotate: bad luck; token NEW is handed over, token OLD is revoked; a token named "n" may exist that nobody holds; run again to look for it`: {
+		`rotate: bad luck; token NEW is handed over; token OLD is revoked; a token named "n" may exist that nobody holds; run again to finish; if that keeps failing, revoke by hand what is not in use, and remove the journal`: {
 			State: rotate.StateHandedOver, Old: old, New: fresh, Name: "n", Unknown: true,
 		},
-		"rotate: bad luck; token NEW may have been handed over, or another one named \"n\": revoke neither these nor token OLD by hand; run again to finish": {
+		"rotate: bad luck; token NEW may have been handed over, or another one named \"n\": revoke neither these nor token OLD before you know which one is in use; run again to finish; if that keeps failing, revoke by hand what is not in use, and remove the journal": {
 			State: rotate.StateHanding, Name: "n", Old: old, New: fresh, Left: []string{"OLD"},
 		},
-		"rotate: bad luck; token NEW is handed over; still to be revoked: A, OLD; run again to finish": {
+		"rotate: bad luck; token NEW is handed over; still to be revoked: A, OLD; run again to finish; if that keeps failing, revoke by hand what is not in use, and remove the journal": {
 			State: rotate.StateHandedOver, Old: old, New: fresh, Left: []string{"A", "OLD"},
 		},
-		"rotate: bad luck; token NEW is handed over; still to be revoked, after 2222-01-02T03:04:05Z: OLD; run again to finish": {
+		`rotate: bad luck; token NEW is handed over; still to be revoked: OLD; a token named "n" may exist that nobody holds; run again to finish; if that keeps failing, revoke by hand what is not in use, and remove the journal`: {
+			State: rotate.StateHandedOver, Old: old, New: fresh, Name: "n", Left: []string{"OLD"}, Unknown: true,
+		},
+		"rotate: bad luck; token NEW is handed over; still to be revoked, after 2222-01-02T03:04:05Z: OLD; run again to finish; if that keeps failing, revoke by hand what is not in use, and remove the journal": {
 			State: rotate.StateHandedOver, Old: old, New: fresh, Left: []string{"OLD"},
 			RevokeAt: time.Date(2222, 1, 2, 3, 4, 5, 0, time.UTC),
 		},

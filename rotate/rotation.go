@@ -29,7 +29,8 @@ type Rotation struct {
 	// each run that creates. Nil means that Creator creates by key, which must be confirmed by POST
 	// /sudo: otherwise Run fails with fastly.ErrSudoRequired and changes nothing.
 	Login func(context.Context) (Login, error)
-	// Creator sends the creates; nil means Client. Client.With shares the API's clock.
+	// Creator sends the creates; nil means Client. A client made by Client.With shares the API's
+	// clock; another one counts lifetimes by this machine's until it has had a response.
 	Creator *fastly.Client
 	// Connect returns a client that uses a key, to check the new token and what the destination of
 	// the handover holds. Its idle connections are closed at the end of the run. Nil means
@@ -115,21 +116,19 @@ func (r *Rotation) Run(ctx context.Context) (result Result, err error) {
 }
 
 func (r *Rotation) check(ctx context.Context) error {
-	var missing string
-	switch {
-	case ctx == nil:
-		missing = "a context"
-	case r.Client == nil:
-		missing = "a Client"
-	case r.Handover.Put == nil:
-		missing = "a Handover"
-	case r.Journal == nil:
-		missing = "a Journal"
-	case r.Lifetime < 0 || r.Grace < 0 || r.Patience < 0:
-		missing = "a Lifetime, a Grace and a Patience that are not negative"
-	}
-	if missing != "" {
-		return fmt.Errorf("a rotation needs %s: %w", missing, fastly.ErrInvalidArgument)
+	for _, needed := range []struct {
+		what  string
+		given bool
+	}{
+		{"a context", ctx != nil},
+		{"a Client", r.Client != nil},
+		{"a Handover", r.Handover.Put != nil},
+		{"a Journal", r.Journal != nil},
+		{"a Lifetime, a Grace and a Patience that are not negative", min(r.Lifetime, r.Grace, r.Patience) >= 0},
+	} {
+		if !needed.given {
+			return fmt.Errorf("a rotation needs %s: %w", needed.what, fastly.ErrInvalidArgument)
+		}
 	}
 	if r.Connect == nil { // fail now rather than with a token in hand
 		if _, err := r.Client.With(fastly.WithAPIKey("made-up")); err != nil {

@@ -181,6 +181,119 @@ func TestGracePeriodEndsInALaterRunAtTheSameTime(t *testing.T) {
 	}
 }
 
+// The machine was years ahead at the handover, and is right again.
+func TestGracePeriodByAClockThatWasAheadEnds(t *testing.T) {
+	t.Parallel()
+	inWorld(t, setup{get: true, grace: time.Hour, noWait: true}, func(t *testing.T, w *world) {
+		_, err := w.rotation(t).Run(t.Context())
+		require.NoError(t, err)
+		require.Contains(t, string(w.record), `"revoke_at":"2000`)
+		w.record = []byte(strings.Replace(string(w.record), `"revoke_at":"2000`, `"revoke_at":"2010`, 1))
+
+		for range 2 {
+			result, err := w.rotation(t).Run(t.Context())
+			require.NoError(t, err)
+			assert.Equal(t, epoch.Add(time.Hour), result.RevokeAt)
+			time.Sleep(30 * time.Minute)
+		}
+
+		result, err := w.rotation(t).Run(t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, rotate.StateDone, result.State)
+		w.look()
+		assert.True(t, w.rotated())
+	})
+}
+
+func TestNewTokenIsNotTakenForExpiredByAClockThatIsAhead(t *testing.T) {
+	t.Parallel()
+	for _, get := range []bool{true, false} {
+		inWorld(t, setup{get: get}, func(t *testing.T, w *world) {
+			w.skew = -3 * time.Hour
+			r := w.rotation(t)
+			r.Lifetime = time.Hour
+
+			result, err := r.Run(t.Context())
+
+			require.NoError(t, err, w.log.String())
+			assert.Equal(t, rotate.StateDone, result.State)
+			w.look()
+			assert.True(t, w.rotated())
+		})
+	}
+}
+
+func TestNewTokenThatExpiredInTheGracePeriodIsReplaced(t *testing.T) {
+	t.Parallel()
+	for _, get := range []bool{true, false} {
+		inWorld(t, setup{get: get, grace: 2 * time.Hour, noWait: true}, func(t *testing.T, w *world) {
+			r := w.rotation(t)
+			r.Lifetime = time.Hour
+			first, err := r.Run(t.Context())
+			require.NoError(t, err)
+			time.Sleep(3 * time.Hour)
+
+			r.Lifetime, r.Grace = 24*time.Hour, 0
+			second, err := r.Run(t.Context())
+
+			require.NoError(t, err, w.log.String())
+			assert.NotEqual(t, first.New.ID, second.New.ID)
+			w.look()
+			assert.True(t, w.rotated(), w.log.String())
+		})
+	}
+}
+
+// Its end is no sign of another run.
+func TestOldTokenThatExpiredInTheGracePeriodIsNotReported(t *testing.T) {
+	t.Parallel()
+	inWorld(t, setup{get: true, grace: lifetime, noWait: true}, func(t *testing.T, w *world) {
+		r := w.rotation(t)
+		r.Lifetime = 2 * lifetime
+		_, err := r.Run(t.Context())
+		require.NoError(t, err)
+		time.Sleep(lifetime)
+		w.Inject(fastlytest.Fault{Kind: fastlytest.Status, Status: 404, Path: "/tokens/" + w.old.ID, Times: -1, Body: `{"msg":"Record not found"}`})
+
+		result, err := r.Run(t.Context())
+
+		require.NoError(t, err)
+		assert.Equal(t, rotate.StateDone, result.State)
+	})
+}
+
+// The key that revoked it is its own, so the second attempt gets a 401.
+func TestLostRevokeOfTheOldTokenIsThisRunsOwn(t *testing.T) {
+	t.Parallel()
+	inWorld(t, setup{own: true, get: true, login: true}, func(t *testing.T, w *world) {
+		r := w.rotation(t)
+		var err error
+		r.Client, err = r.Client.With(fastly.WithRetryPolicy(fastly.RetryPolicy{}))
+		require.NoError(t, err)
+		w.troubles = []trouble{at("DELETE /tokens/ID", 1, "cut after", fastlytest.Fault{Kind: fastlytest.CutAfter})}
+
+		result, err := r.Run(t.Context())
+
+		require.NoError(t, err)
+		assert.Equal(t, rotate.StateDone, result.State)
+		w.look()
+		assert.True(t, w.rotated(), w.log.String())
+	})
+}
+
+func TestKeyThatHasExpiredIsNotTakenForOneThatAnotherRunHasRotated(t *testing.T) {
+	t.Parallel()
+	inWorld(t, setup{own: true, get: true}, func(t *testing.T, w *world) {
+		time.Sleep(lifetime)
+
+		_, err := w.rotation(t).Run(t.Context())
+
+		require.ErrorIs(t, err, fastly.ErrTokenExpired)
+		assert.NotContains(t, err.Error(), "another run")
+		assert.ErrorContains(t, err, "the destination of the handover holds a token that does not work")
+	})
+}
+
 func TestRotationOfItsOwnKeyCanFollowTheHandover(t *testing.T) {
 	t.Parallel()
 	inWorld(t, setup{own: true, get: true, login: true, grace: time.Minute}, func(t *testing.T, w *world) {
@@ -728,6 +841,22 @@ func TestDestinationThatLosesTheTokenDuringTheGracePeriodKeepsTheOldOneWorking(t
 		require.NoError(t, err)
 		w.look()
 		assert.True(t, w.rotated())
+	})
+}
+
+func TestErrorOfALostCreateThatWasFoundSaysSo(t *testing.T) {
+	t.Parallel()
+	inWorld(t, setup{get: true}, func(t *testing.T, w *world) {
+		page := fastlytest.Fault{Kind: fastlytest.StatusAfter, Status: 403, Body: "<title>Access denied</title>"}
+		w.troubles = []trouble{at("POST /tokens", 1, "a page", page)}
+
+		result, err := w.rotation(t).Run(t.Context())
+
+		assert.ErrorIs(t, err, fastly.ErrOutcomeUnknown)
+		assert.ErrorContains(t, err, "and don't hold; that has been done: nothing has changed")
+		assert.Equal(t, rotate.StateUnchanged, result.State)
+		w.look()
+		assert.Len(t, w.tokens, 1)
 	})
 }
 

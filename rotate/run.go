@@ -86,7 +86,7 @@ func (x *run) checkOld() (time.Duration, error) {
 func (x *run) resume(ctx context.Context) error {
 	x.log.InfoContext(ctx, "continuing a rotation", "state", x.record.State, "token", x.record.Old.ID)
 	there, err := x.look(ctx, x.record.State != StateCreating)
-	if err != nil {
+	if err != nil && !isKnown(err) {
 		return also(x.keyErr, err)
 	}
 	if err := x.checkRecord(ctx, there); err != nil {
@@ -242,7 +242,7 @@ func (x *run) giveUp(ctx context.Context, cause error) error {
 
 // handedOver records that New is in use.
 func (x *run) handedOver(ctx context.Context) error {
-	x.record.State, x.record.RevokeAt = StateHandedOver, time.Now().Add(x.r.Grace).UTC().Round(0)
+	x.record.handedOver(x.r.Grace)
 	x.log.InfoContext(ctx, "handed over the new token", "token", x.record.New.ID)
 	if err := x.save(ctx); err != nil {
 		return err
@@ -255,7 +255,7 @@ func (x *run) handedOver(ctx context.Context) error {
 func (x *run) finish(ctx context.Context) error {
 	for time.Until(x.record.RevokeAt) > 0 { // again, if the clock was set back
 		if x.r.NoWait {
-			return nil
+			return x.save(ctx)
 		}
 		x.log.InfoContext(ctx, "waiting for the end of the grace period", "until", x.record.RevokeAt)
 		if err := clock.Sleep(ctx, time.Until(x.record.RevokeAt)); err != nil {

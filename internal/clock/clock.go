@@ -21,3 +21,24 @@ func Sleep(ctx context.Context, d time.Duration) error {
 		return ctx.Err()
 	}
 }
+
+const (
+	firstPause = 250 * time.Millisecond
+	maxPause   = 8 * time.Second
+)
+
+// Repeat calls f until it is done, with growing pauses, while patience lasts, which it reduces. When
+// ctx ends, f is called once more. Repeat returns f's last result.
+func Repeat[T any](ctx context.Context, patience *time.Duration, f func() (result T, done bool, err error)) (T, error) {
+	start, limit := time.Now(), *patience
+	defer func() { *patience -= time.Since(start) }()
+	for pause := firstPause; ; pause = min(2*pause, maxPause) {
+		ended := ctx.Err() != nil
+		result, done, err := f()
+		left := limit - time.Since(start)
+		if done || ended || left <= 0 && ctx.Err() == nil {
+			return result, err
+		}
+		_ = Sleep(ctx, min(pause, left))
+	}
+}

@@ -23,3 +23,34 @@ func TestSleepEndsWithTheTimeOrTheContext(t *testing.T) {
 		assert.Equal(t, time.Minute+time.Second, time.Since(start))
 	})
 }
+
+func TestRepeatStopsWhenItIsDoneOrImpatientAndOnceMoreAtTheEndOfTheContext(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		patience, end time.Duration
+		doneAt, want  int
+		left          time.Duration
+	}{
+		"done at once":          {patience: time.Minute, doneAt: 1, want: 1, left: time.Minute},
+		"done after two pauses": {patience: time.Minute, doneAt: 3, want: 3, left: time.Minute - 750*time.Millisecond},
+		"no patience":           {doneAt: 9, want: 1},
+		"patience ends":         {patience: time.Second, doneAt: 9, want: 4},
+		"the context ends":      {patience: time.Minute, end: 300 * time.Millisecond, doneAt: 9, want: 3, left: time.Minute - 300*time.Millisecond},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), max(tc.end, 1))
+			if tc.end == 0 {
+				ctx = t.Context()
+			}
+			defer cancel()
+			n := 0
+			got, err := clock.Repeat(ctx, &tc.patience, func() (int, bool, error) {
+				n++
+				return n, n == tc.doneAt, nil
+			})
+			assert.NoError(t, err, name)
+			assert.Equal(t, tc.want, got, name)
+			assert.Equal(t, tc.left, tc.patience, name)
+		})
+	}
+}
