@@ -40,20 +40,18 @@ func RetryAfter(value string, now time.Time) time.Duration {
 // Time reads a time of RFC 3339, or what comes close to it: a space for the T or before the
 // zone, a zone without its colon or minutes, UTC for Z.
 func Time(text string) (t time.Time, err error) {
-	t, err = time.Parse(time.RFC3339, text)
-	if err == nil {
+	if t, err = time.Parse(time.RFC3339, text); err == nil {
 		return t, nil
 	}
-	text = strings.Replace(strings.ToUpper(text), "UTC", "Z", 1)
-	date, clock, _ := strings.Cut(strings.Replace(text, "T", " ", 1), " ")
-	text = date + "T" + strings.Replace(clock, " ", "", 1)
-	for _, zone := range []string{"Z07:00", "Z0700", "Z07"} {
-		t, err = time.Parse("2006-01-02T15:04:05"+zone, text)
-		if err == nil {
-			break
+	text = strings.ToUpper(text)
+	for _, separator := range []string{"T", " "} {
+		for _, zone := range []string{"Z07:00", "Z0700", "Z07", "UTC", " Z07:00", " Z0700", " Z07", " UTC"} {
+			if t, err = time.Parse("2006-01-02"+separator+"15:04:05"+zone, text); err == nil {
+				return t, nil
+			}
 		}
 	}
-	return t, err
+	return time.Time{}, err
 }
 
 // HasNextPage reports whether a Link header has the relation "next" (RFC 8288, section 3). Fastly

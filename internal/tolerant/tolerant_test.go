@@ -58,7 +58,7 @@ func TestTimesAreReadInTheFormsOfTheField(t *testing.T) {
 		require.NoError(t, err, text)
 		assert.WithinDuration(t, want, at, 0, text)
 	}
-	for _, text := range []string{"", "tomorrow", "2030-01-02", "2030-01-02T03:04:05", "2030-13-02T03:04:05Z"} {
+	for _, text := range []string{"", "tomorrow", "2030-01-02", "2030-01-02T03:04:05", "2030-13-02T03:04:05Z", "2030-01-02T 03:04:05Z", "2030-01-02T0 3:04:05Z", "2030-01-02T03:04UTC:05"} {
 		_, err := tolerant.Time(text)
 		assert.Error(t, err, text)
 	}
