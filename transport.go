@@ -127,11 +127,11 @@ func (c *Client) watch(ctx context.Context, k kind) *watch {
 		}
 		w.stopRepeat(w.connected.Add(1) > w.maxConnections)
 	}
+	w.trace.GetConn = func(string) {
+		w.asked.Store(true)
+		w.stopRepeat(false)
+	}
 	if k != kindRead {
-		w.trace.GetConn = func(string) {
-			w.asked.Store(true)
-			w.stopRepeat(false)
-		}
 		w.trace.WroteHeaderField = func(name string, _ []string) {
 			switch {
 			case strings.HasPrefix(name, ":"): // RFC 9113, section 8.3

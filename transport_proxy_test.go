@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -119,10 +120,16 @@ func TestProxyThatRefusesTheCallersTransportIsNamed(t *testing.T) {
 			}))
 			t.Cleanup(srv.Close)
 			proxy := hostOf(t, srv.URL)
-			for _, op := range operations {
+			same := fastly.WithMiddleware(func(next http.RoundTripper) http.RoundTripper { return next })
+			for i, op := range slices.Concat(operations, operations) {
 				connects.Store(0)
 				tr := &http.Transport{Proxy: http.ProxyURL(&url.URL{Scheme: "http", Host: proxy, User: url.UserPassword("jane", canaryPassword)})}
 				c := mustClient(t, fastly.WithAPIKey(someKey), quickRetry, fastly.WithHTTPClient(&http.Client{Transport: tr}))
+				if i >= len(operations) {
+					var err error
+					c, err = c.With(same)
+					require.NoError(t, err)
+				}
 				err := op.do(t.Context(), c)
 				require.ErrorContains(t, err, "fastly: "+op.method+" "+op.path+": dial through the proxy "+proxy+": ")
 				_, phrase, _ := strings.Cut(answer, " ")
