@@ -99,15 +99,14 @@ func WithTransport(rt http.RoundTripper) Option {
 	if rt == nil {
 		err = invalid("WithTransport was given nil")
 	}
-	cred := credential{changes: changesPerAttempt}
-	return authenticate(authentication{"WithTransport", cred.same, rt}, err)
+	return authenticate(authentication{"WithTransport", credential{changes: changesPerAttempt}.same, rt}, err)
 }
 
 // WithHTTPClient uses the Transport of hc, for proxies and TLS settings, and its Timeout. The
-// transport sees credentials and bodies; nil means the library's own. The Timeout bounds each
-// attempt, response body included. If it is zero, and without this option, an attempt ends after
-// 60 s without a response header, or 60 s of silence in the body; for no limit, set a long one.
-// hc is not modified; its Jar and CheckRedirect are not used.
+// transport sees credentials and bodies, and must add no credentials; nil means the library's own.
+// Its settings must be complete. The Timeout bounds each attempt, response body included. If it is
+// zero, and without this option, an attempt ends after 60 s without a response header, or 60 s of
+// silence in the body; for no limit, set a long one. The Jar and CheckRedirect of hc are not used.
 func WithHTTPClient(hc *http.Client) Option {
 	return func(c *config) error {
 		if hc == nil {
@@ -117,7 +116,7 @@ func WithHTTPClient(hc *http.Client) Option {
 			c.other, c.transport = hc.Transport, nil
 		}
 		c.timeout = max(hc.Timeout, 0)
-		return checkTLS(hc.Transport)
+		return c.check(hc.Transport)
 	}
 }
 
@@ -125,9 +124,9 @@ func WithHTTPClient(hc *http.Client) Option {
 // logging. The first one given is the outermost; those of [Client.With] are outside those that it
 // inherits. wrap is called once, and again by a With that replaces the transport.
 //
-// A middleware sees each attempt, with its credentials and its body: it must log neither. It must
-// not send a request again, since a create could then make a second token. It passes on the context
-// of the request, with which the client watches what is sent, but to no other request.
+// A middleware sees each attempt, with its credentials and its body: it must log neither, and add no
+// credentials. It must not send a request again, since a create could then make a second token. It
+// passes on the context of the request, with which the client watches what is sent, but to no other.
 func WithMiddleware(wrap func(next http.RoundTripper) http.RoundTripper) Option {
 	return func(c *config) error {
 		if wrap == nil {
@@ -254,8 +253,22 @@ func (c *config) wrap(parent *config) error {
 		if c.transport == nil {
 			return invalid("a middleware returned nil")
 		}
+		if err := c.check(c.transport); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// check rejects a transport with low TLS, and one that replaces the credentials of requests.
+func (c *config) check(rt http.RoundTripper) error {
+	switch rt.(type) {
+	case *APIKeyTransport, *BasicAuthTransport:
+		if rt != c.auth.own {
+			return invalid("an HTTP transport or middleware authenticates, in place of the client: use WithTransport")
+		}
+	}
+	return checkTLS(rt)
 }
 
 func parseBaseURL(rawURL string) (*url.URL, error) {

@@ -556,6 +556,32 @@ func TestMiddlewareMustBeOne(t *testing.T) {
 	assertInvalid(t, err, "a middleware returned nil")
 	_, err = mustClient(t, fastly.WithAPIKey(someKey)).With(none)
 	assertInvalid(t, err, "a middleware returned nil")
+	for says, tr := range map[string]*http.Transport{
+		"nil *http.Transport": nil, "MinVersion of TLS 1.0": {TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS10}}, //nolint:gosec // to be rejected
+	} {
+		_, err = fastly.NewClient(fastly.WithAPIKey(someKey), fastly.WithMiddleware(func(http.RoundTripper) http.RoundTripper { return tr }))
+		assertInvalid(t, err, says)
+	}
+}
+
+// It would send its own key in place of that of a client of With, which would then revoke another
+// token than its current one.
+func TestTransportThatAuthenticatesIsRejectedBelowOtherCredentials(t *testing.T) {
+	t.Parallel()
+	for _, rt := range []http.RoundTripper{
+		&fastly.APIKeyTransport{Key: someKey}, &fastly.BasicAuthTransport{Username: "jane", Password: "hunter22"},
+	} {
+		returned := fastly.WithMiddleware(func(http.RoundTripper) http.RoundTripper { return rt })
+		for _, opt := range []fastly.Option{fastly.WithHTTPClient(&http.Client{Transport: rt}), returned} {
+			_, err := fastly.NewClient(fastly.WithAPIKey(someKey), opt)
+			assertInvalid(t, err, "authenticates", "use WithTransport")
+			_, err = mustClient(t, fastly.WithoutAuthentication()).With(opt)
+			assertInvalid(t, err, "authenticates", "use WithTransport")
+		}
+		same := fastly.WithMiddleware(func(next http.RoundTripper) http.RoundTripper { return next })
+		_, err := fastly.NewClient(fastly.WithTransport(rt), same)
+		require.NoError(t, err)
+	}
 }
 
 func TestTLSIsCheckedBelowMiddlewares(t *testing.T) {

@@ -241,7 +241,7 @@ func secretHolders(t *testing.T) map[string]any {
 		"client with a function":         mustClient(t, fastly.WithAPIKeyFunc(keyFunc)),
 		"client with a password":         mustClient(t, fastly.WithBasicAuth(canaryLogin, canaryPassword)),
 		"client with a transport":        mustClient(t, fastly.WithTransport(nested)),
-		"client over an http.Client":     mustClient(t, fastly.WithAPIKey(canaryKey), fastly.WithHTTPClient(&http.Client{Transport: basic})),
+		"client over an http.Client":     mustClient(t, fastly.WithAPIKey(canaryKey), fastly.WithHTTPClient(&http.Client{Transport: struct{ http.RoundTripper }{basic}})),
 		"TokensService":                  mustClient(t, fastly.WithAPIKey(canaryKey)).Tokens,
 		"option with a key":              fastly.WithAPIKey(canaryKey),
 		"option with a password":         fastly.WithBasicAuth(canaryLogin, canaryPassword),

@@ -161,7 +161,7 @@ func checkTokenID(id, current string) error {
 // checkID accepts 1 to 64 letters and digits (the API's IDs have 22), but not as many as an access
 // token has. Its error does not show the value, which may be one.
 func checkID(what, id string) error {
-	const maxIDLength = 64
+	const maxIDLength, alphanumeric = 64, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 	switch {
 	case id == "":
 		return invalid("%s is empty", what)
@@ -169,12 +169,8 @@ func checkID(what, id string) error {
 		return invalid("%s has %d characters; at most %d are allowed", what, len(id), maxIDLength)
 	case len(id) == accessTokenLength:
 		return invalid("%s has the length of an access token: use the ID, which is not secret", what)
-	case strings.ContainsFunc(id, notAlphanumeric):
+	case strings.Trim(id, alphanumeric) != "":
 		return invalid("%s may hold only letters and digits (is there a space around it?)", what)
 	}
 	return nil
-}
-
-func notAlphanumeric(r rune) bool {
-	return (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
 }
