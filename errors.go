@@ -166,7 +166,7 @@ func (op *operation) failure(ctx context.Context, out outcome, call callContext)
 	e := out.response
 	if e == nil {
 		dial, ok := errors.AsType[*net.OpError](out.err)
-		if ok && (dial.Op == "dial" || dial.Op == "proxyconnect") {
+		if ok && (dial.Op == "dial" || dial.Op == "proxyconnect") || neterr.IsPlainHTTP(out.err) {
 			call.hint = cmp.Or(call.hint, "check the network, proxies and the base URL")
 		}
 		return op.newError(ctx, reason(out.err), out.err, call)
@@ -219,7 +219,7 @@ func reason(err error) string {
 	case neterr.IsUnprocessed(err):
 		return "the server closed the HTTP/2 stream before it processed the request"
 	case neterr.IsPlainHTTP(err):
-		return "the server does not speak TLS (is it plain http?): check the base URL"
+		return "the server does not speak TLS (is it plain http?)"
 	case text == io.EOF.Error():
 		return "the connection was closed before a response came"
 	case text == context.DeadlineExceeded.Error():

@@ -876,7 +876,7 @@ func TestHTTPSToAPlainHTTPPortSaysSo(t *testing.T) {
 		c := mustClient(t, fastly.WithAPIKey(someKey), quickRetry, fastly.WithBaseURL("https://"+hostOf(t, plain.URL)))
 		err := op.do(t.Context(), c)
 		assertMatches(t, err)
-		assert.EqualError(t, err, "fastly: "+op.method+" "+op.path+": the server does not speak TLS (is it plain http?): check the base URL")
+		assert.EqualError(t, err, "fastly: "+op.method+" "+op.path+": the server does not speak TLS (is it plain http?)"+hintNetwork)
 		c = mustClient(t, fastly.WithTransport(roundTripFunc(func(*http.Request) (*http.Response, error) { return nil, http.ErrSchemeMismatch })))
 		err = op.do(t.Context(), c)
 		assertMatches(t, err)

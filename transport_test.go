@@ -237,7 +237,7 @@ func TestServerThatSpeaksNoTLSIsAskedOnce(t *testing.T) {
 	c := mustClient(t, fastly.WithAPIKey(someKey), fastly.WithBaseURL("https://"+listener.Addr().String()), quickRetry,
 		fastly.WithHTTPClient(&http.Client{Transport: tr}))
 	_, err = c.Tokens.CreateToken(t.Context(), &fastly.CreateTokenRequest{Name: "deploy"})
-	require.ErrorContains(t, err, "the server does not speak TLS (is it plain http?): check the base URL")
+	require.ErrorContains(t, err, "the server does not speak TLS (is it plain http?)"+hintNetwork)
 	require.NotErrorIs(t, err, fastly.ErrOutcomeUnknown)
 	assert.EqualValues(t, 1, dials.Load(), "connections")
 }
