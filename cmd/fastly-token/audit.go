@@ -41,8 +41,8 @@ func (a *app) auditCommand() *cobra.Command {
 
 The exit code is 4 if anything was found and not revoked.
 
-Times are compared with the API's clock, and if that of this machine is off, a line says so. If the
-list could not be read completely, nothing counts as unused, and nothing is revoked.
+Times are compared with the API's clock, and if that of this machine is off, a line says so. Only
+what is unused by both is revoked. If the list is not complete, nothing counts as unused.
 
 --metrics prints, for Prometheus, when each token was created, was last used and expires, as
 timestamps, and fastly_token_info with scope and services. Findings then do not change the exit
@@ -96,7 +96,7 @@ func (au *audit) run(ctx context.Context) (err error) {
 	found := rules.apply(tokens, au.current.ID, au.apiTime())
 	switch {
 	case au.format.json:
-		err = au.printJSON(found)
+		err = au.print(toJSON(found))
 	case au.format.csv:
 		err = au.printCSV(found)
 	default:
@@ -107,7 +107,7 @@ func (au *audit) run(ctx context.Context) (err error) {
 	}
 	left := len(found.Tokens)
 	if au.revoke {
-		gone, err := au.revokeUnused(ctx, found)
+		gone, err := au.revokeUnused(ctx, tokens)
 		if err != nil {
 			return err
 		}
@@ -152,8 +152,8 @@ func (au *audit) checkFlags() error {
 }
 
 // revokeUnused revokes the unused tokens, and returns how many it revoked.
-func (au *audit) revokeUnused(ctx context.Context, rep report) (gone int, err error) {
-	chosen := au.revocable(rep)
+func (au *audit) revokeUnused(ctx context.Context, tokens []fastly.TokenResponse) (gone int, err error) {
+	chosen := au.revocable(tokens)
 	if len(chosen) > 0 && !au.yes {
 		sure, err := au.confirm(ctx, chosen)
 		if err != nil {
@@ -164,11 +164,10 @@ func (au *audit) revokeUnused(ctx context.Context, rep report) (gone int, err er
 			return 0, nil
 		}
 		// The answer may have taken a while, and a token may have been used since.
-		tokens, err := listTokens(ctx, au.client, au.customer)
-		if err != nil {
+		if tokens, err = listTokens(ctx, au.client, au.customer); err != nil {
 			return 0, err
 		}
-		still := au.revocable(au.rules.apply(tokens, au.current.ID, au.apiTime()))
+		still := au.revocable(tokens)
 		chosen = slices.DeleteFunc(chosen, func(f finding) bool {
 			return !slices.ContainsFunc(still, func(s finding) bool { return s.ID == f.ID })
 		})
@@ -182,7 +181,7 @@ func (au *audit) revokeUnused(ctx context.Context, rep report) (gone int, err er
 		ids = append(ids, f.ID)
 		names[f.ID] = f.Name
 	}
-	results := revokeAll(ctx, au.client, ids)
+	results := revokeAll(ctx, au.client, ids, au.current)
 	for i := range results {
 		r := &results[i]
 		r.Name = names[r.ID]
@@ -200,9 +199,11 @@ func (au *audit) revokeUnused(ctx context.Context, rep report) (gone int, err er
 	return gone, errors.Join(err, au.afterRevoking(results))
 }
 
-// revocable returns the unused tokens, but never the one that the program uses.
-func (au *audit) revocable(rep report) []finding {
-	return slices.DeleteFunc(slices.Clone(rep.Tokens), func(f finding) bool {
+// revocable returns the tokens that are unused by both clocks, as either may be wrong, but never the
+// one that the program uses.
+func (au *audit) revocable(tokens []fastly.TokenResponse) []finding {
+	now := au.now().Add(min(au.clockOffset(), 0))
+	return slices.DeleteFunc(au.rules.apply(tokens, au.current.ID, now).Tokens, func(f finding) bool {
 		return !f.has(unused) || f.ID == au.current.ID
 	})
 }

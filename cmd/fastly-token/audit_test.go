@@ -4,6 +4,7 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"maps"
+	"net/http"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -201,6 +202,18 @@ func TestAuditGoesByTheClockOfTheAPI(t *testing.T) {
 	}
 	s := newSite(t)
 	assert.NotContains(t, s.run("audit").err, "clock")
+
+	fresh := s.AddToken(s.User().ID, fastly.TokenCreatedResponse{TokenResponse: fastly.TokenResponse{CreatedAt: time.Now()}})
+	s.opts = append(s.opts, fastly.WithHTTPClient(&http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+		resp, err := http.DefaultTransport.RoundTrip(r)
+		if err == nil {
+			resp.Header.Set("Date", time.Now().Add(200*day).UTC().Format(http.TimeFormat))
+		}
+		return resp, err
+	})}))
+	o := s.run("audit", "--revoke-unused", "--yes")
+	assert.Contains(t, o.err, "there is no unused token to revoke")
+	assert.False(t, isRevoked(t, s, fresh.ID), "it is new by the clock of this machine")
 }
 
 func TestAuditRevokesUnusedTokens(t *testing.T) {

@@ -77,6 +77,34 @@ func TestRevokeThatCannotBeLookedAtIsNotSaidToBeDone(t *testing.T) {
 	assert.Contains(t, o.err, "whether it was revoked is not known")
 }
 
+func TestTokenOfTheKeyWhoseResponseWasLostIsRevoked(t *testing.T) {
+	t.Parallel()
+	for _, times := range []int{1, -1} {
+		for _, others := range []int{0, 1, 2} {
+			s := newSite(t)
+			own, ids := s.Tokens()[0].ID, s.addTokens(others)
+			s.Inject(fastlytest.Fault{Kind: fastlytest.CutAfter, Method: http.MethodDelete, Times: times})
+			o := s.run(append([]string{"revoke", own}, ids...)...)
+			assert.Equal(t, 0, o.code, o.err)
+			assert.Equal(t, others+1, strings.Count(o.out, "revoked "), o.out)
+			assert.Empty(t, active(s.Tokens()))
+		}
+	}
+}
+
+func TestTokenOfTheKeyIsLeftIfAnotherTryNeedsIt(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	own, ids := s.Tokens()[0].ID, s.addTokens(2)
+	s.Inject(fastlytest.Fault{Kind: fastlytest.Status, Status: 503, Method: http.MethodDelete, Path: "/tokens*", Times: -1})
+	o := s.run("revoke", own, ids[0], ids[1])
+	assert.Equal(t, exitFailed, o.code)
+	assert.Contains(t, o.err, "token "+own+", that of the API key, is left for another try\n")
+	for _, r := range s.Requests() {
+		assert.False(t, r.Method == http.MethodDelete && r.Path == "/tokens/self")
+	}
+}
+
 func TestRevokeSelfWhoseResponseWasLostIsDone(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

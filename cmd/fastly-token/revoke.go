@@ -23,14 +23,14 @@ func (a *app) revokeCommand() *cobra.Command {
 can't be restored.
 
 One request revokes several tokens: all or none, as far as is known. If the API rejects it, because
-one of them does not exist, for example, they are revoked one by one, that of the API key last. The
-exit code is 1 if any of them was not found or could not be revoked.`,
+one of them does not exist, for example, they are revoked one by one. That of the API key is always
+the last one. The exit code is 1 if any of them was not found or could not be revoked.`,
 		Example: `  fastly-token revoke 5sNpEx2UkYf9WdTa6mJv4G 8bCzMi6QoHr3VgLs0xFu1P`,
 		Args:    cobra.ArbitraryArgs,
 	}
 	self := cmd.Flags().Bool("self", false, "revoke the token of the API key")
 	asJSON := jsonFlag(cmd.Flags())
-	return a.withClient(cmd, func(ctx context.Context, client *fastly.Client, ids []string) (err error) {
+	return a.withClient(cmd, func(ctx context.Context, client *fastly.Client, ids []string) error {
 		if *self != (len(ids) == 0) {
 			return usagef("say which tokens: either IDs or --self")
 		}
@@ -39,15 +39,14 @@ exit code is 1 if any of them was not found or could not be revoked.`,
 				return err
 			}
 		}
-		var results []revocation
-		if *self {
-			results, err = revokeSelf(ctx, client)
-		} else {
-			results = revokeAll(ctx, client, ids)
-		}
-		if err != nil {
+		own, err := client.Tokens.GetTokenCurrent(ctx)
+		switch {
+		case *self && err != nil:
 			return err
+		case *self:
+			ids = []string{own.ID}
 		}
+		results := revokeAll(ctx, client, ids, own)
 		lines := revocationLines(results)
 		text := lines
 		if *asJSON {
@@ -72,52 +71,43 @@ const (
 	failed   = "failed"
 )
 
-func revokeSelf(ctx context.Context, client *fastly.Client) ([]revocation, error) {
-	current, err := client.Tokens.GetTokenCurrent(ctx)
-	if err != nil {
-		return nil, err
+// revokeAll revokes the tokens, and returns a result for each. own is the client's, nil if not known:
+// it comes last, as the client can revoke no other after it, and is left if another try may need it.
+func revokeAll(ctx context.Context, client *fastly.Client, ids []string, own *fastly.TokenResponse) (results []revocation) {
+	isOwn := func(id string) bool { return own != nil && id == own.ID }
+	var others []string
+	for _, id := range ids {
+		if !isOwn(id) && !slices.Contains(others, id) {
+			others = append(others, id)
+		}
 	}
-	err = client.Tokens.RevokeTokenCurrent(ctx)
+	for some := range slices.Chunk(others, batch) {
+		results = append(results, revokeSome(ctx, client, some)...)
+	}
+	if !slices.ContainsFunc(ids, isOwn) {
+		return results
+	}
+	err := fmt.Errorf("token %s, that of the API key, is left for another try", own.ID)
+	if !slices.ContainsFunc(results, func(r revocation) bool { return r.Result == failed && !isAboutTokens(r.err) }) {
+		err = revokeOwn(ctx, client, own.ID)
+	}
+	last := revocations([]string{own.ID}, err)
+	last[0].Name = own.Name
+	return append(results, last...)
+}
+
+// revokeOwn revokes the client's own token. If no response came, it looks whether the token is gone.
+func revokeOwn(ctx context.Context, client *fastly.Client, id string) error {
+	err := client.Tokens.RevokeTokenCurrent(ctx)
 	if err != nil && !notProcessed(err) {
-		_, lookErr := client.Tokens.GetTokenCurrent(ctx)
-		if errors.Is(lookErr, fastly.ErrUnauthorized) {
-			err = nil
+		if _, lookErr := client.Tokens.GetTokenCurrent(ctx); errors.Is(lookErr, fastly.ErrUnauthorized) {
+			return nil
 		}
 	}
 	if errors.Is(err, fastly.ErrForbidden) {
-		err = fmt.Errorf("%w; revoke %s by its ID, with another API key", err, current.ID)
+		err = fmt.Errorf("%w; revoke %s by its ID, with another API key", err, id)
 	}
-	if err != nil {
-		return nil, err
-	}
-	return []revocation{{ID: current.ID, Name: current.Name, Result: revoked}}, nil
-}
-
-// revokeAll revokes the tokens, the client's own last, and returns a result for each.
-func revokeAll(ctx context.Context, client *fastly.Client, ids []string) (results []revocation) {
-	var distinct []string
-	for _, id := range ids {
-		if !slices.Contains(distinct, id) {
-			distinct = append(distinct, id)
-		}
-	}
-	if len(distinct) > batch {
-		ownLast(ctx, client, distinct)
-	}
-	for some := range slices.Chunk(distinct, batch) {
-		results = append(results, revokeSome(ctx, client, some)...)
-	}
-	return results
-}
-
-// ownLast moves the client's own token to the end, because the client can revoke no other after it.
-func ownLast(ctx context.Context, client *fastly.Client, ids []string) {
-	if own, err := client.Tokens.GetTokenCurrent(ctx); err == nil { // else the revokes will say why
-		if i := slices.Index(ids, own.ID); i >= 0 {
-			copy(ids[i:], ids[i+1:])
-			ids[len(ids)-1] = own.ID
-		}
-	}
+	return err
 }
 
 // revokeSome revokes tokens by one request, or else one by one.
@@ -129,7 +119,6 @@ func revokeSome(ctx context.Context, client *fastly.Client, ids []string) []revo
 	if err == nil || notProcessed(err) && !isAboutTokens(err) {
 		return revocations(ids, err)
 	}
-	ownLast(ctx, client, ids)
 	return revokeEach(ctx, client, ids, !notProcessed(err))
 }
 
