@@ -108,7 +108,7 @@ func (d *destination) check(a *app) error {
 func (a *app) keep(created *fastly.TokenCreatedResponse, d destination) error {
 	if d.print {
 		if err := a.print(created.AccessToken.Reveal() + "\n"); err != nil {
-			return a.giveBack(created, err)
+			return a.giveBack(created, fmt.Errorf(notKept, err))
 		}
 		a.say("created token %s, named %q", escape(created.ID), escape(created.Name))
 		return nil
@@ -121,7 +121,7 @@ func (a *app) keep(created *fastly.TokenCreatedResponse, d destination) error {
 	written, err := write(d.out, []byte(created.AccessToken.Reveal()))
 	switch {
 	case err != nil && !written:
-		return a.giveBack(created, err)
+		return a.giveBack(created, fmt.Errorf(notKept, err))
 	case err != nil:
 		return &leftError{fmt.Errorf("the access token of token %s is in %q, but a crash of this machine may undo that: %w", created.ID, d.out, err)}
 	}
@@ -137,9 +137,10 @@ func (a *app) keep(created *fastly.TokenCreatedResponse, d destination) error {
 	return a.printDone(text, fmt.Sprintf("created token %s, named %q: its access token is in %q", created.ID, created.Name, d.out))
 }
 
-// giveBack revokes a token that could not be kept.
+const notKept = "the access token could not be kept: %w"
+
+// giveBack revokes a new token for the reason, and returns that with what became of the token.
 func (a *app) giveBack(created *fastly.TokenCreatedResponse, reason error) error {
-	reason = fmt.Errorf("the access token could not be kept: %w", reason)
 	byKey, _ := a.client() // nil without a key: the token may be able to revoke itself
 	if err := a.discard(created, byKey, false); err != nil {
 		return errors.Join(reason, err)

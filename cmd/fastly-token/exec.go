@@ -24,8 +24,8 @@ the same user and have the scope global.
 The command finds its API key in FASTLY_API_TOKEN, or in the variable of --env. It does not get the
 other credentials of the environment: the variables listed under "fastly-token help" except the base
 URL, variables that contain the old API key or the password, and variables with names in _FILE whose
-files contain one. (This keeps credentials from leaking by accident. It does not stop a malicious
-command: processes of the same user can read each other's memory.)
+files contain one or are too long to tell. (This keeps credentials from leaking by accident. It does
+not stop a malicious command: processes of the same user can read each other's memory.)
 
 The new token is tried before the command starts. If GITHUB_ACTIONS is "true", a line on standard
 error makes the job's log mask it. The token is revoked however the command ends. If all else fails,
@@ -136,8 +136,7 @@ func (x *execution) create(ctx context.Context) (*fastly.TokenCreatedResponse, e
 	if x.getenv("GITHUB_ACTIONS") == "true" && token.AccessToken != "" {
 		_, _ = io.WriteString(x.stderr, "::add-mask::"+token.AccessToken.Reveal()+"\n")
 	}
-	more := excess(x.req, token)
-	switch {
+	switch more := excess(x.req, token); {
 	case err != nil:
 	case token.UserID != current.UserID:
 		err = errors.New("the login and the API key belong to different users")
@@ -147,7 +146,7 @@ func (x *execution) create(ctx context.Context) (*fastly.TokenCreatedResponse, e
 		err = x.try(ctx, token)
 	}
 	if err != nil {
-		return nil, errors.Join(err, x.discard(token, x.client, false))
+		return nil, x.giveBack(token, err)
 	}
 	return token, nil
 }

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -37,10 +38,13 @@ func (s *site) assertRevoked() {
 func TestExecGivesTheCommandATokenOfItsOwn(t *testing.T) {
 	t.Parallel()
 	s := newExecSite(t)
+	fifo, huge := filepath.Join(s.dir, "fifo"), s.file("huge", "") // which nobody writes to, and which is too long
+	require.NoError(t, errors.Join(syscall.Mkfifo(fifo, 0o600), os.Truncate(huge, 1<<30)))
 	s.env = append(s.env, "FASTLY_SERVICE_ID=abc", "FASTLY_DEBUG_MODE=true", "PLAIN_FILE="+s.file("plain", "text"),
 		"COPY=x "+s.Key().Reveal()+" y", "PW="+s.User().Password, varOTP+"=/no/such", varKey+"=another-key-of-somebody",
 		varTOTP+"=/no/such", "FASTLY_PASSWORD=x", "FASTLY_TF_API_KEY=x",
-		"MY_TOKEN_FILE="+s.file("copy", s.Key().Reveal()+"\n"), "SAME_FILE="+filepath.Join(s.dir, ".", "password"))
+		"MY_TOKEN_FILE="+s.file("copy", s.Key().Reveal()+"\n"), "SAME_FILE="+filepath.Join(s.dir, ".", "password"),
+		"LONG_FILE="+s.file("long", strings.Repeat("A=b\n", 5000)+"KEY="+s.Key().Reveal()+"\n"), "HUGE_FILE="+huge, "PIPE_FILE="+fifo)
 	stdout := &strings.Builder{} // has the token
 
 	o := s.runWith(&app{stdin: strings.NewReader(""), stdout: stdout}, "exec", "--scope", "purge_all", "--service", serviceA, "--ttl", "5m", "--", "env")
@@ -56,9 +60,10 @@ func TestExecGivesTheCommandATokenOfItsOwn(t *testing.T) {
 		varURL + "=" + s.URL, "FASTLY_SERVICE_ID=abc", "FASTLY_DEBUG_MODE=true", varToken + "=" + token.AccessToken.Reveal(),
 	}, fastlyVars)
 	assert.Contains(t, stdout.String(), "PLAIN_FILE=")
+	assert.Contains(t, stdout.String(), "PIPE_FILE=")
 	assert.NotContains(t, stdout.String(), s.Key().Reveal())
 	assert.NotContains(t, stdout.String(), s.User().Password)
-	assert.Contains(t, o.err, "not passed on, because they hold credentials: COPY PW MY_TOKEN_FILE SAME_FILE\n")
+	assert.Contains(t, o.err, "not passed on, because they hold credentials, or may: COPY PW MY_TOKEN_FILE SAME_FILE LONG_FILE HUGE_FILE\n")
 	assert.Contains(t, o.err, "revoked token "+token.ID)
 }
 
@@ -115,6 +120,7 @@ func TestExecTriesItsTokenBeforeTheCommandStarts(t *testing.T) {
 		} else {
 			assert.NoFileExists(t, filepath.Join(s.dir, "ran"), name)
 			assert.Contains(t, o.err, "the new token does not work", name)
+			assert.Contains(t, o.err, "; token "+s.made()[0].ID+" was revoked", name)
 		}
 		s.assertRevoked()
 	}
