@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -52,6 +53,7 @@ type app struct {
 	key     environmentKey
 	hidden  *strings.Replacer // of access tokens in arguments
 	started bool              // the command runs: its arguments and flags are valid
+	helpErr error             // of printing help, for which cobra has no place
 
 	offset atomic.Int64 // of the API's clock, in nanoseconds
 
@@ -92,7 +94,7 @@ func (a *app) run(args []string) int {
 	}
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
-	return a.finish(ctx, cmd, err)
+	return a.finish(ctx, cmd, cmp.Or(err, a.helpErr))
 }
 
 // interruptOnSignals makes the first ending signal end the context of the command, and one that
@@ -156,6 +158,9 @@ func (a *app) print(text string) error {
 	return nil
 }
 
+// Write prints what cobra does.
+func (a *app) Write(text []byte) (int, error) { return len(text), a.print(string(text)) }
+
 // finish reports err, and returns the exit code for it.
 func (a *app) finish(ctx context.Context, cmd *cobra.Command, err error) int {
 	if err == nil {
@@ -170,18 +175,20 @@ func (a *app) finish(ctx context.Context, cmd *cobra.Command, err error) int {
 	}
 	output, isOutput := errors.AsType[*outputError](err)
 	text, code := explain(err), exitFailed
-	if errors.Is(cmd.Context().Err(), context.DeadlineExceeded) {
+	timedOut := errors.Is(cmd.Context().Err(), context.DeadlineExceeded)
+	if timedOut {
 		text = fmt.Sprintf("--timeout %v is over: %s", a.timeout, text)
 	}
 	switch {
 	case errors.As(err, new(*leftError)):
 		code = exitLookInto
-	case isOutput && errors.Is(output, syscall.EPIPE): // nobody reads the output
+	case isOutput && err.Error() == output.Error() && errors.Is(output, syscall.EPIPE): // nobody reads, and that is all
 		return exitFailed
 	case wasInterrupted && errors.As(err, new(*rotate.Error)): // which says how far it got
 		text, code = interrupted.Error()+": "+text, interrupted.code()
 	case wasInterrupted:
 		text, code = interrupted.Error(), interrupted.code()
+	case isOutput, timedOut: // which no help mends
 	case !a.started, errors.As(err, new(*usageError)), errors.Is(err, fastly.ErrInvalidArgument):
 		text += "; see " + strings.TrimSuffix(cmd.CommandPath(), " help") + " --help"
 		code = exitUsage
@@ -229,9 +236,11 @@ func (i interruption) code() int {
 	return exitSignaled + int(i.sig.(syscall.Signal)) // as all of them are
 }
 
+var packages = regexp.MustCompile(`(?m)(^|[:;] )((rotate|fastly): )+`) // that errors name
+
 // explain returns the text of err in one line, and which flags or commands help.
 func explain(err error) string {
-	text := strings.TrimPrefix(strings.TrimPrefix(err.Error(), "rotate: "), "fastly: ")
+	text := packages.ReplaceAllString(err.Error(), "$1")
 	if errors.As(err, new(*rotate.Error)) { // which has another word for the file
 		text = strings.NewReplacer("the journal", "the state file", "another journal", "another --state file").Replace(text)
 	}

@@ -120,7 +120,10 @@ func noneEmpty(fs *pflag.FlagSet) (err error) {
 
 // checkID rejects what is no ID, without showing it: it may be a secret.
 func checkID(what, id string) error {
-	if !idForm.MatchString(id) {
+	switch {
+	case strings.EqualFold(id, "self"): // which means the same to the API
+		return usagef("%s is no ID: for the token of the API key use whoami, revoke --self, or rotate without an ID", what)
+	case !idForm.MatchString(id):
 		return usagef("%s is not an ID, which has only letters and digits", what)
 	}
 	return nil

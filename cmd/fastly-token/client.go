@@ -83,13 +83,12 @@ func (a *app) newClient(what string, auth fastly.Option) (*fastly.Client, error)
 func (a *app) watchClock(next http.RoundTripper) http.RoundTripper {
 	return roundTripper(func(req *http.Request) (*http.Response, error) {
 		resp, err := next.RoundTrip(req)
-		if err != nil {
-			return resp, err
+		if err == nil {
+			if shown := clock.OfServer(resp.Header, a.now()); shown != nil {
+				a.offset.Store(int64(-shown.Ahead()))
+			}
 		}
-		if shown := clock.OfServer(resp.Header, a.now()); shown != nil {
-			a.offset.Store(int64(-shown.Ahead()))
-		}
-		return resp, nil
+		return resp, err
 	})
 }
 

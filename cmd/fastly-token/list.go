@@ -32,7 +32,7 @@ func (a *app) listCommand() *cobra.Command {
 		case tokens == nil:
 			return partial
 		case *asJSON:
-			return errors.Join(a.printJSON(tokens), partial)
+			return errors.Join(a.print(toJSON(tokens)), partial)
 		case len(tokens) == 0 && partial == nil:
 			return a.print("There are no tokens.\n")
 		}
@@ -90,7 +90,7 @@ func listTokens(ctx context.Context, client *fastly.Client, customer string) (to
 }
 
 func listCustomer(ctx context.Context, client *fastly.Client, customer string) ([]fastly.TokenResponse, error) {
-	if customer == "self" {
+	if strings.EqualFold(customer, "self") {
 		current, err := client.Tokens.GetTokenCurrent(ctx)
 		if err != nil {
 			return nil, err

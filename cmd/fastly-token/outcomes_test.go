@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -352,4 +353,31 @@ func TestRotateNamesTheTokenOfALostCreateUntilItIsFound(t *testing.T) {
 	o = s.run("rotate", oldID, "--out", path)
 	assert.Equal(t, exitLookInto, o.code, o.err)
 	assert.Contains(t, o.err, lost.Name, "it is not forgotten")
+}
+
+func TestWhatElseFailedIsSaidAlthoughNobodyReadsTheOutput(t *testing.T) {
+	t.Parallel()
+	s := newRotateSite(t)
+	s.set(varUsername, "wrong")
+	o := s.runWith(&app{stdin: strings.NewReader(""), stdout: brokenPipe}, "rotate", oldID, "--out", filepath.Join(s.dir, "token"), "--json")
+	assert.Equal(t, exitFailed, o.code)
+	assert.Contains(t, o.err, "POST /tokens: 400")
+
+	s = newExecSite(t)
+	o = s.runWith(&app{stdin: strings.NewReader(""), stdout: brokenPipe}, "create", "--print")
+	assert.Equal(t, exitFailed, o.code)
+	require.Len(t, s.made(), 1)
+	assert.Contains(t, o.err, "the access token could not be kept: broken pipe; token "+s.made()[0].ID+" was revoked")
+}
+
+func TestTimeoutDuringTheWaitForAPasswordIsNoMistakeOfTheCaller(t *testing.T) {
+	t.Parallel()
+	s := newExecSite(t)
+	fifo := filepath.Join(s.dir, "fifo")
+	require.NoError(t, syscall.Mkfifo(fifo, 0o600))
+	p := s.command("create", "--print", "--timeout", "50ms", "--password-file", fifo) // whose end ends the wait, too
+	require.NoError(t, p.Start())
+	assert.Equal(t, exitFailed, p.end(s))
+	assert.Contains(t, p.stderr.String(), "--timeout 50ms is over: the password of ")
+	assert.NotContains(t, p.stderr.String(), "--help")
 }

@@ -38,11 +38,9 @@ func (a *app) printDone(text, short string) error {
 	return err
 }
 
-func (a *app) printJSON(v any) error { return a.print(toJSON(v)) }
-
 func (a *app) printToken(t *fastly.TokenResponse, asJSON bool) error {
 	if asJSON {
-		return a.printJSON(t)
+		return a.print(toJSON(t))
 	}
 	return a.print(a.describe(t))
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"runtime/debug"
 	"strings"
@@ -63,9 +62,9 @@ func (a *app) root() *cobra.Command {
 		SuggestionsMinimumDistance: 2,
 	}
 	root.SetIn(a.stdin)
-	root.SetOut(a.stdout)
+	root.SetOut(a)
 	root.SetErr(a.stderr)
-	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { _ = a.print(help(cmd, a.width())) }) // cobra has no place for its error
+	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { a.helpErr = a.print(help(cmd, a.width())) })
 	root.SetVersionTemplate("fastly-token {{.Version}}\n")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		if cmd.HasSubCommands() { // the flag is that of a command, whose name may be mistyped
@@ -134,7 +133,7 @@ func (a *app) tidyCompletion(root *cobra.Command) {
 	bash.Long = "Prints a script for bash, which needs the package bash-completion:\n\n  source <(fastly-token completion bash)"
 	generate := bash.RunE
 	bash.RunE = func(cmd *cobra.Command, args []string) error {
-		return errors.Join(a.print(needsBashCompletion), generate(cmd, args))
+		return cmp.Or(a.print(needsBashCompletion), generate(cmd, args))
 	}
 }
 
@@ -152,18 +151,19 @@ func version() string {
 	return info.Main.Version
 }
 
-// helpWidth is the width that help has at most.
-const helpWidth = 80
-
 func helpCommand(root *cobra.Command) *cobra.Command {
 	return &cobra.Command{
 		Use:   "help [COMMAND]",
 		Short: "Show the help of a command",
 		Args:  cobra.ArbitraryArgs,
 		RunE: func(_ *cobra.Command, words []string) error {
-			cmd, rest, err := root.Find(words)
-			if err != nil || len(rest) > 0 {
-				return noCommand(root, words)
+			cmd, rest, _ := root.Find(words) // does not fail: each command checks the rest itself
+			err := noArgs(cmd, rest)
+			if cmd.HasSubCommands() {
+				err = noCommand(cmd, rest)
+			}
+			if err != nil {
+				return err
 			}
 			cmd.InitDefaultHelpFlag() // as when it is executed
 			cmd.InitDefaultVersionFlag()
@@ -172,9 +172,9 @@ func helpCommand(root *cobra.Command) *cobra.Command {
 	}
 }
 
-// help returns the help of a command, at most width wide.
+// help returns the help of a command, at most width wide, and never more than 80.
 func help(cmd *cobra.Command, width int) string {
-	width = min(width, helpWidth)
+	width = min(width, 80)
 	var b strings.Builder
 	text := cmp.Or(cmd.Long, cmd.Short+".")
 	usage, more := cmd.UseLine(), `Use "fastly-token help" for the exit codes and the flags of every command.`

@@ -46,12 +46,13 @@ func TestUnknownCommandsAreNotTakenForHelp(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	for args, want := range map[string]string{
-		"who":            `there is no command "who": did you mean whoami?`,
-		"nonsense":       `there is no command "nonsense"; see fastly-token --help`,
-		"help nope":      `there is no command "nope"; see fastly-token --help`,
-		"help revok":     `there is no command "revok": did you mean revoke?`,
-		"help list nope": `"list"`,
-		"completion tsh": `there is no command "tsh"`,
+		"who":                 `there is no command "who": did you mean whoami?`,
+		"nonsense":            `there is no command "nonsense"; see fastly-token --help`,
+		"help nope":           `there is no command "nope"; see fastly-token --help`,
+		"help revok":          `there is no command "revok": did you mean revoke?`,
+		"help list nope":      `unexpected argument "nope"; see fastly-token --help`,
+		"help completion tsh": `there is no command "tsh"`,
+		"completion tsh":      `there is no command "tsh"`,
 		// The flags are not what is wrong.
 		"rotat --out token":             `there is no command "rotat": did you mean rotate?`,
 		"--verbose rotat ID --out f":    `there is no command "rotat": did you mean rotate?`,
@@ -375,10 +376,12 @@ func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
 func TestErrorsAreExplainedWithFlags(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
-		"fastly: POST /tokens: 400 no; in 3 s": "POST /tokens: 400 no; in 3 s",
-		"rotate: fastly: POST /tokens: 400 no": "POST /tokens: 400 no",
-		"one\nfastly: two":                     "one; fastly: two",
-		"a; named \"ListTokens \x1b[2J\"":      `a; named "ListTokens \x1b[2J"`,
+		"fastly: POST /tokens: 400 no; in 3 s":         "POST /tokens: 400 no; in 3 s",
+		"rotate: fastly: POST /tokens: 400 no":         "POST /tokens: 400 no",
+		"it is not known: fastly: DELETE; fastly: GET": "it is not known: DELETE; GET",
+		`open "/etc/fastly": no`:                       `open "/etc/fastly": no`,
+		"one\nfastly: two":                             "one; two",
+		"a; named \"ListTokens \x1b[2J\"":              `a; named "ListTokens \x1b[2J"`,
 	} {
 		assert.Equal(t, want, explain(errors.New(text)))
 	}
@@ -390,4 +393,30 @@ func TestErrorsAreExplainedWithFlags(t *testing.T) {
 	} {
 		assert.Contains(t, explain(err), want)
 	}
+}
+
+func TestOutputThatFailsIsNoMistakeOfTheCaller(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	for _, args := range []string{"--version", "completion bash", "completion zsh", "help", "list --help", "help list"} {
+		o := s.runWith(&app{stdin: strings.NewReader(""), stdout: failingWriter{}}, strings.Fields(args)...)
+		assert.Equal(t, exitFailed, o.code, args)
+		assert.Equal(t, "fastly-token: no space left\n", o.err, args)
+		o = s.runWith(&app{stdin: strings.NewReader(""), stdout: brokenPipe}, strings.Fields(args)...)
+		assert.Equal(t, exitFailed, o.code, args)
+		assert.Empty(t, o.err, args)
+	}
+}
+
+func TestSelfIsNoID(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.logIn(s.User())
+	for _, args := range []string{"get self", "get SELF", "revoke self", "revoke 5sNpEx2UkYf9WdTa6mJv4G Self", "rotate self --out x", "create --print --service self"} {
+		o := s.run(strings.Fields(args)...)
+		assert.Equal(t, exitUsage, o.code, args)
+		assert.Contains(t, o.err, " is no ID: for the token of the API key use whoami, revoke --self, or rotate without an ID; see ", args)
+	}
+	assert.Empty(t, s.Requests())
+	assert.Equal(t, 0, s.run("list", "--customer", "SELF").code)
 }

@@ -65,6 +65,9 @@ func (a *app) rotateCommand() *cobra.Command {
 		if len(args) > 1 {
 			return usagef("want at most one argument before --, the ID of a token; got %d", len(args))
 		}
+		if cmd.Flags().Changed("ttl") && time.Duration(r.ttl) < time.Second {
+			return usagef("--ttl must be at least a second; without it, the new token works as long as the old one")
+		}
 		if len(args) == 1 {
 			if err := checkID("the argument", args[0]); err != nil { // even "": it is not the token of the API key
 				return err
@@ -97,12 +100,10 @@ func (r *rotation) run(ctx context.Context, asJSON bool) error {
 	}
 	engine := &rotate.Rotation{
 		Client: client, TokenID: r.id, Lifetime: time.Duration(r.ttl), Grace: time.Duration(r.grace), NoWait: true,
-		Journal: rotate.FileJournal(r.state), Logger: r.logger(),
+		Journal: rotate.FileJournal(r.state), Logger: r.logger(), Handover: rotate.Handover{Put: r.hand},
 	}
 	if r.out != "" {
 		engine.Handover = rotate.WriteFile(r.out)
-	} else {
-		engine.Handover.Put = r.hand
 	}
 	_, stateErr := os.Lstat(r.state)
 	isOwn := r.id == "" && stateErr != nil // the token of the API key is to be rotated, from the beginning
@@ -233,8 +234,14 @@ func (r *rotation) rotationError(err error) error {
 	case state == rotate.StateUnchanged && !runErr.Result.Unknown, errors.Is(err, rotate.ErrLocked),
 		state == rotate.StateHandedOver && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)):
 		return err
+	case state == rotate.StateDone: // the state file is removed
+		return &leftError{err}
 	}
-	return &leftError{fmt.Errorf("%w; the state is in %q: give that to --state in a run with another ID", err, r.state)}
+	where := fmt.Sprintf("; the state file is %q", r.state)
+	if r.out == "" && state != rotate.StateUnknown {
+		where += ": give that to --state in a run with another ID"
+	}
+	return &leftError{fmt.Errorf("%w%s", err, where)}
 }
 
 // check rejects wrong usage before anything is done.
@@ -246,8 +253,6 @@ func (r *rotation) check() (err error) {
 		return usagef("say where the access token goes: --out FILE, or a command after --")
 	case r.current && (r.out == "" || r.id != ""):
 		return usagef("--current is for --out, instead of an ID")
-	case r.ttl > 0 && time.Duration(r.ttl) < time.Second:
-		return usagef("--ttl is shorter than a second")
 	}
 	if len(r.command) > 0 {
 		if _, err := exec.LookPath(r.command[0]); err != nil { // before a token is created

@@ -159,7 +159,7 @@ func TestTokenThatACommandMayHaveIsNamedAlthoughTheOldOneIsRevoked(t *testing.T)
 
 	assert.Equal(t, exitLookInto, o.code)
 	assert.Contains(t, o.err, "run again, with the ID of one that is in use")
-	assert.Contains(t, o.err, "the state is in \""+state+"\": give that to --state in a run with another ID")
+	assert.Contains(t, o.err, "the state file is \""+state+"\": give that to --state in a run with another ID")
 	assert.Contains(t, o.out, `"id": "`+fresh.ID+`"`)
 	assert.NotContains(t, o.err+o.out, "nobody holds")
 	assert.Equal(t, []fastly.TokenCreatedResponse{fresh}, active(s.made()), "it is in use")
@@ -299,6 +299,9 @@ func TestRotateRejectsWrongUsage(t *testing.T) {
 		o := s.run(append([]string{"rotate"}, args...)...)
 		assert.Equal(t, exitUsage, o.code, "%v: %s", args, o.err)
 		assert.Contains(t, o.err, "see fastly-token rotate --help")
+	}
+	for _, ttl := range []string{"0", "0d", "1ms"} {
+		assert.Contains(t, s.run("rotate", "--out", "x", "--ttl", ttl).err, "without it, the new token works as long as the old one", ttl)
 	}
 	o := s.run("rotate", "--out", s.dir)
 	assert.NotEqual(t, 0, o.code)

@@ -206,7 +206,7 @@ func exports(env []string) string {
 
 func (s *service) printServed(api served) error {
 	if s.asJSON {
-		return s.printJSON(api)
+		return s.print(toJSON(api))
 	}
 	var l textFields
 	l.add("URL", api.URL)

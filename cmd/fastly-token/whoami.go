@@ -57,9 +57,7 @@ func (a *app) whoamiCommand() *cobra.Command {
 			return err
 		}
 		missing := unmet(token, required, validFor, a.apiTime())
-		for _, text := range missing {
-			a.say("%s", text)
-		}
+		a.say("%s", strings.Join(missing, "\n"))
 		if len(missing) > 0 {
 			return exitError(exitFinding)
 		}
