@@ -127,6 +127,7 @@ func (c *Client) watch(ctx context.Context, k kind) *watch {
 		}
 		w.stopRepeat(w.connected.Add(1) > w.maxConnections)
 	}
+	w.trace.WroteHeaders = func() { w.written.Add(1) }
 	w.trace.GetConn = func(string) {
 		w.asked.Store(true)
 		w.stopRepeat(false)
@@ -140,7 +141,6 @@ func (c *Client) watch(ctx context.Context, k kind) *watch {
 				w.keyed.Store(true)
 			}
 		}
-		w.trace.WroteHeaders = func() { w.written.Add(1) }
 	}
 	ctx, w.cancel = context.WithCancelCause(ctx)
 	w.ctx = httptrace.WithClientTrace(ctx, &w.trace)
@@ -177,7 +177,7 @@ func (w *watch) sent(err error) bool {
 		return false
 	case w.written.Load() > 0:
 		return true
-	case w.connected.Load() > 0 && (w.ctx.Err() != nil || !standard || w.trace.WroteHeaders == nil):
+	case w.connected.Load() > 0 && (w.ctx.Err() != nil || !standard):
 		return true // the header may have been sent without being reported as written
 	case w.asked.Load(), standard && len(w.client.middlewares) == 0:
 		return false

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"log/slog"
 	"maps"
 	"net"
 	"net/http"
@@ -394,6 +395,22 @@ func TestCreateWithAnIdempotencyKeyIsSentOnce(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// A trace in the context of a call, such as OpenTelemetry's, is joined to the client's own.
+func TestTraceOfTheCallerDoesNotHideThatARequestWasSent(t *testing.T) {
+	t.Parallel()
+	srv := newStubFunc(t, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
+		GetConn: func(string) {}, GotConn: func(httptrace.GotConnInfo) {},
+		WroteHeaderField: func(string, []string) {}, WroteHeaders: func() {},
+	})
+	for _, op := range operations {
+		var log strings.Builder
+		logger := slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+		require.Error(t, op.do(ctx, srv.client(t, fastly.WithLogger(logger))), op.name)
+		assert.Contains(t, log.String(), `outcome="no response"`, op.name)
 	}
 }
 
