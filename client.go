@@ -36,7 +36,6 @@ type Client struct {
 type seen struct {
 	rateLimit atomic.Pointer[RateLimit]
 	clock     atomic.Pointer[clock.Server]
-	http1     atomic.Bool // Go 1.26: the last response came over HTTP/1
 }
 
 // NewClientFromEnv is [NewClient] with the API key from the environment variable FASTLY_API_TOKEN,
@@ -178,7 +177,8 @@ func attempt[T any](ctx context.Context, c *Client, op *operation, decode func(*
 		return value, out
 	}
 	defer resp.Body.Close()
-	received, limit := c.now(), c.seen.noteResponse(resp)
+	received, limit := c.now(), c.seen.noteRateLimit(resp.Header)
+	c.http1.Store(resp.ProtoMajor == 1)
 	if resp.StatusCode/100 != 2 {
 		out = readError(resp, op, limit, secrets.withSent(resp), received)
 		if !out.response.foreign {
@@ -202,10 +202,9 @@ func attempt[T any](ctx context.Context, c *Client, op *operation, decode func(*
 	return value, out
 }
 
-// noteResponse notes the protocol and the rate limit, which it returns.
-func (s *seen) noteResponse(resp *http.Response) RateLimit {
-	s.http1.Store(resp.ProtoMajor == 1)
-	limit, complete := parseRateLimit(resp.Header)
+// noteRateLimit notes the rate limit, and returns it.
+func (s *seen) noteRateLimit(h http.Header) RateLimit {
+	limit, complete := parseRateLimit(h)
 	if complete {
 		last := limit // limit itself would be allocated for every response
 		s.rateLimit.Store(&last)

@@ -57,13 +57,13 @@ func (c *Client) newRequest(ctx context.Context, op *operation, otp Secret) *htt
 		Method: op.method, URL: &u, Host: u.Host, Header: header,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}).WithContext(ctx)
-	if op.kind == kindRead || len(body) == 0 && (op.kind == kindCreate || c.seen.http1.Load()) {
+	if op.kind == kindRead || len(body) == 0 && (op.kind == kindCreate || c.http1.Load()) {
 		return req
 	}
 	getBody := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
 	req.ContentLength = int64(len(body))
 	req.Body, _ = getBody()
-	if c.seen.http1.Load() {
+	if c.http1.Load() {
 		req.GetBody = getBody
 	}
 	return req

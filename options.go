@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/fastly-tokens/fastly/internal/origin"
@@ -33,6 +34,7 @@ type config struct {
 	other       http.RoundTripper // of WithHTTPClient
 	below       http.RoundTripper // auth.own, other or the library's own
 	middlewares []func(next http.RoundTripper) http.RoundTripper
+	http1       *atomic.Bool      // Go 1.26: the last response from below came over HTTP/1
 	transport   http.RoundTripper // below with the middlewares, the first one outermost; nil: to be made
 }
 
@@ -246,7 +248,7 @@ func (c *config) wrap(parent *config) error {
 		if c.below == nil {
 			c.below = defaultTransport()
 		}
-		c.transport = c.below
+		c.transport, c.http1 = c.below, new(atomic.Bool)
 	}
 	for _, wrap := range slices.Backward(wraps) {
 		c.transport = wrap(c.transport)

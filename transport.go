@@ -118,7 +118,7 @@ var errRepeated = errors.New("the connection was lost after the request was sent
 // watch starts an attempt: requests with the context of the watch are part of it. Stop it in the end.
 func (c *Client) watch(ctx context.Context, k kind) *watch {
 	w := &watch{client: c, maxConnections: 100} // over HTTP/1 each kept one may turn out closed
-	if k == kindRead && !c.seen.http1.Load() {
+	if k == kindRead && !c.http1.Load() {
 		w.maxConnections = 4
 	}
 	w.trace.GotConn = func(got httptrace.GotConnInfo) {

@@ -267,6 +267,19 @@ func TestAttemptsOverHTTP2AreBounded(t *testing.T) {
 	}
 }
 
+// Of a client that With gives another transport, the protocol of the first one says nothing.
+func TestProtocolIsThatOfTheTransport(t *testing.T) {
+	t.Parallel()
+	srv := newHTTP2Server(t, http2Failures["PROTOCOL_ERROR"])
+	parent := srv.client(t, fastly.WithHTTPClient(&http.Client{Transport: respond(http.StatusOK, tokenJSON)})) // as over HTTP/1
+	require.NoError(t, getToken.do(t.Context(), parent))
+	child, err := parent.With(fastly.WithHTTPClient(&http.Client{Transport: srv.transport()}))
+	require.NoError(t, err)
+	t.Cleanup(child.CloseIdleConnections)
+	require.Error(t, getToken.do(t.Context(), child))
+	assert.EqualValues(t, 4, srv.requests.Load(), "requests")
+}
+
 // Over HTTP/1, a server may have closed all connections that a client keeps.
 func TestReadSurvivesThatAllKeptConnectionsAreClosed(t *testing.T) {
 	t.Parallel()
