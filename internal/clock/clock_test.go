@@ -1,6 +1,7 @@
 package clock_test
 
 import (
+	"cmp"
 	"context"
 	"testing"
 	"testing/synctest"
@@ -27,25 +28,26 @@ func TestSleepEndsWithTheTimeOrTheContext(t *testing.T) {
 func TestRepeatStopsWhenItIsDoneOrImpatientAndOnceMoreAtTheEndOfTheContext(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
-		patience, end time.Duration
-		doneAt, want  int
-		left          time.Duration
+		patience, end       time.Duration
+		endAt, doneAt, want int
+		left                time.Duration
 	}{
 		"done at once":          {patience: time.Minute, doneAt: 1, want: 1, left: time.Minute},
 		"done after two pauses": {patience: time.Minute, doneAt: 3, want: 3, left: time.Minute - 750*time.Millisecond},
 		"no patience":           {doneAt: 9, want: 1},
 		"patience ends":         {patience: time.Second, doneAt: 9, want: 4},
 		"the context ends":      {patience: time.Minute, end: 300 * time.Millisecond, doneAt: 9, want: 3, left: time.Minute - 300*time.Millisecond},
+		"it ends in a call":     {patience: time.Minute, endAt: 2, doneAt: 9, want: 3, left: time.Minute - 250*time.Millisecond},
+		"it ends in the last":   {endAt: 1, doneAt: 9, want: 2},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), max(tc.end, 1))
-			if tc.end == 0 {
-				ctx = t.Context()
-			}
+			ctx, cancel := context.WithTimeout(t.Context(), cmp.Or(tc.end, time.Hour))
 			defer cancel()
 			n := 0
 			got, err := clock.Repeat(ctx, &tc.patience, func() (int, bool, error) {
-				n++
+				if n++; n == tc.endAt {
+					cancel()
+				}
 				return n, n == tc.doneAt, nil
 			})
 			assert.NoError(t, err, name)
