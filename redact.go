@@ -112,7 +112,9 @@ func (e *redactedError) Error() string { return redacted }
 
 // Is and As say what [errors.Is] and [errors.As] find.
 func (e *redactedError) Is(target error) bool { return errors.Is(e.err(), target) }
-func (e *redactedError) As(target any) bool   { return errors.As(e.err(), target) }
+
+// As is like Is.
+func (e *redactedError) As(target any) bool { return errors.As(e.err(), target) }
 
 // redactError returns err, or if there is a secret in it, a redacted error that matches the same.
 func redactError(err error, s secrets) error {

@@ -25,7 +25,6 @@ func (x *run) use(fresh *fastly.Client) {
 	}
 }
 
-// connect returns a client that uses the key.
 func (x *run) connect(key fastly.Secret) (*fastly.Client, error) {
 	if x.r.Connect == nil {
 		return x.r.Client.With(fastly.WithAPIKey(key.Reveal()))

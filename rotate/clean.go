@@ -44,7 +44,6 @@ type stray struct {
 // clean reports whether nothing is left to revoke, as far as is known.
 func (c *cleaner) clean() bool { return c.lost == 0 && len(c.left) == 0 }
 
-// ids returns the IDs of the tokens to revoke.
 func (c *cleaner) ids() (ids []string) {
 	for _, s := range c.left {
 		ids = append(ids, s.id)
@@ -52,7 +51,6 @@ func (c *cleaner) ids() (ids []string) {
 	return ids
 }
 
-// add adds a token to revoke.
 func (c *cleaner) add(s stray) {
 	if s.id != "" && !slices.Contains(c.ids(), s.id) {
 		c.left = append(c.left, s)
@@ -95,7 +93,6 @@ func (c *cleaner) find(ctx context.Context) (refused bool, err error) {
 	return len(tokens) == 0 && (isRefused(err) || errors.Is(err, fastly.ErrInvalidResponse)), err
 }
 
-// revokeLeft revokes what is left.
 func (c *cleaner) revokeLeft(ctx context.Context) (all error) {
 	left := c.left
 	c.left = nil
@@ -218,7 +215,6 @@ func (x *run) revokeStrays(ctx context.Context) error {
 	return err
 }
 
-// revokeOld revokes the old token.
 func (x *run) revokeOld(ctx context.Context) error {
 	id := x.record.Old.ID
 	if x.record.OldRevoked {

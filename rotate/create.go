@@ -57,7 +57,6 @@ func Create(ctx context.Context, client *fastly.Client, req *fastly.CreateTokenR
 	return created, &CreateError{Name: c.name, Left: c.ids(), Unknown: c.lost > 0, Err: err}
 }
 
-// errLost says that the token of a create may exist.
 var errLost = fmt.Errorf("a create had no usable response, and its token was not found: %w", fastly.ErrOutcomeUnknown)
 
 // create sends req until a response is complete, and revokes the tokens of the other attempts. It

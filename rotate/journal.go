@@ -123,6 +123,7 @@ type memoryJournal struct {
 	record []byte
 }
 
+// Lock implements [Journal].
 func (j *memoryJournal) Lock(context.Context) ([]byte, error) {
 	if !j.locked.TryLock() {
 		return nil, ErrLocked
@@ -130,11 +131,13 @@ func (j *memoryJournal) Lock(context.Context) ([]byte, error) {
 	return slices.Clone(j.record), nil
 }
 
+// Save implements [Journal].
 func (j *memoryJournal) Save(_ context.Context, record []byte) error {
 	j.record = slices.Clone(record)
 	return nil
 }
 
+// Unlock implements [Journal].
 func (j *memoryJournal) Unlock() error {
 	j.locked.Unlock()
 	return nil

@@ -33,6 +33,7 @@ type fileJournal struct {
 	unlock atomic.Pointer[func() error]
 }
 
+// Lock implements [Journal].
 func (j *fileJournal) Lock(context.Context) ([]byte, error) {
 	unlock, err := atomicfile.Lock(j.path + ".lock")
 	if errors.Is(err, atomicfile.ErrLocked) {
@@ -49,6 +50,7 @@ func (j *fileJournal) Lock(context.Context) ([]byte, error) {
 	return record, nil
 }
 
+// Save implements [Journal].
 func (j *fileJournal) Save(_ context.Context, record []byte) error {
 	if len(record) == 0 {
 		return j.disk.Remove(j.path)
@@ -57,4 +59,5 @@ func (j *fileJournal) Save(_ context.Context, record []byte) error {
 	return err
 }
 
+// Unlock implements [Journal].
 func (j *fileJournal) Unlock() error { return (*j.unlock.Load())() }

@@ -170,7 +170,6 @@ func (x *run) renew(ctx context.Context) error {
 	return x.handedOver(ctx)
 }
 
-// create creates a token like the old one.
 func (x *run) create(ctx context.Context) (created *fastly.TokenCreatedResponse, lifetime time.Duration, err error) {
 	if x.gone != nil {
 		return nil, 0, x.gone

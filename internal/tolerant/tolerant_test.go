@@ -133,6 +133,7 @@ func TestRoundTripReturnsAResponseWithABodyOrAnError(t *testing.T) {
 		}
 		require.NoError(t, err, name)
 		assert.Equal(t, http.NoBody, resp.Body, name)
+		assert.NoError(t, resp.Body.Close())
 	}
 	_, err := w.Write([]byte("x"))
 	assert.ErrorIs(t, err, io.ErrClosedPipe, "the body that comes with an error is closed")
