@@ -27,7 +27,7 @@
 //
 // # Errors
 //
-//	errors.Is(err, fastly.ErrInvalidArgument) // an argument or option; nothing was sent
+//	errors.Is(err, fastly.ErrInvalidArgument) // an argument or option; nothing was sent with it
 //	errors.Is(err, fastly.ErrUnauthorized)    // 401: key missing, wrong, expired or revoked
 //	errors.Is(err, fastly.ErrForbidden)       // 403: scope or user not allowed, or ErrSudoRequired
 //	errors.Is(err, fastly.ErrNotFound)        // 404: no such token, or revoked already

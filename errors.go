@@ -19,9 +19,9 @@ import (
 )
 
 // GenericTokenError is a response that is not a 2xx. Msg, Detail, Code, Header and Body are
-// untrusted text: escape them before showing them, as Error does. A field, or a value of Header,
-// that holds an access token or a secret of the request is [REDACTED] as a whole, so a password
-// that is an ordinary word of 8 characters or more can withhold a message.
+// untrusted text: escape them before showing them, as Error does. A field that holds an access
+// token or a secret of the request, or a value of Header with the latter, is [REDACTED] as a whole,
+// so a password that is an ordinary word of 8 characters or more can withhold a message.
 //
 // One that a program makes, for a mock, matches sentinels by StatusCode, Code, Msg and Detail, but
 // for ErrOutcomeUnknown and ErrInvalidResponse, which [errors.Join] can add.
@@ -36,8 +36,8 @@ type GenericTokenError struct {
 	// RetryAfter is how long to wait, counted from the response: what the Retry-After header says,
 	// or for a 429 until the rate limit resets, if that is later. Zero if the response doesn't say.
 	RetryAfter time.Duration
-	// Header has at most 64 fields, values joined by ", " to at most 1 KiB, without Set-Cookie and the
-	// query of Location and Fastly-SSO-Login-Url. Fastly's support asks for X-Served-By and X-Timer.
+	// Header has at most 64 fields, values joined by ", " to at most 1 KiB, without Set-Cookie and what
+	// follows the path of Location and Fastly-SSO-Login-Url. Fastly's support asks for X-Served-By and X-Timer.
 	Header http.Header
 	Body   string // of the response, at most 64 KiB
 

@@ -465,12 +465,14 @@ func TestErrorKeepsTheHeaderOfTheResponse(t *testing.T) {
 	srv := newStub(t, http.StatusFound, http.Header{
 		"X-Served-By": {"cache-ams21-AMS"}, "X-Timer": {"S1610625600.123456,VS0,VE93"}, "Via": {"1.1 varnish", "1.1 varnish"},
 		"Set-Cookie": {"session=" + canaryAccess, "b=2"}, "Location": {"https://login.example/path?next=/tokens&ticket=1#top"},
-		"Content-Type": {typeJSON}, "Date": {"Mon, 06 May 2030 07:30:00 GMT"}, "X-" + strings.Repeat("Name", 1<<8): {"x"},
+		"Fastly-Sso-Login-Url": {"https://sso.example/login#access_token=1"},
+		"Content-Type":         {typeJSON}, "Date": {"Mon, 06 May 2030 07:30:00 GMT"}, "X-" + strings.Repeat("Name", 1<<8): {"x"},
 	}, "{}")
 	_, err := srv.client(t).Tokens.GetTokenCurrent(t.Context())
 	assert.Equal(t, http.Header{
 		"X-Served-By": {"cache-ams21-AMS"}, "X-Timer": {"S1610625600.123456,VS0,VE93"}, "Via": {"1.1 varnish, 1.1 varnish"},
-		"Location": {"https://login.example/path"}, "Content-Type": {typeJSON}, "Date": {"Mon, 06 May 2030 07:30:00 GMT"},
+		"Fastly-Sso-Login-Url": {"https://sso.example/login"},
+		"Location":             {"https://login.example/path"}, "Content-Type": {typeJSON}, "Date": {"Mon, 06 May 2030 07:30:00 GMT"},
 		"Content-Length": {"2"},
 	}, responseError(t, err).Header)
 	assert.NotContains(t, err.Error(), "cache-ams21", "it is for support, not for every reader")

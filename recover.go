@@ -86,8 +86,7 @@ func recoverCreated(text []byte, out outcome) (*TokenCreatedResponse, outcome) {
 	created.ID = cmp.Or(created.ID, scanString(text, "id"))
 	switch {
 	case isInPlace:
-		out.hint = "the token was created, and its access token is in the response: keep it, " +
-			"or revoke the token by its ID"
+		out.hint = "the token was created, and its access token is in the response: keep it, or revoke the token"
 		if out.class == classAmbiguous {
 			out.class = classPermanent // the token is known to exist
 		}

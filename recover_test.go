@@ -181,7 +181,7 @@ func TestCreatedTokenKeepsWhatCouldBeRead(t *testing.T) {
 	srv := newStub(t, http.StatusOK, nil, `{"id":"`+someID+`","created_at":"2030-01-02T03:04:05Z","expires_at":{"odd":true},"scope":"purge_all purge_select","name":"deploy","access_token":"`+someKey+`","customer_id":"c"}`)
 	created, err := srv.client(t).Tokens.CreateToken(t.Context(), &fastly.CreateTokenRequest{})
 	require.EqualError(t, err, `fastly: POST /tokens: the response is not what the API sends: its field /expires_at has an unexpected type; `+
-		"the token was created, and its access token is in the response: keep it, or revoke the token by its ID")
+		"the token was created, and its access token is in the response: keep it, or revoke the token")
 	require.NotErrorIs(t, err, fastly.ErrOutcomeUnknown, "the token is known to exist")
 	assert.Equal(t, &fastly.TokenCreatedResponse{
 		TokenResponse: fastly.TokenResponse{

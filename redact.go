@@ -78,7 +78,7 @@ func (s secrets) areIn(text string) bool {
 }
 
 // redactHeader returns a bounded copy of a response header, without cookies and without the queries
-// of its URLs.
+// and fragments of its URLs.
 func (s secrets) redactHeader(h http.Header) http.Header {
 	clean := http.Header{}
 	for _, name := range slices.Sorted(maps.Keys(h)) {
@@ -94,7 +94,7 @@ func (s secrets) redactHeader(h http.Header) http.Header {
 		values := slices.Clone(h[name])
 		for i, value := range values {
 			if lower == "location" || lower == "fastly-sso-login-url" {
-				value, _, _ = strings.Cut(value, "?")
+				value, _, _ = strings.Cut(strings.ReplaceAll(value, "#", "?"), "?")
 			}
 			values[i] = s.redact(value)
 		}

@@ -210,7 +210,7 @@ func (w *watch) Read(p []byte) (int, error) {
 	switch {
 	case errors.Is(err, io.EOF):
 		return n, io.EOF // bare, as readers expect it
-	case err != nil:
+	case err != nil, n == 0 && w.ctx.Err() != nil: // the latter if the body does not know the context
 		w.cut = cmp.Or(context.Cause(w.ctx), err)
 	}
 	return n, w.cut

@@ -88,6 +88,34 @@ func TestAttemptEndsInTime(t *testing.T) {
 	}
 }
 
+// The body of a middleware may not know its context.
+func TestBodyThatReadsNothingEndsWithTheContext(t *testing.T) {
+	t.Parallel()
+	for _, op := range operations {
+		ctx, cancel := context.WithCancel(t.Context())
+		reads := 0
+		body := readFunc(func([]byte) (int, error) {
+			cancel()
+			if reads++; reads > 1000 {
+				return 0, errors.New("it was read again and again")
+			}
+			return 0, nil
+		})
+		c := mustClient(t, noRetry, fastly.WithTransport(roundTripFunc(func(*http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(body)}, nil
+		})))
+		err := op.do(ctx, c)
+		if op.kind == fastly.KindRead || op.kind == fastly.KindCreate { // cut off, a revoke is done
+			require.ErrorIs(t, err, context.Canceled, op.name)
+		}
+		assert.Less(t, reads, 10, op.name)
+	}
+}
+
+type readFunc func(p []byte) (int, error)
+
+func (f readFunc) Read(p []byte) (int, error) { return f(p) }
+
 // Tracing, for example, must not cost the bound.
 func TestTransportOfTheHTTPClientIsBoundedLikeTheLibrarysOwn(t *testing.T) {
 	t.Parallel()
