@@ -282,6 +282,7 @@ func TestCreateRejectsJSONThatItDoesNotUnderstand(t *testing.T) {
 		`{"name":1}`, `{"name":["n"]}`, `{"expires_at":1924992000}`,
 		`{"scope":null}`, `{"scope":["purge_all"]}`, `{"scopes":null}`, `{"scopes":["purge_all",1]}`, `{"scopes":{"0":"purge_all"}}`,
 		`{"services":null}`, `{"services":[null]}`, `{"services":{"0":"S1"}}`, `{"services[]":["S1"]}`,
+		`{"services[]":null}`, `{"services[0]":null}`, `{"service_id":null}`, `{"scopes[]":null}`, `{"unknown":null}`,
 		`{"scope":"purge_all","scope":"global"}`, `{"services":["S1"],"services":[]}`,
 	} {
 		assertProblem(t, a.send("POST", "/tokens", key(a.Key()), body("application/json", text)), 400, "Bad request")

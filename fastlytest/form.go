@@ -35,7 +35,7 @@ func parseFields(h http.Header, body []byte) (url.Values, *problem) {
 
 // parseJSON reads a JSON object as the form that it stands for: scope is a string
 // or, as scopes, an array, and services is an array. A null is a field that is not
-// sent, but not for scope, scopes and services, which it would lift.
+// sent, but only for those that limit nothing: any other could be meant as a limit.
 func parseJSON(body []byte) (url.Values, *problem) {
 	var object map[string]any
 	isStrict := jsontext.Value(body).IsValid() // a name that is there twice could lift a limit
@@ -44,11 +44,11 @@ func parseJSON(body []byte) (url.Values, *problem) {
 	}
 	form := url.Values{}
 	for name, value := range object {
-		limit := name == "scope" || name == "scopes" || name == "services"
+		optional := name == "name" || name == "username" || name == "password" || name == "expires_at"
 		text, isText := value.(string)
 		list, isList := stringList(value)
 		switch {
-		case value == nil && !limit:
+		case value == nil && optional:
 		case name == "scopes" && isList:
 			form.Add("scope", strings.Join(list, " "))
 		case name == "services" && isList:
