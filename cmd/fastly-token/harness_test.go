@@ -229,3 +229,11 @@ var goIdentifiers = func() func(testing.TB) map[string]bool {
 }()
 
 var twoHumps = regexp.MustCompile(`^[A-Z]\w*[a-z]\w*[A-Z]|^[A-Z]{2,}[a-z]`)
+
+// addTokens adds tokens of the user, and returns their IDs.
+func (s *site) addTokens(n int) (ids []string) {
+	for range n {
+		ids = append(ids, s.AddToken(s.User().ID, fastly.TokenCreatedResponse{}).ID)
+	}
+	return ids
+}

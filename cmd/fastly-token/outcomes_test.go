@@ -20,14 +20,6 @@ import (
 	"github.com/fastly-tokens/fastly/fastlytest"
 )
 
-// addTokens adds tokens of the user, and returns their IDs.
-func (s *site) addTokens(n int) (ids []string) {
-	for range n {
-		ids = append(ids, s.AddToken(s.User().ID, fastly.TokenCreatedResponse{}).ID)
-	}
-	return ids
-}
-
 func TestRevokeWhoseResponseWasLostSaysWhatBecameOfEachToken(t *testing.T) {
 	t.Parallel()
 	const missing = "0000000000000000000000"

@@ -280,7 +280,7 @@ func TestSignalThatComesTwiceAtOnceDoesNotEndTheProcess(t *testing.T) {
 		}
 		signals <- syscall.SIGINT
 		signals <- syscall.SIGINT
-		signals <- syscall.SIGURG // does nothing; when it is taken, the others were handled
+		signals <- syscall.Signal(0) // does nothing; when it is taken, the others were handled
 		return nil, errors.Join(r.Context().Err(), resp.Body.Close())
 	})}))
 	exit := func(int) { t.Error("the process would end and leave the token") }
@@ -298,10 +298,10 @@ func TestSecondSignalASecondLaterEndsTheProcess(t *testing.T) {
 	s.now = func() time.Time { return now }
 	s.opts = append(s.opts, fastly.WithHTTPClient(&http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
 		signals <- syscall.SIGINT
-		signals <- syscall.SIGURG
+		signals <- syscall.Signal(0)
 		now = now.Add(time.Second)
 		signals <- syscall.SIGTERM
-		signals <- syscall.SIGURG
+		signals <- syscall.Signal(0)
 		return nil, r.Context().Err()
 	})}))
 	s.runWith(&app{stdin: strings.NewReader(""), signals: signals, exit: func(c int) { code = c }}, "whoami")
