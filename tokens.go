@@ -144,10 +144,11 @@ func checkCreate(req *CreateTokenRequest) error {
 	case req.Username == "" && req.Password == "":
 		return nil
 	}
-	if err := checkLogin(req.Username, req.Password); err != nil {
+	err := checkLogin(req.Username, req.Password)
+	if req.Username == "" || req.Password == "" {
 		return fmt.Errorf("%w; a create needs both Username and Password, or neither", err)
 	}
-	return nil
+	return err
 }
 
 // checkTokenID also rejects "self", which nobody should revoke by accident.

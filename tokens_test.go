@@ -283,7 +283,7 @@ func TestInvalidArgumentsAreNotSent(t *testing.T) {
 		"password with line break":  {fastly.CreateTokenRequest{Username: "x", Password: "hunter22\r\n"}, "the password holds a control character", "hunter22"},
 		"OTP with line break":       {fastly.CreateTokenRequest{OTP: "314159\n"}, "the OTP holds a control character (a line break at its end?)", "314159"},
 		"hidden OTP":                {fastly.CreateTokenRequest{OTP: "[REDACTED]"}, "the OTP is [REDACTED], as a hidden secret prints: reveal the secret", ""},
-		"hidden password":           {fastly.CreateTokenRequest{Username: "x", Password: "[REDACTED]"}, "the password is [REDACTED], as a hidden secret prints", ""},
+		"hidden password":           {fastly.CreateTokenRequest{Username: "x", Password: "[REDACTED]"}, "the password is [REDACTED], as a hidden secret prints", "both Username"},
 		"password after a mark":     {fastly.CreateTokenRequest{Username: "x", Password: "\ufeffhunter22"}, "the password begins with a byte order mark", "hunter22"},
 		"OTP with space":            {fastly.CreateTokenRequest{OTP: "314 159"}, "the OTP", "314"},
 		"OTP beyond ASCII":          {fastly.CreateTokenRequest{OTP: "３１４１５９"}, "the OTP", "３１４"},

@@ -157,7 +157,7 @@ func (x *run) checkNew(ctx context.Context, created *fastly.TokenCreatedResponse
 	}
 	t, err = x.readNew(ctx, created.ID)
 	if err != nil {
-		return fmt.Errorf("the API does not show the new token %s to Client: %w", created.ID, err)
+		return fmt.Errorf("the API does not show the new token %s to the client's key: %w", created.ID, err)
 	}
 	x.newSeen, x.record.New = true, *t
 	return x.checkRights(t, lifetime)
