@@ -31,7 +31,7 @@ func (x *run) connect(key fastly.Secret) (*fastly.Client, error) {
 	}
 	client, err := x.r.Connect(key)
 	if err == nil && client == nil {
-		err = errors.New("there is none")
+		err = errors.New("Connect returned none")
 	}
 	if err == nil {
 		x.connected = append(x.connected, client)

@@ -148,7 +148,7 @@ func (c *cleaner) revoke(ctx context.Context, s *stray) (done bool, all error) {
 // errNoClient says that the key of the client is rejected, and no other is known.
 var errNoClient = errors.New("there is no key to clean up with")
 
-// errOtherUser says that the API does not show the new token to the clients.
+// errOtherUser means that the API does not show the new token to the clients.
 var errOtherUser = errors.New("the new token belongs to another user than the key")
 
 // checkOwner returns an error, and ends the patience, if a new token belongs to another user or

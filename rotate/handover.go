@@ -22,8 +22,8 @@ type Handover struct {
 	Put func(context.Context, *fastly.TokenCreatedResponse) error
 	// Get returns what the destination of the handover holds, "" if nothing. What Put has stored
 	// must be visible to it immediately. With Get, the old token is revoked only if the new one is at
-	// the destination, and an unusable destination is detected before a token is created. Without, a
-	// run after a crash in Put hands over another new token, and keeps the first one until then.
+	// the destination, and an unusable destination is detected before a token is created. Without
+	// it, a run after a crash in Put hands over another new token, and keeps the first one until then.
 	Get func(context.Context) (fastly.Secret, error)
 
 	// check finds out whether Put can work. The note says what will change with it, apart from the
@@ -203,7 +203,7 @@ func (x *run) adopt(ctx context.Context, there held) error {
 	return x.save(ctx)
 }
 
-// hasExpired compares a duration by the API's clock and one by this machine's: neither need be right.
+// hasExpired compares the time since the handover with t's lifetime, as neither clock need be right.
 func (x *run) hasExpired(t *fastly.TokenResponse) bool {
 	handedOver := x.record.RevokeAt.Add(-x.record.Grace)
 	return !t.ExpiresAt.IsZero() && time.Since(handedOver) >= t.ExpiresAt.Sub(cmp.Or(t.CreatedAt, handedOver))

@@ -86,10 +86,10 @@ func (x *run) load(text []byte) error {
 		!slices.Contains(unfinished, r.State) || (r.State == StateCreating) != (r.New.ID == "") || r.New.ID == r.Old.ID ||
 		r.Lost < 0 || r.OldRevoked && r.State != StateHandedOver ||
 		slices.ContainsFunc(r.Kept, func(id string) bool { return id == r.Old.ID || id == r.New.ID }) {
-		return errors.New("the journal holds something other than a rotation that this version understands: run the version that wrote it, or remove it when no token of it is left to revoke")
+		return errors.New("the journal holds something other than a rotation that this version understands: run the version that wrote it, or, once no token that it names is left to revoke, remove it")
 	}
 	if grace := max(r.Grace, x.r.Grace); r.State == StateHandedOver && time.Until(r.RevokeAt) > grace {
-		r.handedOver(grace) // the clock was ahead
+		r.handedOver(grace) // the clock was ahead at the handover
 	}
 	x.record = r
 	x.clean.name, x.clean.owner, x.clean.lost = r.Name, r.Old, r.Lost

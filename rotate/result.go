@@ -100,7 +100,7 @@ func (e *Error) Error() string {
 // Unwrap returns Err.
 func (e *Error) Unwrap() error { return e.Err }
 
-const again = "run again to finish; if that keeps failing, revoke by hand what is not in use, and remove the journal"
+const howToEnd = "run again to finish; if that keeps failing, revoke by hand what is not in use, and remove the journal"
 
 // sentence describes the state, and says what to do.
 func (r *Result) sentence() string {
@@ -111,14 +111,14 @@ func (r *Result) sentence() string {
 	case state == StateUnchanged:
 		return "nothing has changed"
 	case state == StateCreating && r.New.ID != "":
-		return fmt.Sprintf("token %s may be in use, or an earlier one named %q; %s", r.New.ID, r.Name, again)
+		return fmt.Sprintf("token %s may be in use, or an earlier one named %q; %s", r.New.ID, r.Name, howToEnd)
 	case state == StateCreating:
 		if left != "" {
 			left = ", such as " + left
 		}
-		return fmt.Sprintf("no new token is in use; tokens named %q may exist and must be revoked%s; %s", r.Name, left, again)
+		return fmt.Sprintf("no new token is in use; tokens named %q may exist and must be revoked%s; %s", r.Name, left, howToEnd)
 	case state == StateHanding:
-		return fmt.Sprintf("token %s may have been handed over, or another one named %q: revoke neither these nor token %s before you know which one is in use; %s", r.New.ID, r.Name, r.Old.ID, again)
+		return fmt.Sprintf("token %s may have been handed over, or another one named %q: revoke neither these nor token %s before you know which one is in use; %s", r.New.ID, r.Name, r.Old.ID, howToEnd)
 	case state == StateHandedOver:
 		text := fmt.Sprintf("token %s is handed over; ", r.New.ID)
 		switch {
@@ -132,7 +132,7 @@ func (r *Result) sentence() string {
 		if r.Unknown {
 			text += fmt.Sprintf("a token named %q may exist that nobody holds; ", r.Name)
 		}
-		return text + again
+		return text + howToEnd
 	case state == StateDone:
 		return fmt.Sprintf("the rotation is finished nevertheless: token %s is in use, token %s is revoked; running again is safe", r.New.ID, r.Old.ID)
 	}

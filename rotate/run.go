@@ -123,8 +123,8 @@ func (x *run) resume(ctx context.Context) error {
 	return x.renew(ctx)
 }
 
-// settle cleans up after creates. What those of earlier runs have lost and what does not show up now
-// either is reported and no longer looked for.
+// settle cleans up after creates. A token that an earlier run lost, and that does not show up now
+// either, is reported and no longer looked for.
 func (x *run) settle(ctx context.Context) error {
 	err := x.clean.settle(ctx)
 	if err == nil && x.clean.lost > 0 && !x.renewed { // what this run has lost, a later one looks for
@@ -254,7 +254,7 @@ func (x *run) handedOver(ctx context.Context) error {
 func (x *run) finish(ctx context.Context) error {
 	for time.Until(x.record.RevokeAt) > 0 { // again, if the clock was set back
 		if x.r.NoWait {
-			return x.save(ctx)
+			return x.save(ctx) // RevokeAt may be new
 		}
 		x.log.InfoContext(ctx, "waiting for the end of the grace period", "until", x.record.RevokeAt)
 		if err := clock.Sleep(ctx, time.Until(x.record.RevokeAt)); err != nil {

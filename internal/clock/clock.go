@@ -27,8 +27,8 @@ const (
 	maxPause   = 8 * time.Second
 )
 
-// Repeat calls f until it is done, with growing pauses, while patience lasts, which it reduces. When
-// ctx ends, f is called once more. Repeat returns f's last result.
+// Repeat calls f, with growing pauses, until it is done or patience, from which the time spent is taken,
+// has run out. When ctx ends, f is called once more. Repeat returns f's last result.
 func Repeat[T any](ctx context.Context, patience *time.Duration, f func() (result T, done bool, err error)) (T, error) {
 	start, limit := time.Now(), *patience
 	defer func() { *patience -= time.Since(start) }()

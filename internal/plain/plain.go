@@ -38,8 +38,8 @@ func Forms(texts ...string) (all []string) {
 var spaces = strings.NewReplacer("+", " ", "\xA0", " ") // a no-break space, in Latin-1
 
 // plainForm undoes the escapes of URLs, HTML, JSON and programming languages, in whatever mixture.
-// Several backslashes may be escapes of one, so they become one before it is undone. Backslashes that
-// are left go, and Latin-1, UTF-8 and UTF-8 that was read as Latin-1 become Latin-1.
+// Those that begin with a backslash and a letter or digit come last, since the backslash may be escaped,
+// too. Backslashes that are left go, and Latin-1, UTF-8 and UTF-8 that was read as Latin-1 become Latin-1.
 func plainForm(text string) string {
 	text = rewrite(text, func(text []byte) (length int, decoded string) {
 		if text[0] == '\\' && (len(text) == 1 || isAlphanumeric(rune(text[1]))) {

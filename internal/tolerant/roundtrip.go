@@ -5,7 +5,8 @@ import (
 	"net/http"
 )
 
-// RoundTrip copes with transports that break the contract of RoundTrip. Its response has a body.
+// RoundTrip is rt.RoundTrip, for transports that break its contract. It returns an error, or a response
+// with a body.
 func RoundTrip(rt http.RoundTripper, req *http.Request) (*http.Response, error) {
 	resp, err := rt.RoundTrip(req)
 	switch {
