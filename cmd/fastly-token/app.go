@@ -97,9 +97,9 @@ func (a *app) run(args []string) int {
 	return a.finish(ctx, cmd, cmp.Or(err, a.helpErr))
 }
 
-// interruptOnSignals makes the first ending signal end the context of the command, and one that
-// comes a second later, or more, call again: timeout(1) and terminals send the first one twice.
-func (a *app) interruptOnSignals(again func(code int)) {
+// interruptOnSignals makes the first ending signal end the context of the command, and each that comes
+// at least a second later call end: timeout(1) and terminals send the first one twice.
+func (a *app) interruptOnSignals(end func(code int)) {
 	var first time.Time
 	a.handleSignals(func(sig os.Signal) {
 		switch {
@@ -109,7 +109,7 @@ func (a *app) interruptOnSignals(again func(code int)) {
 			first = a.now()
 			a.interrupt(interruption{sig})
 		case a.now().Sub(first) >= time.Second:
-			again(interruption{sig}.code())
+			end(interruption{sig}.code())
 		}
 	})
 }
@@ -158,7 +158,7 @@ func (a *app) print(text string) error {
 	return nil
 }
 
-// Write prints what cobra does.
+// Write is for cobra, whose errors of output are then those of the app.
 func (a *app) Write(text []byte) (int, error) { return len(text), a.print(string(text)) }
 
 // finish reports err, and returns the exit code for it.
@@ -182,13 +182,13 @@ func (a *app) finish(ctx context.Context, cmd *cobra.Command, err error) int {
 	switch {
 	case errors.As(err, new(*leftError)):
 		code = exitLookInto
-	case isOutput && err.Error() == output.Error() && errors.Is(output, syscall.EPIPE): // nobody reads, and that is all
+	case isOutput && err.Error() == output.Error() && errors.Is(output, syscall.EPIPE): // nobody reads; nothing else failed
 		return exitFailed
 	case wasInterrupted && errors.As(err, new(*rotate.Error)): // which says how far it got
 		text, code = interrupted.Error()+": "+text, interrupted.code()
 	case wasInterrupted:
 		text, code = interrupted.Error(), interrupted.code()
-	case isOutput, timedOut: // which no help mends
+	case isOutput, timedOut: // no matter how the program is called
 	case !a.started, errors.As(err, new(*usageError)), errors.Is(err, fastly.ErrInvalidArgument):
 		text += "; see " + strings.TrimSuffix(cmd.CommandPath(), " help") + " --help"
 		code = exitUsage
@@ -236,11 +236,11 @@ func (i interruption) code() int {
 	return exitSignaled + int(i.sig.(syscall.Signal)) // as all of them are
 }
 
-var packages = regexp.MustCompile(`(?m)(^|[:;] )((rotate|fastly): )+`) // that errors name
+var packageNames = regexp.MustCompile(`(?m)(^|[:;] )((rotate|fastly): )+`) // in errors
 
 // explain returns the text of err in one line, and which flags or commands help.
 func explain(err error) string {
-	text := packages.ReplaceAllString(err.Error(), "$1")
+	text := packageNames.ReplaceAllString(err.Error(), "$1")
 	if errors.As(err, new(*rotate.Error)) { // which has another word for the file
 		text = strings.NewReplacer("the journal", "the state file", "another journal", "another --state file").Replace(text)
 	}

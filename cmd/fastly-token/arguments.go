@@ -122,7 +122,7 @@ func noneEmpty(fs *pflag.FlagSet) (err error) {
 func checkID(what, id string) error {
 	switch {
 	case strings.EqualFold(id, "self"): // which means the same to the API
-		return usagef("%s is no ID: for the token of the API key use whoami, revoke --self, or rotate without an ID", what)
+		return usagef("%s is %q, not an ID: for the token of the API key, use whoami, revoke --self, or rotate without an ID", what, id)
 	case !idForm.MatchString(id):
 		return usagef("%s is not an ID, which has only letters and digits", what)
 	}

@@ -42,7 +42,7 @@ func (a *app) auditCommand() *cobra.Command {
 The exit code is 4 if anything was found and not revoked.
 
 Times are compared with the API's clock, and if that of this machine is off, a line says so. Only
-what is unused by both is revoked. If the list is not complete, nothing counts as unused.
+what is unused by both clocks is revoked. If the list is not complete, nothing counts as unused.
 
 --metrics prints, for Prometheus, when each token was created, was last used and expires, as
 timestamps, and fastly_token_info with scope and services. Findings then do not change the exit
@@ -87,7 +87,7 @@ func (au *audit) run(ctx context.Context) (err error) {
 		return au.writeMetrics(tokens)
 	}
 	if off := au.clockOffset(); off != 0 {
-		au.say("the clock of this machine is off by %s; times here are compared with the API's", terminal.Duration(off.Abs()))
+		au.say("the clock of this machine is off by %s: times are compared with the API's instead", terminal.Duration(off.Abs()))
 	}
 	rules := au.rules
 	if partial != nil {
@@ -144,7 +144,7 @@ func (au *audit) checkFlags() error {
 	case au.revoke && slices.Contains(au.rules.ignored, unused):
 		return usagef("--revoke-unused and --ignore unused exclude each other")
 	case au.revoke && au.rules.unused == 0: // every token
-		return usagef("--revoke-unused needs an --unused that is not zero")
+		return usagef("--revoke-unused needs --unused greater than zero")
 	case au.revoke && !au.yes && au.unasked() != "":
 		return usagef("--revoke-unused needs confirmation: add --yes if you are sure; it was not asked for %s", au.unasked())
 	}

@@ -197,7 +197,7 @@ func TestAuditGoesByTheClockOfTheAPI(t *testing.T) {
 		}})
 		o := s.run("audit", "--revoke-unused", "--yes", "--ignore", "global,all-services,never-expires")
 		assert.Equal(t, 0, o.code, o.out)
-		assert.Contains(t, o.err, "the clock of this machine is off by 7mo; times here are compared with the API's\n")
+		assert.Contains(t, o.err, "the clock of this machine is off by 7mo: times are compared with the API's instead\n")
 		assert.False(t, isRevoked(t, s, used.ID))
 	}
 	s := newSite(t)

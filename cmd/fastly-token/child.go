@@ -55,7 +55,7 @@ func (a *app) childEnv(l *login) (env []string) {
 		}
 	}
 	if len(held) > 0 {
-		a.say("not passed on, because they hold credentials, or may: %s", strings.Join(held, " "))
+		a.say("not passed on, because they hold or may hold credentials: %s", strings.Join(held, " "))
 	}
 	return env
 }
@@ -65,7 +65,7 @@ func (a *app) holdsSecret(text string, l *login) bool {
 	return holdsAny(text, a.findable(l.password)) || text != "" && text == l.password.Reveal()
 }
 
-// fileHoldsSecret reports whether path is one of the files, or a regular one that holds a secret, or can't
+// fileHoldsSecret reports whether path is one of the files, or a regular file that holds a secret or can't
 // be searched for one.
 func (a *app) fileHoldsSecret(path string, files []string, l *login) bool {
 	info, err := os.Stat(path)

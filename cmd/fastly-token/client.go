@@ -129,8 +129,9 @@ func (a *app) check(n needs) error {
 	var missing []string
 	byKey := n.login != nil && n.login.byKey
 	needsKey := byKey || n.key && (n.unless == nil || !*n.unless)
+	mayBeMade := errors.Is(a.key.err, fs.ErrNotExist) // the file of the key, by create
 	switch {
-	case a.key.err != nil && (n.key || byKey || n.login != nil && !errors.Is(a.key.err, fs.ErrNotExist)): // create may be to make it
+	case a.key.err != nil && (n.key || byKey || n.login != nil && !mayBeMade):
 		return a.key.err
 	case needsKey && a.key.value == "":
 		missing = append(missing, "an API key in "+varToken+", or a file with one in "+varTokenFile)

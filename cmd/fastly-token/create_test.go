@@ -217,7 +217,7 @@ func TestSecretThatMakesNoCodes(t *testing.T) {
 		s.set(varTOTP, s.file("secret", content))
 		o := s.run("create", "--out", filepath.Join(s.dir, "token"))
 		assert.Equal(t, exitUsage, o.code)
-		assert.Contains(t, o.err, "\""+filepath.Join(s.dir, "secret")+"\": the TOTP secret is not base32")
+		assert.Contains(t, o.err, "the TOTP secret in \""+filepath.Join(s.dir, "secret")+"\" is not base32")
 		assert.NotContains(t, o.err, content)
 	}
 	s.set(varTOTP, s.file("secret", "KRSXG5CTMVRXEZLU")) // of another account

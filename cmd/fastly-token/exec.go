@@ -23,9 +23,9 @@ the same user and have the scope global.
 
 The command finds its API key in FASTLY_API_TOKEN, or in the variable of --env. It does not get the
 other credentials of the environment: the variables listed under "fastly-token help" except the base
-URL, variables that contain the old API key or the password, and variables with names in _FILE whose
-files contain one or are too long to tell. (This keeps credentials from leaking by accident. It does
-not stop a malicious command: processes of the same user can read each other's memory.)
+URL, variables that contain the old API key or the password, and variables with a name that ends in
+_FILE if their file contains one of these or can't be searched. (This keeps credentials from leaking by
+accident. It does not stop a malicious command: processes of the same user can read each other's memory.)
 
 The new token is tried before the command starts. If GITHUB_ACTIONS is "true", a line on standard
 error makes the job's log mask it. The token is revoked however the command ends. If all else fails,

@@ -63,7 +63,7 @@ func TestExecGivesTheCommandATokenOfItsOwn(t *testing.T) {
 	assert.Contains(t, stdout.String(), "PIPE_FILE=")
 	assert.NotContains(t, stdout.String(), s.Key().Reveal())
 	assert.NotContains(t, stdout.String(), s.User().Password)
-	assert.Contains(t, o.err, "not passed on, because they hold credentials, or may: COPY PW MY_TOKEN_FILE SAME_FILE LONG_FILE HUGE_FILE\n")
+	assert.Contains(t, o.err, "not passed on, because they hold or may hold credentials: COPY PW MY_TOKEN_FILE SAME_FILE LONG_FILE HUGE_FILE\n")
 	assert.Contains(t, o.err, "revoked token "+token.ID)
 }
 

@@ -151,7 +151,7 @@ func (l *login) makeCode(ctx context.Context, a *app, path string) (fastly.Secre
 	l.spent = now.Unix() / step
 	code, err := totp.GenerateCode(strings.ReplaceAll(secret.Reveal(), " ", ""), now)
 	if err != nil { // whose text might quote the secret
-		return "", usagef("%q: the TOTP secret is not base32, as an authenticator shows it", path)
+		return "", usagef("the TOTP secret in %q is not base32, the form that authenticators show", path)
 	}
 	return fastly.Secret(code), nil
 }

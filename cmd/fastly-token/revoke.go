@@ -41,7 +41,7 @@ the last one. The exit code is 1 if any of them was not found or could not be re
 		}
 		own, err := client.Tokens.GetTokenCurrent(ctx)
 		switch {
-		case *self && err != nil:
+		case *self && err != nil: // with IDs, the revokes say what is wrong
 			return err
 		case *self:
 			ids = []string{own.ID}
@@ -60,7 +60,7 @@ the last one. The exit code is 1 if any of them was not found or could not be re
 type revocation struct {
 	ID     string `json:"id"`
 	Name   string `json:"name,omitempty"`
-	Result string `json:"result"` // revoked, notFound or failed
+	Result string `json:"result"` // revoked, not found or failed
 	Error  string `json:"error,omitempty"`
 	err    error
 }
@@ -87,8 +87,9 @@ func revokeAll(ctx context.Context, client *fastly.Client, ids []string, own *fa
 	if !slices.ContainsFunc(ids, isOwn) {
 		return results
 	}
+	isNeeded := slices.ContainsFunc(results, func(r revocation) bool { return r.Result == failed && !isAboutTokens(r.err) })
 	err := fmt.Errorf("token %s, that of the API key, is left for another try", own.ID)
-	if !slices.ContainsFunc(results, func(r revocation) bool { return r.Result == failed && !isAboutTokens(r.err) }) {
+	if !isNeeded {
 		err = revokeOwn(ctx, client, own.ID)
 	}
 	last := revocations([]string{own.ID}, err)

@@ -131,10 +131,7 @@ func (a *app) tidyCompletion(root *cobra.Command) {
 	}
 	bash := completion.Commands()[0]
 	bash.Long = "Prints a script for bash, which needs the package bash-completion:\n\n  source <(fastly-token completion bash)"
-	generate := bash.RunE
-	bash.RunE = func(cmd *cobra.Command, args []string) error {
-		return cmp.Or(a.print(needsBashCompletion), generate(cmd, args))
-	}
+	bash.PreRunE = func(*cobra.Command, []string) error { return a.print(needsBashCompletion) }
 }
 
 const needsBashCompletion = `if ! declare -F _get_comp_words_by_ref >/dev/null; then
@@ -158,11 +155,11 @@ func helpCommand(root *cobra.Command) *cobra.Command {
 		Args:  cobra.ArbitraryArgs,
 		RunE: func(_ *cobra.Command, words []string) error {
 			cmd, rest, _ := root.Find(words) // does not fail: each command checks the rest itself
-			err := noArgs(cmd, rest)
+			check := noArgs
 			if cmd.HasSubCommands() {
-				err = noCommand(cmd, rest)
+				check = noCommand
 			}
-			if err != nil {
+			if err := check(cmd, rest); err != nil {
 				return err
 			}
 			cmd.InitDefaultHelpFlag() // as when it is executed

@@ -123,7 +123,7 @@ func TestMistakesEndWithCodeTwo(t *testing.T) {
 	assert.Contains(t, s.run("get").err, "say which token: one ID; ")
 	assert.Contains(t, s.run("get", "one", "two").err, "say which token: one ID; ")
 	assert.Contains(t, s.run("audit", "--csv", "--json").err, "--json, --csv and --metrics exclude each other")
-	assert.Contains(t, s.run("audit", "--unused", "0", "--revoke-unused", "--yes").err, "--unused that is not zero")
+	assert.Contains(t, s.run("audit", "--unused", "0", "--revoke-unused", "--yes").err, "--revoke-unused needs --unused greater than zero")
 	assert.Empty(t, s.Requests())
 }
 
@@ -415,7 +415,7 @@ func TestSelfIsNoID(t *testing.T) {
 	for _, args := range []string{"get self", "get SELF", "revoke self", "revoke 5sNpEx2UkYf9WdTa6mJv4G Self", "rotate self --out x", "create --print --service self"} {
 		o := s.run(strings.Fields(args)...)
 		assert.Equal(t, exitUsage, o.code, args)
-		assert.Contains(t, o.err, " is no ID: for the token of the API key use whoami, revoke --self, or rotate without an ID; see ", args)
+		assert.Contains(t, o.err, ", not an ID: for the token of the API key, use whoami, revoke --self, or rotate without an ID; see ", args)
 	}
 	assert.Empty(t, s.Requests())
 	assert.Equal(t, 0, s.run("list", "--customer", "SELF").code)

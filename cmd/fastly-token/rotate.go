@@ -160,7 +160,7 @@ func (r *rotation) clients(ctx context.Context) (client *fastly.Client, err erro
 	}
 	token, err := holder.Tokens.GetTokenCurrent(ctx)
 	if errors.Is(err, fastly.ErrUnauthorized) {
-		err = fmt.Errorf("%w; if %q exists, finish that rotation first, by the ID of its old token in there; else replace it with fastly-token create --scope SCOPE --out %q --force", err, r.state, r.out)
+		err = fmt.Errorf("%w; if %q exists, finish that rotation first, with the ID of the old token, which is in that file; otherwise replace the token with fastly-token create --scope SCOPE --out %q --force", err, r.state, r.out)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("--current: the access token in %q: %w", r.out, err)
@@ -239,7 +239,7 @@ func (r *rotation) rotationError(err error) error {
 	}
 	where := fmt.Sprintf("; the state file is %q", r.state)
 	if r.out == "" && state != rotate.StateUnknown {
-		where += ": give that to --state in a run with another ID"
+		where += ": if you run again with another ID, give it to --state"
 	}
 	return &leftError{fmt.Errorf("%w%s", err, where)}
 }
@@ -252,7 +252,7 @@ func (r *rotation) check() (err error) {
 	case r.out == "" && len(r.command) == 0:
 		return usagef("say where the access token goes: --out FILE, or a command after --")
 	case r.current && (r.out == "" || r.id != ""):
-		return usagef("--current is for --out, instead of an ID")
+		return usagef("--current needs --out, and no ID")
 	}
 	if len(r.command) > 0 {
 		if _, err := exec.LookPath(r.command[0]); err != nil { // before a token is created

@@ -159,7 +159,7 @@ func TestTokenThatACommandMayHaveIsNamedAlthoughTheOldOneIsRevoked(t *testing.T)
 
 	assert.Equal(t, exitLookInto, o.code)
 	assert.Contains(t, o.err, "run again, with the ID of one that is in use")
-	assert.Contains(t, o.err, "the state file is \""+state+"\": give that to --state in a run with another ID")
+	assert.Contains(t, o.err, "the state file is \""+state+"\": if you run again with another ID, give it to --state")
 	assert.Contains(t, o.out, `"id": "`+fresh.ID+`"`)
 	assert.NotContains(t, o.err+o.out, "nobody holds")
 	assert.Equal(t, []fastly.TokenCreatedResponse{fresh}, active(s.made()), "it is in use")

@@ -57,8 +57,8 @@ func (a *app) whoamiCommand() *cobra.Command {
 			return err
 		}
 		missing := unmet(token, required, validFor, a.apiTime())
-		a.say("%s", strings.Join(missing, "\n"))
 		if len(missing) > 0 {
+			a.say("%s", strings.Join(missing, "\n"))
 			return exitError(exitFinding)
 		}
 		return nil
