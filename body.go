@@ -24,7 +24,7 @@ const (
 	maxShared     = 100_000   // strings that recur
 )
 
-// unreadCoding is the end of an error text: how a body is compressed, if not in a way that is read.
+// unreadCoding ends an error text with how a body is compressed, unless the client reads that.
 func unreadCoding(resp *http.Response) string {
 	name := strings.ToLower(strings.Join(resp.Header.Values("Content-Encoding"), ", "))
 	switch name {

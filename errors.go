@@ -20,11 +20,11 @@ import (
 
 // GenericTokenError is a response that is not a 2xx. Msg, Detail, Code, Header and Body are
 // untrusted text: escape them before showing them, as Error does. A field that holds an access
-// token or a secret of the request, or a value of Header with the latter, is [REDACTED] as a whole,
-// so a password that is an ordinary word of 8 characters or more can withhold a message.
+// token or a secret of the request is [REDACTED] as a whole, and so is a value of Header that holds
+// such a secret: a password that is an ordinary word of 8 characters or more can withhold a message.
 //
-// One that a program makes, for a mock, matches sentinels by StatusCode, Code, Msg and Detail, but
-// for ErrOutcomeUnknown and ErrInvalidResponse, which [errors.Join] can add.
+// One that a program makes, for a mock, matches sentinels by StatusCode, Code, Msg and Detail. Use
+// [errors.Join] to add ErrOutcomeUnknown or ErrInvalidResponse.
 type GenericTokenError struct {
 	StatusCode int // the HTTP status, such as 404
 	// Msg, Detail and Code are those of the API's JSON, or the title, detail and code of JSON:API or
@@ -36,8 +36,8 @@ type GenericTokenError struct {
 	// RetryAfter is how long to wait, counted from the response: what the Retry-After header says,
 	// or for a 429 until the rate limit resets, if that is later. Zero if the response doesn't say.
 	RetryAfter time.Duration
-	// Header has at most 64 fields, values joined by ", " to at most 1 KiB, without Set-Cookie and what
-	// follows the path of Location and Fastly-SSO-Login-Url. Fastly's support asks for X-Served-By and X-Timer.
+	// Header has at most 64 fields of 1 KiB, values joined by ", ". It lacks Set-Cookie, and the query and
+	// fragment of Location and Fastly-SSO-Login-Url. Fastly's support asks for X-Served-By and X-Timer.
 	Header http.Header
 	Body   string // of the response, at most 64 KiB
 
@@ -188,7 +188,7 @@ func (op *operation) newError(ctx context.Context, text string, err error, call 
 	return &requestError{text, err, call.unknown}
 }
 
-// recoveryHint says what to do about a request that may have been processed, or a bulk revoke that was not.
+// recoveryHint says what to do if a request may have been processed, or a bulk revoke did nothing.
 func (op *operation) recoveryHint(out outcome, unknown, maybeProcessed bool) string {
 	switch {
 	case out.hint != "":
@@ -203,7 +203,7 @@ func (op *operation) recoveryHint(out outcome, unknown, maybeProcessed bool) str
 		return "an earlier attempt may have been processed: list the tokens to see, " +
 			"with another key if this one no longer works"
 	case op.kind == kindRevokeBulk && maybeProcessed:
-		return "the tokens may be revoked nevertheless: list them to see, since revoking them again is then a 404"
+		return "the tokens may be revoked nevertheless: list them before you revoke them again, which is then a 404"
 	case op.kind == kindRevokeBulk && out.status == http.StatusNotFound:
 		return "one of the tokens does not exist, and as far as is known none was revoked: revoke them one by one"
 	case maybeProcessed && op.method == http.MethodDelete:

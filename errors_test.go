@@ -38,7 +38,7 @@ const (
 // hintRevoked is what to do after a revoke that may have been processed.
 func (o operation) hintRevoked() string {
 	if o.kind == fastly.KindRevokeBulk {
-		return "; the tokens may be revoked nevertheless: list them to see, since revoking them again is then a 404"
+		return "; the tokens may be revoked nevertheless: list them before you revoke them again, which is then a 404"
 	}
 	return "; the token may be revoked nevertheless; revoking again by ID is safe"
 }
