@@ -315,7 +315,7 @@ func FuzzRedactEncoded(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, secret, before, after string, order uint32) {
 		if len(secret) < 8 || !utf8.ValidString(secret) || strings.ContainsFunc(secret, unicode.IsControl) {
-			return // no request can carry it, but for a short one
+			return // no request can carry it, except a short one
 		}
 		echo := secret
 		for base := uint32(len(encoders)); order > 0 && len(echo) < 1<<16; order /= base {

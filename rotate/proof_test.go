@@ -133,7 +133,7 @@ func (s *sequence) over(n int) bool {
 	return len(s.troubles) == 0 || s.troubles[len(s.troubles)-1].op < n
 }
 
-// prover runs all sequences of troubles of a setup, but for those that would
+// prover runs all sequences of troubles of a setup, except those that would
 // repeat others: what follows the end of a run depends on the world alone. So a
 // sequence without more troubles ends in a world from which another one has come
 // to its end, and one that comes to a world that another has come to, with no

@@ -64,7 +64,7 @@ type world struct {
 	troubles   []trouble
 	ops        []string // the operations so far
 	log        strings.Builder
-	tokens     []fastly.TokenCreatedResponse // that work, but for the admin's
+	tokens     []fastly.TokenCreatedResponse // that work, except the admin's
 	cancel     context.CancelFunc
 	// always says to look at the world before each operation, too.
 	always    bool

@@ -142,7 +142,7 @@ func TestOneTimePasswordThatIsMissingOrWrong(t *testing.T) {
 }
 
 // newTOTPSite is a site whose program has the login of a user with an authenticator.
-// Its clock and that of the API stand still, but for waits.
+// Its clock and that of the API stand still, except for waits.
 func newTOTPSite(t testing.TB) *site {
 	var mu sync.Mutex
 	now := time.Now().Truncate(step * time.Second).Add(10 * time.Second)

@@ -150,7 +150,7 @@ func (s *site) check(o outcome, args []string) {
 	}
 }
 
-// secrets are the access tokens and passwords of the API, but for those that the
+// secrets are the access tokens and passwords of the API, except those that the
 // program was asked to show.
 func (s *site) secrets() (secrets []string) {
 	for _, token := range s.Tokens() {

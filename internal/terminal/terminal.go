@@ -37,7 +37,7 @@ func Truncate(s string, n int) string {
 	return s[:max(n, 0)] + "…"
 }
 
-// EscapeJSON returns JSON text with every character escaped that a terminal might interpret, but for
+// EscapeJSON returns JSON text with every character escaped that a terminal might interpret, except
 // line breaks, which are between its values.
 func EscapeJSON(text string) string {
 	var b strings.Builder

@@ -29,7 +29,7 @@ func TestDocumentHasTheRowsThatAreMeasured(t *testing.T) {
 	}
 }
 
-// rows is what stands in the tables of figures, but for the figures.
+// rows is what stands in the tables of figures, without the figures.
 func rows(markdown string) (found []string) {
 	for line := range strings.Lines(markdown) {
 		if cells := strings.Split(strings.Trim(line, "| \n"), " | "); strings.HasPrefix(cells[0], "1.") {

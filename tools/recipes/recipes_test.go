@@ -482,7 +482,7 @@ func TestPodFollowsTheSecret(t *testing.T) {
 		require.NoError(t, os.Symlink(version, filepath.Join(mounted, "..tmp")))
 		require.NoError(t, os.Rename(filepath.Join(mounted, "..tmp"), filepath.Join(mounted, "..data")))
 	}
-	// kubectl is the real one, but for "apply": there is no cluster.
+	// kubectl is the real one, except for "apply": there is no cluster.
 	real, err := exec.LookPath("kubectl")
 	require.NoError(t, err)
 	require.NoError(t, os.Mkdir(filepath.Join(m.root, "bin"), 0o700))
