@@ -136,7 +136,8 @@ func (x *execution) create(ctx context.Context) (*fastly.TokenCreatedResponse, e
 	if x.getenv("GITHUB_ACTIONS") == "true" && token.AccessToken != "" {
 		_, _ = io.WriteString(x.stderr, "::add-mask::"+token.AccessToken.Reveal()+"\n")
 	}
-	switch more := excess(x.req, token); {
+	more := excess(x.req, token)
+	switch {
 	case err != nil:
 	case token.UserID != current.UserID:
 		err = errors.New("the login and the API key belong to different users")

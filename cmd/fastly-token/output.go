@@ -14,7 +14,6 @@ import (
 	"github.com/fastly-tokens/fastly/internal/terminal"
 )
 
-// jsonFlag adds the flag --json.
 func jsonFlag(fs *pflag.FlagSet) *bool { return fs.Bool("json", false, "print JSON") }
 
 // discardsOutput reports whether stdout keeps nothing: it is a device and no terminal. In place of a
@@ -91,7 +90,6 @@ func (a *app) describe(t *fastly.TokenResponse) string {
 	return fields(l.columns, l.cells, a.width(), a.styles())
 }
 
-// column is a column of a table.
 type column struct {
 	title string
 	min   int // the least width that its cells may be cut to; 0: they are not cut

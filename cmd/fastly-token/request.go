@@ -91,12 +91,14 @@ func (a *app) createToken(ctx context.Context, client *fastly.Client, req *fastl
 // whileNew calls f again while its error says that the API does not know a new token yet, for as long
 // as the API may lag.
 func (a *app) whileNew(ctx context.Context, notKnown error, f func() error) error {
-	for waited := time.Duration(0); ; waited += clock.Lag / 10 {
-		err := f()
-		if !errors.Is(err, notKnown) || waited == clock.Lag || a.sleep(ctx, clock.Lag/10) != nil {
-			return err
+	err := f()
+	for waited := time.Duration(0); errors.Is(err, notKnown) && waited < clock.Lag; waited += clock.Lag / 10 {
+		if a.sleep(ctx, clock.Lag/10) != nil {
+			break
 		}
+		err = f()
 	}
+	return err
 }
 
 // leaves reports whether a create may have left a token.

@@ -25,7 +25,7 @@ func TestSleepEndsWithTheTimeOrTheContext(t *testing.T) {
 	})
 }
 
-func TestRepeatStopsWhenItIsDoneOrImpatientAndOnceMoreAtTheEndOfTheContext(t *testing.T) {
+func TestRepeatEndsWhenItIsDoneOrOutOfPatienceOrTheContextHasEnded(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
 		patience, end       time.Duration

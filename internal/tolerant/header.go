@@ -39,14 +39,16 @@ func RetryAfter(value string, now time.Time) time.Duration {
 
 // Time reads a time of RFC 3339, or what comes close to it: a space for the T or before the
 // zone, a zone without its colon or minutes, UTC for Z.
-func Time(text string) (t time.Time, err error) {
-	if t, err = time.Parse(time.RFC3339, text); err == nil {
+func Time(text string) (time.Time, error) {
+	t, err := time.Parse(time.RFC3339, text)
+	if err == nil {
 		return t, nil
 	}
 	text = strings.ToUpper(text)
 	for _, separator := range []string{"T", " "} {
 		for _, zone := range []string{"Z07:00", "Z0700", "Z07", "UTC", " Z07:00", " Z0700", " Z07", " UTC"} {
-			if t, err = time.Parse("2006-01-02"+separator+"15:04:05"+zone, text); err == nil {
+			t, looseErr := time.Parse("2006-01-02"+separator+"15:04:05"+zone, text)
+			if looseErr == nil {
 				return t, nil
 			}
 		}
