@@ -31,7 +31,7 @@ func (x *run) connect(key fastly.Secret) (*fastly.Client, error) {
 	}
 	client, err := x.r.Connect(key)
 	if err == nil && client == nil {
-		err = errors.New("Connect returned none")
+		err = errors.New("none was returned by Connect")
 	}
 	if err == nil {
 		x.connected = append(x.connected, client)

@@ -259,7 +259,7 @@ func TestClientForAKeyMustNotBeNil(t *testing.T) {
 
 			result, err := r.Run(t.Context())
 
-			assert.ErrorContains(t, err, ": Connect returned none; ")
+			assert.ErrorContains(t, err, ": none was returned by Connect; ")
 			assert.Equal(t, rotate.StateUnchanged, result.State)
 			w.look()
 			assert.Len(t, w.tokens, 1, w.log.String())
