@@ -106,7 +106,7 @@ func WithTransport(rt http.RoundTripper) Option {
 
 // WithHTTPClient uses the Transport of hc, for proxies and TLS settings, and its Timeout. The
 // transport sees credentials and bodies, and must add no credentials; nil means the library's own.
-// Its settings must be complete. The Timeout bounds each attempt, response body included. If it is
+// Change none of its settings afterwards. The Timeout bounds each attempt, response body included. If it is
 // zero, and without this option, an attempt ends after 60 s without a response header, or 60 s of
 // silence in the body; for no limit, set a long one. The Jar and CheckRedirect of hc are not used.
 func WithHTTPClient(hc *http.Client) Option {
@@ -267,7 +267,7 @@ func (c *config) check(rt http.RoundTripper) error {
 	switch rt.(type) {
 	case *APIKeyTransport, *BasicAuthTransport:
 		if rt != c.auth.own {
-			return invalid("an HTTP transport or middleware authenticates, in place of the client: use WithTransport")
+			return invalid("the transport adds credentials of its own: give it to WithTransport instead")
 		}
 	}
 	return checkTLS(rt)

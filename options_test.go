@@ -574,9 +574,9 @@ func TestTransportThatAuthenticatesIsRejectedBelowOtherCredentials(t *testing.T)
 		returned := fastly.WithMiddleware(func(http.RoundTripper) http.RoundTripper { return rt })
 		for _, opt := range []fastly.Option{fastly.WithHTTPClient(&http.Client{Transport: rt}), returned} {
 			_, err := fastly.NewClient(fastly.WithAPIKey(someKey), opt)
-			assertInvalid(t, err, "authenticates", "use WithTransport")
+			assertInvalid(t, err, "adds credentials of its own", "give it to WithTransport")
 			_, err = mustClient(t, fastly.WithoutAuthentication()).With(opt)
-			assertInvalid(t, err, "authenticates", "use WithTransport")
+			assertInvalid(t, err, "adds credentials of its own", "give it to WithTransport")
 		}
 		same := fastly.WithMiddleware(func(next http.RoundTripper) http.RoundTripper { return next })
 		_, err := fastly.NewClient(fastly.WithTransport(rt), same)

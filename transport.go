@@ -44,11 +44,11 @@ func defaultTransport() http.RoundTripper {
 
 // checkProxy returns the status of a refused CONNECT: net/http's own error is the reason phrase alone.
 func checkProxy(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Response) error {
-	err := fmt.Errorf("%d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
-	switch resp.StatusCode {
-	case http.StatusOK:
+	if resp.StatusCode == http.StatusOK {
 		return nil
-	case http.StatusProxyAuthRequired, http.StatusForbidden:
+	}
+	err := fmt.Errorf("%d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
+	if resp.StatusCode == http.StatusProxyAuthRequired || resp.StatusCode == http.StatusForbidden {
 		return &rejectedError{err}
 	}
 	return err
@@ -75,6 +75,7 @@ func checkTLS(rt http.RoundTripper) error {
 	return nil
 }
 
+// closeIdle uses an http.Client, which knows how, and what nil means.
 func closeIdle(rt http.RoundTripper) { (&http.Client{Transport: rt}).CloseIdleConnections() }
 
 // untraced is a context that hides the trace of the request that it belongs to.
