@@ -104,11 +104,11 @@ func WithTransport(rt http.RoundTripper) Option {
 	return authenticate(authentication{"WithTransport", credential{changes: changesPerAttempt}.same, rt}, err)
 }
 
-// WithHTTPClient uses the Transport of hc, for proxies and TLS settings, and its Timeout. The
-// transport sees credentials and bodies, and must add no credentials; nil means the library's own.
-// Change none of its settings afterwards. The Timeout bounds each attempt, response body included. If it is
-// zero, and without this option, an attempt ends after 60 s without a response header, or 60 s of
-// silence in the body; for no limit, set a long one. The Jar and CheckRedirect of hc are not used.
+// WithHTTPClient uses the Transport of hc, for proxies and TLS settings, and its Timeout, but not its
+// Jar and CheckRedirect. The transport sees credentials and bodies, must add no credentials, and must
+// not be changed afterwards; nil means the library's own. The Timeout bounds each attempt, response
+// body included. If it is zero, and without this option, an attempt ends after 60 s without a response
+// header, or 60 s of silence in the body; for no limit, set a long one.
 func WithHTTPClient(hc *http.Client) Option {
 	return func(c *config) error {
 		if hc == nil {
