@@ -64,7 +64,6 @@ func (e *GenericTokenError) Error() string {
 	return e.call.describe(text, e.statusHint(), e.clockHint(), e.retryHint())
 }
 
-// describe adds the number of attempts and the hints to the text of an error.
 func (c callContext) describe(text string, hints ...string) string {
 	if c.attempts > 1 {
 		text += " (after " + strconv.Itoa(c.attempts) + " attempts)"

@@ -45,7 +45,6 @@ type authentication struct {
 	own    http.RoundTripper                         // of WithTransport
 }
 
-// authenticate returns an option that authenticates, or fails with err.
 func authenticate(a authentication, err error) Option {
 	return func(c *config) error {
 		if err != nil {
