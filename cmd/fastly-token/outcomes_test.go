@@ -63,7 +63,9 @@ func TestRevokeThatCannotBeLookedAtIsNotSaidToBeDone(t *testing.T) {
 	s := newSite(t)
 	ids := s.addTokens(2)
 	s.Inject(fastlytest.Fault{Kind: fastlytest.CutAfter, Method: http.MethodDelete, Times: -1})
-	s.Inject(fastlytest.Fault{Kind: fastlytest.Status, Method: http.MethodGet, Status: 503, Times: -1})
+	for _, id := range ids {
+		s.Inject(fastlytest.Fault{Kind: fastlytest.Status, Method: http.MethodGet, Path: "/tokens/" + id, Status: 503, Times: -1})
+	}
 	o := s.run(append([]string{"revoke"}, ids...)...)
 	assert.Equal(t, exitFailed, o.code)
 	assert.Equal(t, 2, strings.Count(o.out, "failed "), o.out)

@@ -41,7 +41,7 @@ the last one. The exit code is 1 if any of them was not found or could not be re
 		}
 		own, err := client.Tokens.GetTokenCurrent(ctx)
 		switch {
-		case *self && err != nil: // with IDs, the revokes say what is wrong
+		case err != nil && (*self || len(ids) > 1): // one ID needs no order
 			return err
 		case *self:
 			ids = []string{own.ID}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -67,6 +68,23 @@ func TestRevokeRevokesItsOwnTokenLast(t *testing.T) {
 			assert.Equal(t, more+1, strings.Count(o.out, "revoked "), "%s: %s", name, o.out)
 			assert.Empty(t, active(s.Tokens()), name)
 		}
+	}
+}
+
+func TestRevokeOfSeveralStopsIfItsOwnTokenIsUnknown(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{503, 401} {
+		s := newSite(t)
+		own, others := s.Tokens()[0].ID, s.addTokens(2)
+		s.Inject(fastlytest.Fault{Kind: fastlytest.Status, Status: status, Method: http.MethodGet, Path: "/tokens/self", Times: -1})
+		o := s.run("revoke", own, others[0], "nosuchtoken", others[1])
+		assert.Equal(t, exitFailed, o.code)
+		assert.Contains(t, o.err, strconv.Itoa(status))
+		assert.Empty(t, o.out)
+		assert.Len(t, active(s.Tokens()), 3)
+
+		// One token can be revoked without that.
+		assert.Equal(t, 0, s.run("revoke", others[0]).code)
 	}
 }
 
