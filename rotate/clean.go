@@ -59,22 +59,31 @@ func (c *cleaner) add(s stray) {
 
 // settle revokes every token with the name except those to keep, and looks for those of lost
 // creates. When ctx ends, it looks once more. It is not an error if a lost token does not show up.
-func (c *cleaner) settle(ctx context.Context) error {
-	_, err := clock.Repeat(ctx, &c.patience, func() (none struct{}, done bool, err error) {
-		looking := ctx
-		if ctx.Err() != nil {
-			looking = context.WithoutCancel(ctx)
-		}
-		looking, cancel := context.WithTimeout(looking, cleanupTimeout)
-		defer cancel()
-		refused, listErr := c.find(looking)
-		revokeErr := c.revokeLeft(looking)
-		if c.clean() || c.byID && listErr == nil && revokeErr == nil && c.lost <= len(c.left) {
-			return none, true, nil
-		}
-		return none, refused, also(listErr, revokeErr)
-	})
+func (c *cleaner) settle(ctx context.Context) (err error) {
+	looking, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(cleanupTimeout, cancel) })()
+	done := false
+	if ctx.Err() == nil {
+		done, err = clock.Repeat(ctx, &c.patience, func() (done, same bool, err error) {
+			done, err = c.look(looking)
+			return done, done, err
+		})
+	}
+	if ctx.Err() != nil && !done {
+		_, err = c.look(looking)
+	}
 	return err
+}
+
+// look lists and revokes once. It is done if nothing is left, or no later look will be better.
+func (c *cleaner) look(ctx context.Context) (done bool, err error) {
+	refused, listErr := c.find(ctx)
+	revokeErr := c.revokeLeft(ctx)
+	if c.clean() || c.byID && listErr == nil && revokeErr == nil && c.lost <= len(c.left) {
+		return true, nil
+	}
+	return refused, also(listErr, revokeErr)
 }
 
 // find adds the tokens of a list that nobody holds. refused says that no later list will be better.
@@ -145,7 +154,6 @@ func (c *cleaner) revoke(ctx context.Context, s *stray) (done bool, all error) {
 	return false, cmp.Or(all, errNoClient)
 }
 
-// errNoClient says that the key of the client is rejected, and no other is known.
 var errNoClient = errors.New("there is no key to clean up with")
 
 // errOtherUser means that the API does not show the new token to the clients.
@@ -231,8 +239,12 @@ func (x *run) revokeOld(ctx context.Context) error {
 	x.clean.revoked = append(x.clean.revoked, id)
 	x.record.OldRevoked = true
 	x.log.InfoContext(ctx, "the old token is revoked", "token", id)
-	if !done && !x.record.Old.Expired(time.Now()) {
-		x.warn(ctx, fmt.Errorf("token %s was gone: unless this rotation has revoked it before, another one has rotated it; token %s is in use here%s", id, x.record.New.ID, x.others(ctx, held{})))
+	if done {
+		return nil
+	}
+	others := x.others(ctx, held{})
+	if others != "" || !x.record.Old.Expired(time.Now()) {
+		x.warn(ctx, fmt.Errorf("token %s was gone: unless this rotation has revoked it before, another one has rotated it; token %s is in use here%s", id, x.record.New.ID, others))
 	}
 	return nil
 }

@@ -18,8 +18,7 @@ const maxCreates = 3
 // Create creates a token with a known outcome. It sends req with client, after adding a marker to
 // the end of the name. If there is no response, or part of one, it looks for that name with
 // cleanup, revokes the tokens that it finds, and creates another one, at most three in all. The
-// error is nil only if Create returns a complete token, and has revoked every other one with its
-// name.
+// error is nil only if Create returns a complete token and has revoked all others of its name.
 //
 // Create looks for lost tokens for up to 30 s in all, as they may show up late, but not while lists
 // are refused. If one does not show up, Create returns another one together with an error, whose

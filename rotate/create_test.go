@@ -499,6 +499,33 @@ func TestCreateLooksOnceMoreWhenItsContextHasEnded(t *testing.T) {
 	})
 }
 
+// Its list ends early, and a 404 proves nothing of a token that no list has shown.
+func TestTokenThatLagsIsNotTakenForRevokedAtTheEndOfTheContext(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t)
+	synctest.Test(t, func(t *testing.T) {
+		w := newCreateWorld(t, a, []trouble{at("POST /tokens", 1, "cut middle", fastlytest.Fault{Kind: fastlytest.CutMiddle, Keep: 150})})
+		w.Inject(fastlytest.Fault{Kind: fastlytest.Status, Status: 404, Method: "DELETE", Body: `{"msg":"Record not found"}`})
+		w.Inject(fastlytest.Fault{Kind: fastlytest.Status, Status: 200, Method: "GET", Path: "/tokens", Body: `[]`, Times: -1})
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		before := w.before
+		w.before = func(r *http.Request) bool {
+			if r.Method == http.MethodGet {
+				cancel()
+			}
+			return before(r)
+		}
+
+		created, err := rotate.Create(ctx, w.login, w.request(), w.key)
+
+		assert.Nil(t, created)
+		assert.ErrorIs(t, err, context.Canceled)
+		assert.Equal(t, 2, w.count("DELETE /tokens/ID"))
+		assert.Empty(t, w.jobs(), "%v", err)
+	})
+}
+
 func TestLookAfterTheEndOfTheContextIsBounded(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t)

@@ -49,8 +49,6 @@
 // creates has a random marker at the end of it, such as "deploy [r-K3QZ7MPX2A]". A token with the
 // marker of a finished rotation that was not handed over belongs to nobody. [BaseName] removes it.
 //
-// # Secrets
-//
 // Access tokens are passed to Handover.Put, Rotation.Connect and the API, and to nothing else: no
 // journal, error or log line holds one.
 package rotate

@@ -80,7 +80,7 @@ func (x *run) checkDestination(ctx context.Context) error {
 	case isAnother && x.r.TokenID == "" && x.record.State == StateUnchanged: // its token may be meant
 		return fmt.Errorf("the destination of the handover holds an access token other than that of token %s, the client's own: say which token to rotate, or remove it from there", old)
 	}
-	x.before = there.key
+	x.before, x.record.Before = there.key, fingerprint(there.key)
 	if x.r.Handover.check == nil {
 		return nil
 	}
@@ -125,12 +125,8 @@ func (x *run) look(ctx context.Context, wait bool) (there held, err error) {
 	if err != nil {
 		return there, fmt.Errorf("a client for the key at the destination of the handover: %w", err)
 	}
-	var dead error // the last 401
 	there.token, err = clock.Repeat(ctx, &x.clean.patience, func() (*fastly.TokenResponse, bool, error) {
 		t, err := client.Tokens.GetTokenCurrent(ctx)
-		if isDead(err) {
-			dead = err
-		}
 		return t, !wait || !isDead(err), err
 	})
 	isNew := x.record.New.ID != "" && fingerprint(there.key) == x.record.Fingerprint
@@ -147,9 +143,6 @@ func (x *run) look(ctx context.Context, wait bool) (there held, err error) {
 	case isKnown(err) && isNew:
 		there.token = &x.record.New
 	case err != nil:
-		if ctx.Err() != nil {
-			err = also(dead, err)
-		}
 		return there, fmt.Errorf("the token at the destination of the handover: %w", err)
 	}
 	if x.isNew(there) || x.isAnother(there) {
@@ -223,6 +216,8 @@ func (x *run) inUse(ctx context.Context) (bool, error) {
 	}
 	there, err := x.look(ctx, true)
 	switch {
+	case isKnown(err):
+		return false, fmt.Errorf("the destination of the handover holds a token other than %s, which works but may not read itself: remove it from there", x.record.New.ID)
 	case err != nil:
 		return false, err
 	case x.isAnother(there):

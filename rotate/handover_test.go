@@ -411,6 +411,29 @@ func TestEndOfTheContextDoesNotHideA401(t *testing.T) {
 	})
 }
 
+func TestEndOfTheContextDoesNotHideThatTheOldTokenMayBeRevoked(t *testing.T) {
+	t.Parallel()
+	inWorld(t, setup{}, func(t *testing.T, w *world) {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		before := w.before
+		w.before = func(r *http.Request) bool {
+			if r.Method == http.MethodDelete {
+				cancel()
+				w.Inject(fastlytest.Fault{Kind: fastlytest.CutAfter})
+				return true
+			}
+			return before(r)
+		}
+
+		_, err := w.rotation(t).Run(ctx)
+
+		assert.ErrorIs(t, err, context.Canceled)
+		assert.ErrorContains(t, err, "the token may be revoked nevertheless")
+		assert.NotContains(t, err.Error(), "not sent")
+	})
+}
+
 // reach begins a rotation that ends in a state.
 func reach(t *testing.T, w *world, state rotate.State) {
 	t.Helper()
@@ -468,6 +491,31 @@ func TestTokenInUseThatMayNotReadItselfIsNotNamed(t *testing.T) {
 		assert.ErrorIs(t, err, fastly.ErrNotFound)
 		assert.ErrorContains(t, err, "the destination of the handover holds a token that works, but may not read itself")
 	})
+}
+
+// Another machine has put it there, and nobody can say which token it is of.
+func TestTokenThatMayNotReadItselfIsNotOverwrittenIfItCameDuringTheRotation(t *testing.T) {
+	t.Parallel()
+	for _, state := range []rotate.State{rotate.StateCreating, rotate.StateHanding, rotate.StateHandedOver} {
+		inWorld(t, setup{get: true, grace: time.Minute, noWait: true, patience: time.Second}, func(t *testing.T, w *world) {
+			onlyTheAdminReadsItself(w)
+			reach(t, w, state)
+			other := w.AddToken(w.user.ID, fastly.TokenCreatedResponse{TokenResponse: fastly.TokenResponse{Name: "deploy [r-K3QZ7MPX2A]", Scopes: w.old.Scopes, Services: w.old.Services}})
+			w.place = other.AccessToken
+			time.Sleep(time.Hour)
+
+			_, err := w.rotation(t).Run(t.Context())
+
+			assert.ErrorContains(t, err, "the destination of the handover", state)
+			assert.ErrorContains(t, err, "remove the journal", state)
+			assert.Equal(t, other.AccessToken, w.place)
+			if state == rotate.StateHandedOver {
+				assert.ErrorContains(t, err, "works but may not read itself: remove it from there")
+			}
+			w.look()
+			assert.True(t, w.works(w.old.ID))
+		})
+	}
 }
 
 func TestPageInPlaceOfTheOldTokenSaysNothingAboutIt(t *testing.T) {

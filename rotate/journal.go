@@ -46,6 +46,7 @@ type record struct {
 	Own         bool                 `json:"own,omitempty"` // Client's key was Old's when the rotation began
 	Name        string               `json:"name"`
 	New         fastly.TokenResponse `json:"new,omitzero"`
+	Before      string               `json:"before,omitempty"`      // fingerprint of what New replaces
 	Fingerprint string               `json:"fingerprint,omitempty"` // of New's access token
 	// Kept are IDs of new tokens that may have been handed over. They are revoked after another one
 	// was handed over.

@@ -6,8 +6,7 @@ import (
 	"strings"
 )
 
-// maxName is the length in bytes of the longest name that is created. The API documents no limit;
-// this is a common size of database columns.
+// maxName is in bytes, and a common size of database columns: the API documents no limit.
 const maxName = 255
 
 const markerLetters = 10

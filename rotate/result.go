@@ -1,7 +1,6 @@
 package rotate
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -90,11 +89,7 @@ type Error struct {
 
 // Error returns the reason and the state, in one line, and what to do next.
 func (e *Error) Error() string {
-	text := "rotate: " + strings.TrimPrefix(e.Err.Error(), "rotate: ") + "; "
-	if e.Result.State == StateUnchanged && !e.Result.Unknown && errors.Is(e.Err, fastly.ErrOutcomeUnknown) {
-		text += "that has been done: " // to look for what a create may have left
-	}
-	return terminal.Escape(text + e.Result.sentence())
+	return terminal.Escape("rotate: " + strings.TrimPrefix(e.Err.Error(), "rotate: ") + "; " + e.Result.sentence())
 }
 
 // Unwrap returns Err.
@@ -157,7 +152,7 @@ func (x *run) result() Result {
 			r.Left = append(r.Left, id)
 		}
 	}
-	if (rec.State == StateHanding || rec.State == StateHandedOver) && !rec.OldRevoked {
+	if (rec.State == StateHanding || rec.State == StateHandedOver) && !rec.OldRevoked && x.gone == nil {
 		r.Left = append(r.Left, rec.Old.ID)
 	}
 	return r

@@ -53,8 +53,7 @@ type Rotation struct {
 	// of a create that had no usable response, and a new token. Zero means 30 s.
 	Patience time.Duration
 
-	// Journal records the progress of the rotation, and prevents two runs at the same time. See
-	// [FileJournal].
+	// Journal records the progress, and prevents two runs at the same time. See [FileJournal].
 	Journal Journal
 	// Logger logs each step at info level, without secrets. Nil logs nothing.
 	Logger *slog.Logger
@@ -64,8 +63,7 @@ type Rotation struct {
 type Login struct {
 	Username string
 	Password fastly.Secret
-	// OTP returns the current one-time password. It is called for each attempt. Nil means that none
-	// is sent.
+	// OTP returns the current one-time password, and is called for each attempt; nil sends none.
 	OTP func(context.Context) (fastly.Secret, error)
 }
 

@@ -3,6 +3,7 @@ package rotate_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -190,11 +191,14 @@ func TestGracePeriodByAClockThatWasAheadEnds(t *testing.T) {
 		require.Contains(t, string(w.record), `"revoke_at":"2000`)
 		w.record = []byte(strings.Replace(string(w.record), `"revoke_at":"2000`, `"revoke_at":"2010`, 1))
 
-		for range 2 {
-			result, err := w.rotation(t).Run(t.Context())
-			require.NoError(t, err)
+		for _, noWait := range []bool{false, true, false} {
+			w.noWait = noWait
+			ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
+			result, err := w.rotation(t).Run(ctx)
+			cancel()
+			assert.Equal(t, noWait, err == nil)
 			assert.Equal(t, epoch.Add(time.Hour), result.RevokeAt)
-			time.Sleep(30 * time.Minute)
+			time.Sleep(15 * time.Minute)
 		}
 
 		result, err := w.rotation(t).Run(t.Context())
@@ -259,6 +263,29 @@ func TestOldTokenThatExpiredInTheGracePeriodIsNotReported(t *testing.T) {
 
 		require.NoError(t, err)
 		assert.Equal(t, rotate.StateDone, result.State)
+	})
+}
+
+// Its end explains that it is gone, but not that there is another token like it.
+func TestOtherRunIsReportedAlthoughTheOldTokenHasExpired(t *testing.T) {
+	t.Parallel()
+	inWorld(t, setup{grace: lifetime, noWait: true}, func(t *testing.T, w *world) {
+		var runs [2]*rotate.Rotation
+		var made [2]string
+		for i := range runs {
+			runs[i] = w.rotation(t)
+			runs[i].Journal, runs[i].Lifetime = rotate.MemoryJournal(), 3*lifetime
+			result, err := runs[i].Run(t.Context())
+			require.NoError(t, err)
+			made[i] = result.New.ID
+		}
+		time.Sleep(lifetime)
+		_, _ = runs[0].Run(t.Context())
+
+		_, err := runs[1].Run(t.Context())
+
+		assert.ErrorContains(t, err, "another one has rotated it")
+		assert.ErrorContains(t, err, "token "+made[0]+" is like it")
 	})
 }
 
@@ -844,6 +871,21 @@ func TestDestinationThatLosesTheTokenDuringTheGracePeriodKeepsTheOldOneWorking(t
 	})
 }
 
+func TestErrorOfAHandoverIsNotThatOfACreate(t *testing.T) {
+	t.Parallel()
+	inWorld(t, setup{}, func(t *testing.T, w *world) {
+		r := w.rotation(t)
+		r.Handover.Put = func(context.Context, *fastly.TokenCreatedResponse) error {
+			return fmt.Errorf("the vault: %w", fastly.ErrOutcomeUnknown)
+		}
+
+		_, err := r.Run(t.Context())
+
+		assert.ErrorIs(t, err, fastly.ErrOutcomeUnknown)
+		assert.NotContains(t, err.Error(), "that has been done")
+	})
+}
+
 func TestErrorOfALostCreateThatWasFoundSaysSo(t *testing.T) {
 	t.Parallel()
 	inWorld(t, setup{get: true}, func(t *testing.T, w *world) {
@@ -853,7 +895,7 @@ func TestErrorOfALostCreateThatWasFoundSaysSo(t *testing.T) {
 		result, err := w.rotation(t).Run(t.Context())
 
 		assert.ErrorIs(t, err, fastly.ErrOutcomeUnknown)
-		assert.ErrorContains(t, err, "and don't hold; that has been done: nothing has changed")
+		assert.ErrorContains(t, err, "and don't hold; that has been done; nothing has changed")
 		assert.Equal(t, rotate.StateUnchanged, result.State)
 		w.look()
 		assert.Len(t, w.tokens, 1)

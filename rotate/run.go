@@ -86,7 +86,7 @@ func (x *run) checkOld() (time.Duration, error) {
 func (x *run) resume(ctx context.Context) error {
 	x.log.InfoContext(ctx, "continuing a rotation", "state", x.record.State, "token", x.record.Old.ID)
 	there, err := x.look(ctx, x.record.State != StateCreating)
-	if err != nil && !isKnown(err) {
+	if err != nil && (!isKnown(err) || x.record.State != StateHandedOver && fingerprint(there.key) != x.record.Before) {
 		return also(x.keyErr, err)
 	}
 	if err := x.checkRecord(ctx, there); err != nil {
@@ -195,6 +195,9 @@ func (x *run) create(ctx context.Context) (created *fastly.TokenCreatedResponse,
 	if x.r.Login == nil && x.r.Creator == nil { // by the key
 		err = note(err)
 	}
+	if errors.Is(err, fastly.ErrOutcomeUnknown) && x.clean.clean() {
+		err = fmt.Errorf("%w; that has been done", err)
+	}
 	return created, lifetime, err
 }
 
@@ -253,8 +256,8 @@ func (x *run) handedOver(ctx context.Context) error {
 // before each revoke.
 func (x *run) finish(ctx context.Context) error {
 	for time.Until(x.record.RevokeAt) > 0 { // again, if the clock was set back
-		if x.r.NoWait {
-			return x.save(ctx) // RevokeAt may be new
+		if err := x.save(ctx); err != nil || x.r.NoWait { // load may have changed RevokeAt
+			return err
 		}
 		x.log.InfoContext(ctx, "waiting for the end of the grace period", "until", x.record.RevokeAt)
 		if err := clock.Sleep(ctx, time.Until(x.record.RevokeAt)); err != nil {

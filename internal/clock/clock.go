@@ -3,6 +3,8 @@ package clock
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 )
 
@@ -28,17 +30,26 @@ const (
 )
 
 // Repeat calls f, with growing pauses, until it is done or patience, from which the time spent is taken,
-// has run out. When ctx ends, f is called once more. Repeat returns f's last result.
+// has run out, and returns f's last result. If ctx ends before f is done, the error matches that of ctx,
+// and otherwise nothing that f's does: it says no more than that f was not done yet.
 func Repeat[T any](ctx context.Context, patience *time.Duration, f func() (result T, done bool, err error)) (T, error) {
 	start, limit := time.Now(), *patience
 	defer func() { *patience -= time.Since(start) }()
 	for pause := firstPause; ; pause = min(2*pause, maxPause) {
-		ended := ctx.Err() != nil
 		result, done, err := f()
 		left := limit - time.Since(start)
-		if done || ended || left <= 0 && ctx.Err() == nil {
+		if done || left <= 0 && ctx.Err() == nil {
 			return result, err
 		}
-		_ = Sleep(ctx, min(pause, left))
+		ended := Sleep(ctx, min(pause, left))
+		switch {
+		case ended == nil:
+		case err == nil:
+			return result, ended
+		case errors.Is(err, ended):
+			return result, err
+		default:
+			return result, fmt.Errorf("%s; %w", err.Error(), ended)
+		}
 	}
 }

@@ -3,6 +3,7 @@ package clock_test
 import (
 	"cmp"
 	"context"
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -25,20 +26,23 @@ func TestSleepEndsWithTheTimeOrTheContext(t *testing.T) {
 	})
 }
 
-func TestRepeatEndsWhenItIsDoneOrOutOfPatienceOrTheContextHasEnded(t *testing.T) {
+func TestRepeatStopsWhenItIsDoneOrImpatientOrItsContextEnds(t *testing.T) {
 	t.Parallel()
+	notYet := errors.New("not yet")
 	for name, tc := range map[string]struct {
 		patience, end       time.Duration
 		endAt, doneAt, want int
 		left                time.Duration
+		wantErr             error
 	}{
-		"done at once":          {patience: time.Minute, doneAt: 1, want: 1, left: time.Minute},
-		"done after two pauses": {patience: time.Minute, doneAt: 3, want: 3, left: time.Minute - 750*time.Millisecond},
-		"no patience":           {doneAt: 9, want: 1},
-		"patience ends":         {patience: time.Second, doneAt: 9, want: 4},
-		"the context ends":      {patience: time.Minute, end: 300 * time.Millisecond, doneAt: 9, want: 3, left: time.Minute - 300*time.Millisecond},
-		"it ends in a call":     {patience: time.Minute, endAt: 2, doneAt: 9, want: 3, left: time.Minute - 250*time.Millisecond},
-		"it ends in the last":   {endAt: 1, doneAt: 9, want: 2},
+		"done at once":            {patience: time.Minute, doneAt: 1, want: 1, left: time.Minute},
+		"done after two pauses":   {patience: time.Minute, doneAt: 3, want: 3, left: time.Minute - 750*time.Millisecond},
+		"no patience":             {doneAt: 9, want: 1, wantErr: notYet},
+		"patience ends":           {patience: time.Second, doneAt: 9, want: 4, wantErr: notYet},
+		"the context ends":        {patience: time.Minute, end: 300 * time.Millisecond, doneAt: 9, want: 2, left: time.Minute - 300*time.Millisecond, wantErr: context.DeadlineExceeded},
+		"it ends in a call":       {patience: time.Minute, endAt: 2, doneAt: 9, want: 2, left: time.Minute - 250*time.Millisecond, wantErr: context.Canceled},
+		"it ends in the last":     {endAt: 1, doneAt: 9, want: 1, wantErr: context.Canceled},
+		"it ends when it is done": {endAt: 1, doneAt: 1, want: 1},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), cmp.Or(tc.end, time.Hour))
@@ -48,9 +52,18 @@ func TestRepeatEndsWhenItIsDoneOrOutOfPatienceOrTheContextHasEnded(t *testing.T)
 				if n++; n == tc.endAt {
 					cancel()
 				}
-				return n, n == tc.doneAt, nil
+				if n == tc.doneAt {
+					return n, true, nil
+				}
+				return n, false, notYet
 			})
-			assert.NoError(t, err, name)
+			assert.ErrorIs(t, err, tc.wantErr, name)
+			if tc.wantErr != nil {
+				assert.ErrorContains(t, err, "not yet", name)
+			}
+			if tc.wantErr != notYet { //nolint:errorlint // it is that one
+				assert.NotErrorIs(t, err, notYet, name)
+			}
 			assert.Equal(t, tc.want, got, name)
 			assert.Equal(t, tc.left, tc.patience, name)
 		})
