@@ -165,7 +165,7 @@ func (op *operation) failure(ctx context.Context, out outcome, call callContext)
 	e := out.response
 	if e == nil {
 		dial, ok := errors.AsType[*net.OpError](out.err)
-		if ok && (dial.Op == "dial" || dial.Op == "proxyconnect") || neterr.IsPlainHTTP(out.err) {
+		if ok && (dial.Op == "dial" || strings.HasSuffix(dial.Op, "connect")) || neterr.IsPlainHTTP(out.err) {
 			call.hint = cmp.Or(call.hint, "check the network, proxies and the base URL")
 		}
 		return op.newError(ctx, reason(out.err), out.err, call)

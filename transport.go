@@ -19,8 +19,7 @@ import (
 	"github.com/fastly-tokens/fastly/internal/tolerant"
 )
 
-// defaultTransport returns a copy of http.DefaultTransport with stricter bounds, or that itself if it
-// is of another type.
+// defaultTransport returns http.DefaultTransport: a copy with stricter bounds, if its type allows that.
 func defaultTransport() http.RoundTripper {
 	shared, ok := http.DefaultTransport.(*http.Transport)
 	if !ok {
@@ -188,11 +187,13 @@ func (w *watch) sent(err error) bool {
 	return (dns == nil || !dns.IsNotFound) && !isPermanent(err)
 }
 
-// viaProxy returns err, with the name of the proxy if there was no connection through it.
+// viaProxy returns err, with the name of the proxy if err lacks it and nothing connected through it.
 func (w *watch) viaProxy(req *http.Request, err error, c class) error {
 	t, ok := w.client.below.(*http.Transport)
-	if ok && t.Proxy != nil && c != classNoResponse && w.connected.Load() == 0 {
-		if proxy, _ := t.Proxy(req); proxy != nil {
+	op, _ := errors.AsType[*net.OpError](err)
+	named := op != nil && strings.HasSuffix(op.Op, "connect") // "proxyconnect" or "socks connect"
+	if ok && t.Proxy != nil && c != classNoResponse && w.connected.Load() == 0 && !named {
+		if proxy, proxyErr := t.Proxy(req); proxy != nil && proxyErr == nil {
 			return &net.OpError{Op: "dial", Net: "through the proxy " + proxy.Host, Err: err}
 		}
 	}

@@ -2,6 +2,7 @@ package fastly_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -147,22 +148,62 @@ func TestProxyThatRefusesTheCallersTransportIsNamed(t *testing.T) {
 	}
 }
 
+// An error of net/http's own about the proxy names it as it was dialed.
 func TestProxyThatIsNotThereIsNamed(t *testing.T) {
 	t.Parallel()
-	tr := &http.Transport{
-		Proxy:       http.ProxyURL(&url.URL{Scheme: "http", Host: "proxy.example:3128"}),
-		DialContext: func(context.Context, string, string) (net.Conn, error) { return nil, errConnRefused },
-	}
-	for name, option := range map[string]fastly.Option{
-		"net/http's": fastly.WithHTTPClient(&http.Client{Transport: tr}),
-		"wrapped":    fastly.WithHTTPClient(&http.Client{Transport: roundTripFunc(tr.RoundTrip)}),
+	refused := &net.OpError{Op: "dial", Net: "tcp", Addr: &net.UnixAddr{Name: "proxy1.example:3128"}, Err: errors.New("connection refused")}
+	for name, wrap := range map[string]func(http.RoundTripper) http.RoundTripper{
+		"net/http's": func(rt http.RoundTripper) http.RoundTripper { return rt },
+		"wrapped":    func(rt http.RoundTripper) http.RoundTripper { return roundTripFunc(rt.RoundTrip) },
 	} {
 		for _, op := range operations {
-			err := op.do(t.Context(), mustClient(t, fastly.WithAPIKey(someKey), noRetry, option))
-			require.ErrorContains(t, err, hintNetwork, op.name)
-			assert.Equal(t, name != "wrapped", strings.Contains(err.Error(), "dial through the proxy proxy.example:3128: "), err)
-			assertOneLine(t, err)
+			var n int
+			tr := &http.Transport{
+				Proxy: func(*http.Request) (*url.URL, error) { // another one each time
+					n++
+					return &url.URL{Scheme: "http", Host: fmt.Sprintf("proxy%d.example:3128", n)}, nil
+				},
+				DialContext: func(context.Context, string, string) (net.Conn, error) { return nil, refused },
+			}
+			err := op.do(t.Context(), mustClient(t, fastly.WithAPIKey(someKey), noRetry, fastly.WithHTTPClient(&http.Client{Transport: wrap(tr)})))
+			require.EqualError(t, err, "fastly: "+op.method+" "+op.path+": proxyconnect tcp: dial tcp proxy1.example:3128: connection refused"+hintNetwork, name)
+			assert.Equal(t, 1, n, "calls of Proxy")
 		}
+	}
+}
+
+func TestSOCKSProxyThatRefusesIsNamed(t *testing.T) {
+	t.Parallel()
+	for _, op := range operations {
+		srv := httptest.NewUnstartedServer(nil)
+		srv.Config.ConnState = func(conn net.Conn, state http.ConnState) {
+			if state == http.StateNew {
+				_ = conn.Close()
+			}
+		}
+		srv.Start()
+		t.Cleanup(srv.Close)
+		proxies := []string{hostOf(t, srv.URL), "another.example:1080"}
+		tr := &http.Transport{Proxy: func(*http.Request) (*url.URL, error) {
+			proxy := &url.URL{Scheme: "socks5", Host: proxies[0]}
+			proxies = proxies[1:]
+			return proxy, nil
+		}}
+		err := op.do(t.Context(), mustClient(t, fastly.WithAPIKey(someKey), noRetry, fastly.WithHTTPClient(&http.Client{Transport: tr})))
+		require.ErrorContains(t, err, "fastly: "+op.method+" "+op.path+": socks connect tcp "+hostOf(t, srv.URL)+"->")
+		require.ErrorContains(t, err, hintNetwork)
+	}
+}
+
+func TestProxyFunctionThatFailsNamesNone(t *testing.T) {
+	t.Parallel()
+	tr := &http.Transport{Proxy: func(*http.Request) (*url.URL, error) {
+		return &url.URL{Scheme: "http", Host: "proxy.example:3128"}, errors.New("no proxy known")
+	}}
+	for _, op := range operations {
+		err := op.do(t.Context(), mustClient(t, fastly.WithAPIKey(someKey), noRetry, fastly.WithHTTPClient(&http.Client{Transport: tr})))
+		require.ErrorContains(t, err, "fastly: "+op.method+" "+op.path+": no proxy known")
+		assert.NotContains(t, err.Error(), "proxy.example")
 	}
 }
 
