@@ -348,6 +348,26 @@ func TestWholeBodyIsReadThoughTheAttemptEnds(t *testing.T) {
 	}
 }
 
+// A middleware may have read the body before, and give what it has.
+func TestBodyThatComesAfterTheEndOfTheAttemptIsUsed(t *testing.T) {
+	t.Parallel()
+	for _, op := range operations {
+		synctest.Test(t, func(t *testing.T) {
+			late := func(r *http.Request) (*http.Response, error) {
+				text := strings.NewReader(op.body)
+				resp, err := respond(http.StatusOK, "")(r)
+				resp.Body = io.NopCloser(readFunc(func(p []byte) (int, error) {
+					<-r.Context().Done()
+					return text.Read(p)
+				}))
+				return resp, err
+			}
+			c := mustClient(t, fastly.WithAPIKey(someKey), noRetry, fastly.WithHTTPClient(&http.Client{Transport: roundTripFunc(late), Timeout: time.Minute}))
+			require.NoError(t, op.do(t.Context(), c), op.name)
+		})
+	}
+}
+
 func TestBodyThatEndsOnTimeoutIsNotWhole(t *testing.T) {
 	t.Parallel()
 	for _, op := range operations {
