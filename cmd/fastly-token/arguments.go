@@ -120,8 +120,11 @@ func noneEmpty(fs *pflag.FlagSet) (err error) {
 
 // checkID rejects what is no ID, without showing it: it may be a secret.
 func checkID(what, id string) error {
+	isSelf := strings.EqualFold(id, "self") // which means the token of the API key to the API
 	switch {
-	case strings.EqualFold(id, "self"): // which means the same to the API
+	case isSelf && strings.HasPrefix(what, "--"): // the ID of something else
+		return usagef("%s is %q, not an ID", what, id)
+	case isSelf:
 		return usagef("%s is %q, not an ID: for the token of the API key, use whoami, revoke --self, or rotate without an ID", what, id)
 	case !idForm.MatchString(id):
 		return usagef("%s is not an ID, which has only letters and digits", what)

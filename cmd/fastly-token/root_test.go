@@ -412,11 +412,14 @@ func TestSelfIsNoID(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	s.logIn(s.User())
-	for _, args := range []string{"get self", "get SELF", "revoke self", "revoke 5sNpEx2UkYf9WdTa6mJv4G Self", "rotate self --out x", "create --print --service self"} {
+	for _, args := range []string{"get self", "get SELF", "revoke self", "revoke 5sNpEx2UkYf9WdTa6mJv4G Self", "rotate self --out x"} {
 		o := s.run(strings.Fields(args)...)
 		assert.Equal(t, exitUsage, o.code, args)
 		assert.Contains(t, o.err, ", not an ID: for the token of the API key, use whoami, revoke --self, or rotate without an ID; see ", args)
 	}
+	o := s.run("create", "--print", "--service", "self")
+	assert.Equal(t, exitUsage, o.code)
+	assert.Equal(t, "fastly-token: --service is \"self\", not an ID; see fastly-token create --help\n", o.err, "want no hint about a token")
 	assert.Empty(t, s.Requests())
 	assert.Equal(t, 0, s.run("list", "--customer", "SELF").code)
 }
