@@ -45,15 +45,17 @@ type app struct {
 	exit           func(code int) // ends the process
 	keysSignal     func() bool    // reports whether a terminal sends Ctrl-C to child processes, too
 	options        []fastly.Option
+	readFile       func(path string, limit int64) (string, error) // [secretfile.ReadRegular]
 
 	timeout time.Duration // flags of every command
 	verbose bool
 	noInput bool
 
 	key     environmentKey
-	hidden  *strings.Replacer // of access tokens in arguments
-	started bool              // the command runs: its arguments and flags are valid
-	helpErr error             // of printing help, for which cobra has no place
+	hidden  *strings.Replacer  // of access tokens in arguments
+	files   map[string]*string // by entries of environ: what the files of variables hold, nil if that is not known
+	started bool               // the command runs: its arguments and flags are valid
+	helpErr error              // of printing help, for which cobra has no place
 
 	offset atomic.Int64 // of the API's clock, in nanoseconds
 
@@ -114,8 +116,7 @@ func (a *app) interruptOnSignals(end func(code int)) {
 	})
 }
 
-// handleSignals sets what happens on a signal. When it returns, the handler set before is not
-// running.
+// handleSignals sets what happens on a signal. When it returns, the earlier handler is not running.
 func (a *app) handleSignals(handle func(os.Signal)) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -150,7 +151,6 @@ func (a *app) say(format string, args ...any) {
 	}
 }
 
-// print writes the result to stdout.
 func (a *app) print(text string) error {
 	if _, err := io.WriteString(a.stdout, text); err != nil {
 		return &outputError{err}
@@ -216,8 +216,7 @@ type leftError struct{ error }
 
 func (e *leftError) Unwrap() error { return e.error }
 
-// outputError means that stdout can't be written. A connection to the API breaks with the same
-// errors.
+// outputError means that stdout can't be written: a connection may break with the same errors.
 type outputError struct{ error }
 
 func (e *outputError) Unwrap() error { return e.error }

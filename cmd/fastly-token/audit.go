@@ -13,7 +13,6 @@ import (
 	"github.com/fastly-tokens/fastly/internal/terminal"
 )
 
-// audit is one run of the command.
 type audit struct {
 	*app
 	client   *fastly.Client

@@ -45,7 +45,6 @@ func (au *audit) printTable(rep report) error {
 	return au.print(text + "\n")
 }
 
-// conclusion sums the report up.
 func conclusion(rep report) string {
 	if len(rep.Tokens) == 0 {
 		return fmt.Sprintf("Nothing found; tokens checked: %d.", rep.Checked)

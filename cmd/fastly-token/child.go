@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/fastly-tokens/fastly"
-	"github.com/fastly-tokens/fastly/internal/secretfile"
 	"github.com/fastly-tokens/fastly/rotate"
 )
 
@@ -37,18 +36,50 @@ func (a *app) findable(secrets ...fastly.Secret) (texts []string) {
 // Windows ignores case.
 var credentialName = regexp.MustCompile(`(?i)^FASTLY_(\w+_)?(TOKEN|KEY|USERNAME|PASSWORD|OTP|SECRET)(_FILE)?$`)
 
-// childEnv is the environment without credentials: those of Fastly, and variables that hold, or
-// name a file that holds, those that the program has used.
-func (a *app) childEnv(l *login) (env []string) {
+// readFiles reads the files of variables for [app.childEnv], each for at most a second: a mount may
+// hang. It does so before there is a token, which would stay.
+func (a *app) readFiles(ctx context.Context, l *login) {
 	otp, secret := l.codeFiles(a)
-	files := []string{l.passwordFile(a), otp, secret, a.getenv(varTokenFile)}
+	own := []string{l.passwordFile(a), otp, secret, a.getenv(varTokenFile)}
+	a.files = map[string]*string{}
+	for _, entry := range a.environ {
+		name, path, _ := strings.Cut(entry, "=")
+		if !strings.HasSuffix(strings.ToUpper(name), "_FILE") {
+			continue
+		}
+		a.files[entry] = nil
+		wait, cancel := context.WithTimeout(ctx, time.Second)
+		if text, err := await(wait, func() (string, error) { return a.readOther(path, own) }); err == nil {
+			a.files[entry] = &text
+		}
+		cancel()
+	}
+}
+
+// readOther reads a file other than the program's own. What is no regular file holds nothing.
+func (a *app) readOther(path string, own []string) (string, error) {
+	info, err := os.Stat(path)
+	for _, file := range own {
+		if other, _ := os.Stat(file); os.SameFile(info, other) {
+			return "", errors.New("it holds a credential")
+		}
+	}
+	if err == nil && info.Mode().IsRegular() {
+		return a.readFile(path, 16<<20)
+	}
+	return "", nil
+}
+
+// childEnv is the environment without credentials: those of Fastly, and variables that hold, or
+// name a file that holds or may hold, those that the program has used.
+func (a *app) childEnv(l *login) (env []string) {
 	var held []string
 	for _, entry := range a.environ {
 		name, value, _ := strings.Cut(entry, "=")
-		isFile := strings.HasSuffix(strings.ToUpper(name), "_FILE")
+		text, isFile := a.files[entry]
 		switch {
 		case credentialName.MatchString(name):
-		case a.holdsSecret(value, l), isFile && a.fileHoldsSecret(value, files, l):
+		case a.holdsSecret(value, l), isFile && (text == nil || a.holdsSecret(*text, l)):
 			held = append(held, name)
 		default:
 			env = append(env, entry)
@@ -63,23 +94,6 @@ func (a *app) childEnv(l *login) (env []string) {
 // holdsSecret reports whether text holds a secret, or is one that is short.
 func (a *app) holdsSecret(text string, l *login) bool {
 	return holdsAny(text, a.findable(l.password)) || text != "" && text == l.password.Reveal()
-}
-
-// fileHoldsSecret reports whether path is one of the files, or a regular file that holds a secret or can't
-// be searched for one.
-func (a *app) fileHoldsSecret(path string, files []string, l *login) bool {
-	info, err := os.Stat(path)
-	if err != nil {
-		return false
-	}
-	for _, file := range files {
-		other, err := os.Stat(file)
-		if err == nil && os.SameFile(info, other) {
-			return true
-		}
-	}
-	text, err := secretfile.ReadRegular(path, 16<<20)
-	return info.Mode().IsRegular() && (err != nil || a.holdsSecret(text, l))
 }
 
 // holdsAny reports whether text contains one of the secrets.

@@ -96,8 +96,7 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
 
-// clockOffset returns what to add to the clock of this machine for that of the API, 0 if they are
-// close.
+// clockOffset returns what to add to this machine's clock for the API's, 0 if they are close.
 func (a *app) clockOffset() time.Duration {
 	offset := time.Duration(a.offset.Load())
 	if offset.Abs() < time.Minute {

@@ -77,7 +77,6 @@ var (
 	otherUse = regexp.MustCompile(`(?i)^(PATH|(DY)?LD_\w+|\w+_FILE|FASTLY_(\w+_)?(URL|ID|USERNAME|PASSWORD|OTP|SECRET))$`)
 )
 
-// execution is one run of the command.
 type execution struct {
 	*app
 	login    login
@@ -95,6 +94,7 @@ func (x *execution) run(ctx context.Context) (err error) {
 	if x.client, err = x.app.client(); err != nil {
 		return err
 	}
+	x.readFiles(ctx, &x.login)
 	// A second signal must not end the process before the token is revoked.
 	x.interruptOnSignals(func(int) {})
 	token, err := x.create(ctx)

@@ -19,6 +19,7 @@ import (
 
 	"github.com/fastly-tokens/fastly"
 	"github.com/fastly-tokens/fastly/fastlytest"
+	"github.com/fastly-tokens/fastly/internal/secretfile"
 )
 
 // newExecSite is a site whose program has a key, and a login of the same user.
@@ -65,6 +66,52 @@ func TestExecGivesTheCommandATokenOfItsOwn(t *testing.T) {
 	assert.NotContains(t, stdout.String(), s.User().Password)
 	assert.Contains(t, o.err, "not passed on, because they hold or may hold credentials: COPY PW MY_TOKEN_FILE SAME_FILE LONG_FILE HUGE_FILE\n")
 	assert.Contains(t, o.err, "revoked token "+token.ID)
+}
+
+// hangs returns an app that can't read the files of that name, as on a mount that
+// does not answer, until the test ends.
+func hangs(t *testing.T, name string, reading func()) *app {
+	released := make(chan struct{})
+	t.Cleanup(func() { close(released) })
+	return &app{stdin: strings.NewReader(""), readFile: func(path string, limit int64) (string, error) {
+		if filepath.Base(path) == name {
+			reading()
+			<-released
+		}
+		return secretfile.ReadRegular(path, limit)
+	}}
+}
+
+func TestFileThatHangsIsNotPassedOnAndKeepsNoToken(t *testing.T) {
+	t.Parallel()
+	for _, args := range []string{"exec -- sh -c", "rotate --state state -- sh -c"} {
+		t.Run(args, func(t *testing.T) {
+			t.Parallel()
+			s := newExecSite(t)
+			s.env = append(s.env, "HUNG_FILE="+s.file("hung", "text"), "PLAIN_FILE="+s.file("plain", "text"))
+			a := hangs(t, "hung", func() { assert.Empty(t, s.made(), "a token waits for a file") })
+			args := strings.Fields(strings.Replace(args, "state state", "state "+filepath.Join(s.dir, "state"), 1))
+			o := s.runWith(a, append(args, `cat >/dev/null; [ -z "$HUNG_FILE" ] && [ -n "$PLAIN_FILE" ]`)...)
+			assert.Equal(t, 0, o.code, o.err)
+			assert.Contains(t, o.err, "not passed on, because they hold or may hold credentials: HUNG_FILE\n")
+			assert.NotEmpty(t, s.made())
+		})
+	}
+}
+
+func TestSignalEndsTheSearchOfFiles(t *testing.T) {
+	t.Parallel()
+	s := newExecSite(t)
+	s.env = append(s.env, "HUNG_FILE="+s.file("hung", "text"))
+	signals := make(chan os.Signal)
+	a := hangs(t, "hung", func() {
+		signals <- syscall.SIGTERM
+		signals <- syscall.SIGURG // does nothing; when it is taken, the first one was handled
+	})
+	a.signals = signals
+	o := s.runWith(a, "exec", "--", "true")
+	assert.Equal(t, 128+15, o.code, o.err)
+	assert.Empty(t, s.made())
 }
 
 func TestExecDoesNotPassAShortPasswordOn(t *testing.T) {

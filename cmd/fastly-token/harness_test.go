@@ -25,6 +25,7 @@ import (
 	"github.com/fastly-tokens/fastly"
 	"github.com/fastly-tokens/fastly/fastlytest"
 	"github.com/fastly-tokens/fastly/internal/clock"
+	"github.com/fastly-tokens/fastly/internal/secretfile"
 )
 
 func TestMain(m *testing.M) {
@@ -121,6 +122,9 @@ func (s *site) runWith(a *app, args ...string) outcome {
 	}
 	if a.keysSignal == nil {
 		a.keysSignal = func() bool { return false }
+	}
+	if a.readFile == nil {
+		a.readFile = secretfile.ReadRegular
 	}
 	o := outcome{code: a.run(args), out: stdout.String(), err: stderr.String()}
 	s.check(o, args)

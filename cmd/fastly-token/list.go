@@ -44,8 +44,7 @@ func (a *app) listCommand() *cobra.Command {
 	})
 }
 
-// tokenColumns are the columns of tables of tokens. An 80-column terminal shows whole IDs with
-// them.
+// tokenColumns leave an 80-column terminal room for whole IDs.
 var tokenColumns = []column{
 	{title: "ID"}, {title: "NAME", min: 8}, {title: "EXPIRES"}, {title: "LAST USED"},
 	{title: "SCOPE", min: 8}, {title: "SERVICES"},

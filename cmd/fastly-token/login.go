@@ -38,8 +38,7 @@ func (l *login) username(a *app) string     { return cmp.Or(l.nameFlag, a.getenv
 func (l *login) passwordFile(a *app) string { return cmp.Or(l.passwordFlag, a.getenv(varPassword)) }
 
 // codeFiles returns the file with a one-time password, or with the secret to make one from, "" for
-// neither. A flag goes before a variable, and a secret before a code, which works for half a
-// minute.
+// neither. A flag goes before a variable, a secret before a code, which works for half a minute.
 func (l *login) codeFiles(a *app) (otp, secret string) {
 	switch {
 	case l.totpFlag != "":
@@ -101,7 +100,6 @@ func (l *login) withCode(a *app, do func(code func(context.Context) (fastly.Secr
 	return err
 }
 
-// code returns the current one-time password.
 func (l *login) code(ctx context.Context, a *app) (fastly.Secret, error) {
 	otp, secret := l.codeFiles(a)
 	switch {

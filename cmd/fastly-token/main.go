@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/fastly-tokens/fastly/internal/clock"
+	"github.com/fastly-tokens/fastly/internal/secretfile"
 )
 
 func main() {
@@ -28,7 +29,7 @@ func main() {
 	a := &app{
 		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
 		environ: os.Environ(), now: time.Now, sleep: clock.Sleep,
-		signals: signals, exit: os.Exit, keysSignal: hasTerminal,
+		signals: signals, exit: os.Exit, keysSignal: hasTerminal, readFile: secretfile.ReadRegular,
 	}
 	os.Exit(a.run(os.Args[1:]))
 }

@@ -156,8 +156,7 @@ func table(columns []column, rows []row, width int, st styles) string {
 	return b.String()
 }
 
-// shrink makes columns narrower, the widest first, until all of them fit. It returns false if they
-// don't.
+// shrink makes columns narrower, the widest first, until all of them fit, or returns false.
 func shrink(columns []column, widths []int, width int) bool {
 	over := gap*(len(columns)-1) - width
 	for _, w := range widths {

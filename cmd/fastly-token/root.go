@@ -47,7 +47,6 @@ Exit codes:
 
 exec and serve end with the exit code of their command, as a shell would report it.`
 
-// root returns the program's command, with all others below it.
 func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "fastly-token",
@@ -139,7 +138,6 @@ const needsBashCompletion = `if ! declare -F _get_comp_words_by_ref >/dev/null; 
 fi
 `
 
-// version returns the version of the module.
 func version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok || info.Main.Version == "" || info.Main.Version == "(devel)" {

@@ -79,7 +79,6 @@ func (a *app) rotateCommand() *cobra.Command {
 	return a.prepared(needs{key: true, unless: &r.current, login: &r.login}, cmd)
 }
 
-// rotation is one run of the command.
 type rotation struct {
 	*app
 	login          login
@@ -91,7 +90,7 @@ type rotation struct {
 }
 
 func (r *rotation) run(ctx context.Context, asJSON bool) error {
-	if err := r.check(); err != nil {
+	if err := r.check(ctx); err != nil {
 		return err
 	}
 	client, err := r.clients(ctx)
@@ -138,8 +137,7 @@ func (r *rotation) checkOut(ctx context.Context, out rotate.Handover) error {
 	return err
 }
 
-// clients returns the client that reads and revokes. With --current it finds the ID of the token to
-// rotate.
+// clients returns the client that reads and revokes, and with --current finds the token to rotate.
 func (r *rotation) clients(ctx context.Context) (client *fastly.Client, err error) {
 	if r.key.value != "" {
 		client, err = r.client()
@@ -166,10 +164,7 @@ func (r *rotation) clients(ctx context.Context) (client *fastly.Client, err erro
 		return nil, fmt.Errorf("--current: the access token in %q: %w", r.out, err)
 	}
 	r.id = token.ID
-	if client == nil {
-		client = holder
-	}
-	return client, nil
+	return cmp.Or(client, holder), nil
 }
 
 // report prints the result. If stdout can't be written, stderr says what was done.
@@ -245,7 +240,7 @@ func (r *rotation) rotationError(err error) error {
 }
 
 // check rejects wrong usage before anything is done.
-func (r *rotation) check() (err error) {
+func (r *rotation) check(ctx context.Context) (err error) {
 	switch {
 	case r.out != "" && len(r.command) > 0:
 		return usagef("--out and a command are two places for the access token: use one")
@@ -258,6 +253,7 @@ func (r *rotation) check() (err error) {
 		if _, err := exec.LookPath(r.command[0]); err != nil { // before a token is created
 			return usagef("%w", err)
 		}
+		r.readFiles(ctx, &r.login)
 	}
 	if r.out != "" {
 		var note string

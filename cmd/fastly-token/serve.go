@@ -58,7 +58,6 @@ rate limits, latency, other users and tokens, and the requests that were made.`,
 	return a.prepared(needs{}, cmd)
 }
 
-// service is one run of the command.
 type service struct {
 	*app
 	addr                   string

@@ -49,7 +49,6 @@ func scopesText(scopes fastly.Scopes) string {
 // reachesAll reports whether a token is for every service of its account.
 func reachesAll(t *fastly.TokenResponse) bool { return len(t.Services) == 0 && !t.LimitServices }
 
-// servicesOf returns the services that a token is limited to.
 func servicesOf(t *fastly.TokenResponse, separator string) string {
 	switch {
 	case reachesAll(t):

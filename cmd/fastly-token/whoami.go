@@ -56,8 +56,7 @@ func (a *app) whoamiCommand() *cobra.Command {
 		if err := a.printToken(token, *asJSON); err != nil {
 			return err
 		}
-		missing := unmet(token, required, validFor, a.apiTime())
-		if len(missing) > 0 {
+		if missing := unmet(token, required, validFor, a.apiTime()); len(missing) > 0 {
 			a.say("%s", strings.Join(missing, "\n"))
 			return exitError(exitFinding)
 		}
@@ -95,7 +94,6 @@ func parseRequirement(text string) (requirement, error) {
 	return requirement{scope: fastly.Scope(text)}, nil
 }
 
-// unmet returns the requirements that the token does not meet.
 func unmet(t *fastly.TokenResponse, required []requirement, validFor duration, now time.Time) (texts []string) {
 	for _, r := range required {
 		mistyped := !slices.Contains(knownScopes, string(r.scope)) && !t.Scopes.Has(r.scope) // perhaps
