@@ -41,7 +41,8 @@ func Repeat[T any](ctx context.Context, patience *time.Duration, f func() (resul
 		if done || left <= 0 && ctx.Err() == nil {
 			return result, err
 		}
-		ended := Sleep(ctx, min(pause, left))
+		_ = Sleep(ctx, min(pause, left)) // or not at all
+		ended := ctx.Err()
 		switch {
 		case ended == nil:
 		case err == nil:
