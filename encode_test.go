@@ -419,13 +419,14 @@ func TestRefusedExpiryNamesAClockThatIsFarOff(t *testing.T) {
 		age    string
 		want   string
 	}{
-		"ahead":         {http.StatusUnprocessableEntity, "Invalid value for expires_at", 5*time.Minute + time.Second, "", "this machine's clock differs from the API's by 5m1s: correct it"},
-		"a bit ahead":   {http.StatusUnprocessableEntity, "Invalid value for expires_at", 3 * time.Minute, "", "differs from the API's by 3m0s"},
-		"behind":        {http.StatusBadRequest, "expires_at must be in the future", -25 * time.Hour, "", "this machine's clock differs from the API's by 25h0m0s: correct it"},
-		"right":         {http.StatusUnprocessableEntity, "Invalid value for expires_at", 2 * time.Minute, "", ""},
-		"from a cache":  {http.StatusUnprocessableEntity, "Invalid value for expires_at", time.Hour, "1", ""},
-		"another error": {http.StatusUnprocessableEntity, "Invalid value for name", time.Hour, "", ""},
-		"not refused":   {http.StatusForbidden, "Your password has expired", time.Hour, "", ""},
+		"ahead":          {http.StatusUnprocessableEntity, "Invalid value for expires_at", 5*time.Minute + time.Second, "", "this machine's clock differs from the API's by 5m1s: correct it"},
+		"a bit ahead":    {http.StatusUnprocessableEntity, "Invalid value for expires_at", 3 * time.Minute, "", "differs from the API's by 3m0s"},
+		"behind":         {http.StatusBadRequest, "expires_at must be in the future", -25 * time.Hour, "", "this machine's clock differs from the API's by 25h0m0s: correct it"},
+		"right":          {http.StatusUnprocessableEntity, "Invalid value for expires_at", 2 * time.Minute, "", ""},
+		"from a cache":   {http.StatusUnprocessableEntity, "Invalid value for expires_at", time.Hour, "1", ""},
+		"another error":  {http.StatusUnprocessableEntity, "Invalid value for name", time.Hour, "", ""},
+		"not refused":    {http.StatusForbidden, "Your password has expired", time.Hour, "", ""},
+		"no right to it": {http.StatusForbidden, "You may not set expires_at", time.Hour, "", ""},
 	} {
 		c := newClocked(t)
 		c.status, c.body = test.status, `{"msg":"`+test.msg+`"}`
