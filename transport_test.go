@@ -163,6 +163,20 @@ func TestTransportThatReportsNothingCountsAsSent(t *testing.T) {
 	}
 }
 
+// A name that does not exist was looked up before anything was sent; a lookup that failed otherwise
+// may be the transport's second one.
+func TestTransportThatReportsNothingMayNotFindTheHost(t *testing.T) {
+	t.Parallel()
+	for _, notFound := range []bool{true, false} {
+		c := mustClient(t, noRetry, fastly.WithTransport(roundTripFunc(func(*http.Request) (*http.Response, error) {
+			return nil, &net.DNSError{Err: "it broke", IsNotFound: notFound}
+		})))
+		_, err := c.Tokens.CreateToken(t.Context(), &fastly.CreateTokenRequest{})
+		require.ErrorContains(t, err, "it broke")
+		assert.Equal(t, !notFound, errors.Is(err, fastly.ErrOutcomeUnknown), "outcome unknown: %v", err)
+	}
+}
+
 // newOldTLS starts a server with TLS 1.1 at most. It works with a client that
 // allows that.
 func newOldTLS(t *testing.T) (srv *httptest.Server, requests *atomic.Int32) {
