@@ -195,6 +195,28 @@ func TestSOCKSProxyThatRefusesIsNamed(t *testing.T) {
 	}
 }
 
+// brokenConn is a connection to a proxy that breaks before its response.
+type brokenConn struct{ net.Conn }
+
+func (c brokenConn) Read([]byte) (int, error) {
+	return 0, &net.OpError{Op: "read", Net: "tcp", Err: errors.New("connection reset by peer")}
+}
+
+func TestProxyWhoseConnectionBreaksIsNamed(t *testing.T) {
+	t.Parallel()
+	tr := &http.Transport{
+		Proxy: http.ProxyURL(&url.URL{Scheme: "http", Host: "proxy.example:3128"}),
+		DialContext: func(context.Context, string, string) (net.Conn, error) {
+			here, there := net.Pipe()
+			go func() { _, _ = io.Copy(io.Discard, there) }()
+			return brokenConn{here}, nil
+		},
+	}
+	_, err := mustClient(t, fastly.WithAPIKey(someKey), noRetry, fastly.WithHTTPClient(&http.Client{Transport: tr})).Tokens.GetTokenCurrent(t.Context())
+	require.ErrorContains(t, err, "connection reset by peer")
+	assert.ErrorContains(t, err, "dial through the proxy proxy.example:3128: ")
+}
+
 func TestProxyFunctionThatFailsNamesNone(t *testing.T) {
 	t.Parallel()
 	tr := &http.Transport{Proxy: func(*http.Request) (*url.URL, error) {
