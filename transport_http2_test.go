@@ -277,7 +277,7 @@ func TestProtocolIsThatOfTheTransport(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(child.CloseIdleConnections)
 	require.Error(t, getToken.do(t.Context(), child))
-	assert.EqualValues(t, 4, srv.requests.Load(), "requests")
+	assert.Contains(t, []int32{1, 4}, srv.requests.Load(), "requests: net/http of Go 1.26 repeats it") // 4 is the bound
 }
 
 // Over HTTP/1, a server may have closed all connections that a client keeps.
