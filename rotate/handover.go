@@ -80,7 +80,7 @@ func (x *run) checkDestination(ctx context.Context) error {
 	case isAnother && x.r.TokenID == "" && x.record.State == StateUnchanged: // its token may be meant
 		return fmt.Errorf("the destination of the handover holds an access token other than that of token %s, the client's own: say which token to rotate, or remove it from there", old)
 	}
-	x.before, x.record.Before = there.key, fingerprint(there.key)
+	x.record.Before = fingerprint(there.key)
 	if x.r.Handover.check == nil {
 		return nil
 	}

@@ -27,7 +27,6 @@ type run struct {
 	named     bool                  // the caller names a new token, as the old one is gone
 	newSeen   bool                  // the API has shown New to Client
 	renewed   bool                  // this run has handed over New
-	before    fastly.Secret         // what the destination held before the create
 	unknown   bool                  // a token of an earlier run may exist: see Result.Unknown
 	report    error                 // what the caller has to know although the run succeeds
 }
@@ -218,7 +217,7 @@ func (x *run) prepareHandover(ctx context.Context, key fastly.Secret) error {
 		return x.gone
 	}
 	there, err := x.get(ctx)
-	if err == nil && there != x.before {
+	if err == nil && fingerprint(there) != x.record.Before {
 		err = unclearError{errors.New("the destination of the handover has changed since this run began")}
 	}
 	return err
